@@ -1,0 +1,65 @@
+// Bundles everything that ships and everything that is tested:
+//   dist/extension.js, dist/adapter.js, dist/cli.js   one file each, third-party code included (the .vsix carries no node_modules)
+//   dist/test/**/*.test.js                            one file per test; packages stay outside, since tests run in the checkout
+// An entry whose source does not exist is named and skipped, so that a part of the tree can be built alone.
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { build, context } from 'esbuild';
+
+const watch = process.argv.includes('--watch');
+
+/** iced-x86 reads its WebAssembly file beside the running script. A bundle has no such file, so the bytes travel inside it. */
+const inlineIced = {
+  name: 'inline-iced-x86',
+  setup(bundle) {
+    bundle.onLoad({ filter: /iced-x86[\\/]iced_x86\.js$/ }, ({ path }) => {
+      const source = readFileSync(path, 'utf8');
+      const wasm = readFileSync(join(path, '..', 'iced_x86_bg.wasm')).toString('base64');
+      const readsFile = /const path = require\('path'\)[^\n]*\nconst bytes = require\('fs'\)[^\n]*/;
+      if (!readsFile.test(source)) throw new Error('esbuild.mjs: iced-x86 no longer loads its wasm as expected; adapt inlineIced.');
+      return { contents: source.replace(readsFile, () => `const bytes = Uint8Array.from(atob('${wasm}'), (c) => c.charCodeAt(0));`) };
+    });
+  },
+};
+
+/** Every `*.test.ts` under test/, as paths relative to the checkout, sorted. */
+function testFiles(folder = 'test') {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .filter((path) => !path.includes('node_modules'))
+    .sort();
+}
+
+const common = {
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node20',
+  sourcemap: 'linked',
+  logLevel: 'warning',
+  legalComments: 'inline',
+};
+
+const programs = [
+  { source: 'src/extension/main.ts', out: 'dist/extension.js', external: ['vscode'] },
+  { source: 'src/adapter/main.ts', out: 'dist/adapter.js' },
+  { source: 'src/cli/main.ts', out: 'dist/cli.js', banner: { js: '#!/usr/bin/env node' } },
+];
+
+const jobs = [];
+for (const { source, out, ...rest } of programs) {
+  if (existsSync(source)) jobs.push({ ...common, ...rest, entryPoints: [source], outfile: out, plugins: [inlineIced] });
+  else console.log(`skipped ${out}: ${source} does not exist yet`);
+}
+const tests = testFiles();
+if (tests.length > 0) jobs.push({ ...common, entryPoints: tests, outbase: 'test', outdir: 'dist/test', packages: 'external' });
+
+if (watch) {
+  for (const job of jobs) await (await context({ ...job, logLevel: 'info' })).watch();
+} else {
+  rmSync('dist/test', { recursive: true, force: true }); // a test whose source is gone must not run on
+  const results = await Promise.allSettled(jobs.map((job) => build(job)));
+  if (results.some((result) => result.status === 'rejected')) process.exit(1); // esbuild has printed why
+  console.log(`built ${jobs.length - (tests.length > 0 ? 1 : 0)} programs, ${tests.length} test files`);
+}
