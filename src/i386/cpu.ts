@@ -1,0 +1,542 @@
+// The processor's innermost layer: registers, exceptions, linear memory with the software TLB, and the segment checks of one data access.
+//
+// Everything an instruction does goes through this class, so it is written for the common case: aligned access to a page in the TLB through a flat segment.
+// The rest (page walks, crossings, watched pages, pages with code, limits) is in the slow methods below. It leaves out: what instructions mean
+// (interpreter/), descriptor loads and control transfer (segments.ts, transfer.ts, interrupts.ts, tasks.ts), and the run loop (processor.ts).
+
+import { auxFor, resultFor, statusFlags } from './flags';
+import { CR0, CR4, CS, EXC, FL, PAGE, RAM_BASE, SS, TLB, TLB_INVALID, TLB_TABLE_BYTES, W } from './state';
+
+/** Thrown (always the same object for one processor) when the current instruction faults; the run loop delivers it. */
+export class CpuFault {
+  vector = 0;
+  errorCode = 0;
+}
+
+/** Sees accesses to watched pages; called from the slow path, before a write takes effect. Must not touch the machine. */
+export interface MemoryWatcher {
+  /** @param linear uint32, or -1 when the processor itself walks tables. @param size bytes, 1 to 4 (larger accesses come in parts). */
+  read(physical: number, linear: number, size: number): void;
+  write(physical: number, linear: number, size: number, value: number): void;
+}
+
+/** Port space of the machine. The caller's layer implements it. @param size 1, 2 or 4 bytes. Values uint32. */
+export interface Bus {
+  portRead(port: number, size: number): number;
+  portWrite(port: number, size: number, value: number): void;
+}
+
+/** Bits of Cpu.pageFlags, one byte for each physical page. */
+export const enum PageFlag {
+  /** Decoded or translated code lies here: stores take the slow path. */
+  CODE = 1,
+  WATCH_READ = 2,
+  WATCH_WRITE = 4,
+  /** Read-only memory: stores are dropped. */
+  ROM = 8,
+}
+
+const SUPER_READ = TLB.SUPER_READ >> 2;
+const SUPER_WRITE = TLB.SUPER_WRITE >> 2;
+const USER_READ = TLB.USER_READ >> 2;
+const USER_WRITE = TLB.USER_WRITE >> 2;
+/** Pages remembered for the next flush; when more were filled, whole tables are cleared. */
+const FILLED_MAX = 1 << 16;
+
+export interface CpuOptions {
+  /** Physical memory in bytes, a multiple of 4096, below 2 GB. */
+  ramBytes: number;
+  bus?: Bus;
+}
+
+const NO_BUS: Bus = { portRead: (_port, size) => (size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff), portWrite: () => {} };
+
+export class Cpu {
+  readonly memory: WebAssembly.Memory;
+  readonly m8: Uint8Array;
+  readonly m16: Uint16Array;
+  /** The whole memory as int32; the state block stands at its start, so m32[EAX] is EAX and m32[W.EIP] is EIP. */
+  readonly m32: Int32Array;
+  readonly f64: Float64Array;
+  readonly ramBytes: number;
+  bus: Bus;
+
+  /** Word index of the TLB tables for the current privilege; mirrors of W.TLB_READ and W.TLB_WRITE. */
+  tr = SUPER_READ;
+  tw = SUPER_WRITE;
+  readonly pageFlags: Uint8Array;
+  private readonly filled = new Int32Array(FILLED_MAX);
+  private filledCount = 0;
+  /** Counts TLB flushes; translated code and caches may compare it. */
+  flushes = 0;
+
+  readonly fault = new CpuFault();
+  watcher: MemoryWatcher | undefined;
+  /** Called after a store to a page with code: physical address and length. Set by the run loop. */
+  onCodeWrite: (physical: number, length: number) => void = () => {};
+
+  /** Decoded records (see decode.ts); handlers get the index of theirs. Owned by the run loop. */
+  code = new Int32Array(0);
+  /** EIP of the first instruction of the running block: with record field END this gives EIP of every instruction in it. */
+  blockEip = 0;
+  /** Physical regions beyond RAM: [physical start, length, physical target] for ROM aliases. */
+  private aliases: { start: number; length: number; target: number }[] = [];
+
+  constructor(options: CpuOptions) {
+    this.ramBytes = options.ramBytes;
+    const pages = Math.ceil((RAM_BASE + options.ramBytes) / 65536) + 1;
+    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    const buffer = this.memory.buffer;
+    this.m8 = new Uint8Array(buffer);
+    this.m16 = new Uint16Array(buffer);
+    this.m32 = new Int32Array(buffer);
+    this.f64 = new Float64Array(buffer);
+    this.pageFlags = new Uint8Array(options.ramBytes / PAGE + 1);
+    this.bus = options.bus ?? NO_BUS;
+    this.m32.fill(TLB_INVALID, SUPER_READ, SUPER_READ + TLB_TABLE_BYTES);
+  }
+
+  // ---- exceptions -------------------------------------------------------------------------------------------------------------------
+
+  /** Abandons the current instruction with an exception. The instruction must not have changed anything yet. */
+  raise(vector: number, errorCode = 0): never {
+    this.fault.vector = vector;
+    this.fault.errorCode = errorCode;
+    throw this.fault;
+  }
+  gp(errorCode = 0): never {
+    return this.raise(EXC.GP, errorCode);
+  }
+  ud(): never {
+    return this.raise(EXC.UD, 0);
+  }
+
+  // ---- flags ------------------------------------------------------------------------------------------------------------------------
+
+  /** The whole EFLAGS image. */
+  getFlags(): number {
+    return this.m32[W.EFLAGS] | statusFlags(this.m32[W.FLAG_RESULT], this.m32[W.FLAG_AUX]);
+  }
+  /** Replaces the whole EFLAGS image, without privilege rules. VM may change only together with the segments: see loadMode callers. */
+  setFlags(flags: number): void {
+    this.m32[W.EFLAGS] = (flags & ~FL.STATUS & 0x3f7fd7) | 2;
+    this.setStatus(flags);
+    if ((flags & FL.AC) !== 0 || this.alignmentChecks) this.updateMode();
+  }
+  /** Replaces CF PF AF ZF SF OF only. */
+  setStatus(flags: number): void {
+    this.m32[W.FLAG_RESULT] = resultFor(flags);
+    this.m32[W.FLAG_AUX] = auxFor(flags);
+  }
+  get cf(): number {
+    return this.m32[W.FLAG_AUX] >>> 31;
+  }
+
+  // ---- mode -------------------------------------------------------------------------------------------------------------------------
+
+  get protectedMode(): boolean {
+    return (this.m32[W.CR0] & CR0.PE) !== 0;
+  }
+  get v86(): boolean {
+    return (this.m32[W.EFLAGS] & FL.VM) !== 0;
+  }
+  /** Protected mode and not V86. */
+  get protectedNotV86(): boolean {
+    return (this.m32[W.CR0] & CR0.PE) !== 0 && (this.m32[W.EFLAGS] & FL.VM) === 0;
+  }
+  get iopl(): number {
+    return (this.m32[W.EFLAGS] >> 12) & 3;
+  }
+  /** True while CR0.AM, EFLAGS.AC and CPL 3 ask for alignment checks; then no segment counts as flat, so every access passes checkSegment(). */
+  alignmentChecks = false;
+
+  setCpl(cpl: number): void {
+    this.m32[W.CPL] = cpl;
+    this.updateMode();
+  }
+
+  /** Recomputes everything derived from CPL, CR0, EFLAGS.AC and the hidden segment parts. Call after changing any of them. */
+  updateMode(): void {
+    const m = this.m32;
+    const user = m[W.CPL] === 3;
+    this.tr = user ? USER_READ : SUPER_READ;
+    this.tw = user ? USER_WRITE : SUPER_WRITE;
+    m[W.TLB_READ] = this.tr << 2;
+    m[W.TLB_WRITE] = this.tw << 2;
+    m[W.CS_BIG] = (m[W.ACCESS + CS] >> 14) & 1;
+    m[W.SS_BIG] = (m[W.ACCESS + SS] >> 14) & 1;
+    this.alignmentChecks = user && (m[W.CR0] & CR0.AM) !== 0 && (m[W.EFLAGS] & FL.AC) !== 0;
+    let flat = 0;
+    if (!this.alignmentChecks) {
+      for (let seg = 0; seg < 6; seg++) {
+        if (m[W.BASE + seg] !== 0 || m[W.LIMIT + seg] !== -1) continue;
+        const type = m[W.ACCESS + seg] & 0x9f;
+        // Present data segment, writable, expand-up; or present code segment, readable.
+        if ((type & 0x9e) === 0x92 || (seg === CS && (type & 0x9a) === 0x9a)) flat |= 1 << seg;
+      }
+    }
+    m[W.FLAT] = flat;
+  }
+
+  // ---- segments of one access -------------------------------------------------------------------------------------------------------
+
+  /** Linear address of a read of `size` bytes at seg:offset; raises #GP or #SS (#AC) as the processor does. */
+  linR(seg: number, offset: number, size: number): number {
+    return (this.m32[W.FLAT] >> seg) & 1 ? offset : this.checkSegment(seg, offset, size, false);
+  }
+  /** The same for a write. */
+  linW(seg: number, offset: number, size: number): number {
+    return ((this.m32[W.FLAT] & ~(1 << CS)) >> seg) & 1 ? offset : this.checkSegment(seg, offset, size, true);
+  }
+
+  checkSegment(seg: number, offset: number, size: number, write: boolean): number {
+    const m = this.m32;
+    const access = m[W.ACCESS + seg];
+    const vector = seg === SS ? EXC.SS : EXC.GP;
+    if ((access & 0x80) === 0) this.raise(vector, 0);
+    if (this.protectedNotV86) {
+      if (access & 8) {
+        // Code: never writable; readable only with bit 1.
+        if (write || !(access & 2)) this.raise(vector, 0);
+      } else if (write && !(access & 2)) this.raise(vector, 0);
+    }
+    const first = offset >>> 0;
+    const last = first + size - 1;
+    const limit = m[W.LIMIT + seg] >>> 0;
+    if ((access & 0xc) === 4) {
+      const top = access & 0x4000 ? 0xffffffff : 0xffff;
+      if (first <= limit || last > top) this.raise(vector, 0);
+    } else if (last > limit) this.raise(vector, 0);
+    const linear = (m[W.BASE + seg] + offset) | 0;
+    if (this.alignmentChecks && size > 1 && (linear & (size === 6 ? 3 : size === 10 ? 7 : size - 1)) !== 0) this.raise(EXC.AC, 0);
+    return linear;
+  }
+
+  // ---- linear memory, current privilege ---------------------------------------------------------------------------------------------
+
+  read8(linear: number): number {
+    const e = this.m32[this.tr + (linear >>> 12)];
+    return (e & 1) === 0 ? this.m8[(linear + e) | 0] : this.slowRead(linear, 1, this.tr);
+  }
+  /** uint16 */
+  read16(linear: number): number {
+    const e = this.m32[this.tr + (linear >>> 12)];
+    return ((e | linear) & 1) === 0 ? this.m16[((linear + e) | 0) >> 1] : this.slowRead(linear, 2, this.tr);
+  }
+  /** int32 */
+  read32(linear: number): number {
+    const e = this.m32[this.tr + (linear >>> 12)];
+    return ((e | linear) & 3) === 0 ? this.m32[((linear + e) | 0) >> 2] : this.slowRead(linear, 4, this.tr);
+  }
+  write8(linear: number, value: number): void {
+    const e = this.m32[this.tw + (linear >>> 12)];
+    if ((e & 1) === 0) this.m8[(linear + e) | 0] = value;
+    else this.slowWrite(linear, value, 1, this.tw);
+  }
+  write16(linear: number, value: number): void {
+    const e = this.m32[this.tw + (linear >>> 12)];
+    if (((e | linear) & 1) === 0) this.m16[((linear + e) | 0) >> 1] = value;
+    else this.slowWrite(linear, value, 2, this.tw);
+  }
+  write32(linear: number, value: number): void {
+    const e = this.m32[this.tw + (linear >>> 12)];
+    if (((e | linear) & 3) === 0) this.m32[((linear + e) | 0) >> 2] = value;
+    else this.slowWrite(linear, value, 4, this.tw);
+  }
+
+  /** Raises the page fault that a write of `size` bytes would, and fills the TLB, without writing: first half of every read-modify-write. */
+  probeWrite(linear: number, size: number): void {
+    const e = this.m32[this.tw + (linear >>> 12)];
+    if ((e & 1) === 0 && (linear & 0xfff) + size <= PAGE) return;
+    const user = this.tw === USER_WRITE;
+    this.translate(linear, true, user);
+    if ((linear & 0xfff) + size > PAGE) this.translate((linear + size - 1) | 0, true, user);
+  }
+
+  // ---- linear memory, as supervisor whatever the CPL (descriptor tables, TSS, inner stacks) ------------------------------------------
+
+  sysRead8(linear: number): number {
+    return this.slowRead(linear, 1, SUPER_READ);
+  }
+  sysRead16(linear: number): number {
+    const e = this.m32[SUPER_READ + (linear >>> 12)];
+    return ((e | linear) & 1) === 0 ? this.m16[((linear + e) | 0) >> 1] : this.slowRead(linear, 2, SUPER_READ);
+  }
+  sysRead32(linear: number): number {
+    const e = this.m32[SUPER_READ + (linear >>> 12)];
+    return ((e | linear) & 3) === 0 ? this.m32[((linear + e) | 0) >> 2] : this.slowRead(linear, 4, SUPER_READ);
+  }
+  sysWrite8(linear: number, value: number): void {
+    this.slowWrite(linear, value, 1, SUPER_WRITE);
+  }
+  sysWrite16(linear: number, value: number): void {
+    this.slowWrite(linear, value, 2, SUPER_WRITE);
+  }
+  sysWrite32(linear: number, value: number): void {
+    const e = this.m32[SUPER_WRITE + (linear >>> 12)];
+    if (((e | linear) & 3) === 0) this.m32[((linear + e) | 0) >> 2] = value;
+    else this.slowWrite(linear, value, 4, SUPER_WRITE);
+  }
+  /** As probeWrite(), as supervisor. */
+  sysProbeWrite(linear: number, size: number): void {
+    this.translate(linear, true, false);
+    if ((linear & 0xfff) + size > PAGE) this.translate((linear + size - 1) | 0, true, false);
+  }
+
+  private slowRead(linear: number, size: number, table: number): number {
+    const e = this.m32[table + (linear >>> 12)];
+    const offset = linear & 0xfff;
+    if ((e & 1) === 0 && offset + size <= PAGE) {
+      const a = (linear + e) | 0;
+      return size === 1 ? this.m8[a] : size === 2 ? this.m8[a] | (this.m8[a + 1] << 8) : this.load32(a);
+    }
+    const user = table === USER_READ;
+    const physical = this.translate(linear, false, user);
+    if (offset + size <= PAGE) return this.physRead(physical, size, linear);
+    // Crosses into the next page: both must be there before anything is read.
+    const head = PAGE - offset;
+    const tail = this.translate((linear + head) | 0, false, user);
+    let value = 0;
+    for (let i = 0; i < size; i++) {
+      value |= (i < head ? this.physRead(physical + i, 1, linear + i) : this.physRead(tail + i - head, 1, linear + i)) << (8 * i);
+    }
+    return value;
+  }
+
+  private slowWrite(linear: number, value: number, size: number, table: number): void {
+    const e = this.m32[table + (linear >>> 12)];
+    const offset = linear & 0xfff;
+    if ((e & 1) === 0 && offset + size <= PAGE) {
+      const a = (linear + e) | 0;
+      this.m8[a] = value;
+      if (size > 1) this.m8[a + 1] = value >> 8;
+      if (size > 2) {
+        this.m8[a + 2] = value >> 16;
+        this.m8[a + 3] = value >> 24;
+      }
+      return;
+    }
+    const user = table === USER_WRITE;
+    const physical = this.translate(linear, true, user);
+    if (offset + size <= PAGE) {
+      this.physWrite(physical, value, size, linear);
+      return;
+    }
+    const head = PAGE - offset;
+    const tail = this.translate((linear + head) | 0, true, user);
+    for (let i = 0; i < size; i++) {
+      if (i < head) this.physWrite(physical + i, (value >> (8 * i)) & 0xff, 1, linear + i);
+      else this.physWrite(tail + i - head, (value >> (8 * i)) & 0xff, 1, linear + i);
+    }
+  }
+
+  private load32(a: number): number {
+    return this.m8[a] | (this.m8[a + 1] << 8) | (this.m8[a + 2] << 16) | (this.m8[a + 3] << 24);
+  }
+
+  // ---- physical memory --------------------------------------------------------------------------------------------------------------
+
+  /** Makes [start, start + length) read what lies at `target` (a ROM image seen below 4 GB). */
+  addAlias(start: number, length: number, target: number): void {
+    this.aliases.push({ start, length, target });
+  }
+  /** Index into m8 of a physical address, or -1 where there is no memory. */
+  physicalOffset(physical: number): number {
+    const p = physical >>> 0;
+    if (p < this.ramBytes) return RAM_BASE + p;
+    for (const a of this.aliases) if (p >= a.start && p - a.start < a.length) return RAM_BASE + a.target + (p - a.start);
+    return -1;
+  }
+  /** Physical read with watches; all ones where there is no memory. 8 and 16 bits unsigned, 32 bits signed. `physical + size` stays in one page. */
+  physRead(physical: number, size: number, linear = -1): number {
+    const a = this.physicalOffset(physical);
+    if (a < 0) return size === 1 ? 0xff : size === 2 ? 0xffff : -1;
+    if (this.pageFlags[(a - RAM_BASE) >>> 12] & PageFlag.WATCH_READ) this.watcher?.read(a - RAM_BASE, linear, size);
+    return size === 1 ? this.m8[a] : size === 2 ? this.m8[a] | (this.m8[a + 1] << 8) : this.load32(a);
+  }
+  /** Physical write with watches and code invalidation; dropped where there is no memory or only ROM. */
+  physWrite(physical: number, value: number, size: number, linear = -1): void {
+    const a = this.physicalOffset(physical);
+    if (a < 0) return;
+    const flags = this.pageFlags[(a - RAM_BASE) >>> 12];
+    if (flags !== 0) {
+      if (flags & PageFlag.ROM) return;
+      if (flags & PageFlag.WATCH_WRITE) this.watcher?.write(a - RAM_BASE, linear, size, value);
+    }
+    this.m8[a] = value;
+    if (size > 1) this.m8[a + 1] = value >> 8;
+    if (size > 2) {
+      this.m8[a + 2] = value >> 16;
+      this.m8[a + 3] = value >> 24;
+    }
+    if (flags & PageFlag.CODE) this.onCodeWrite(a - RAM_BASE, size);
+  }
+
+  // ---- paging -----------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Linear to physical for one access; sets accessed and dirty bits and fills the TLB.
+   * Raises #PF with CR2 and the error code (P W U). Source: 386 PRM §5.2, §9.8; SDM vol. 3 "Paging".
+   */
+  translate(linear: number, write: boolean, user: boolean): number {
+    const m = this.m32;
+    const cr0 = m[W.CR0];
+    let physical: number;
+    let writable = true;
+    if ((cr0 & CR0.PG) === 0) physical = linear >>> 0;
+    else {
+      const pdeAt = (m[W.CR3] & ~0xfff) + ((linear >>> 22) << 2);
+      const pde = this.physRead(pdeAt, 4);
+      if ((pde & 1) === 0) this.pageFault(linear, 0, write, user);
+      if (pde & 0x80 && m[W.CR4] & CR4.PSE) {
+        if (user && (pde & 4) === 0) this.pageFault(linear, 1, write, user);
+        writable = (pde & 2) !== 0 || (!user && (cr0 & CR0.WP) === 0);
+        if (write && !writable) this.pageFault(linear, 1, write, user);
+        const updated = pde | 0x20 | (write ? 0x40 : 0);
+        if (updated !== pde) this.physWrite(pdeAt, updated, 4);
+        physical = ((pde & 0xffc00000) | (linear & 0x3fffff)) >>> 0;
+      } else {
+        const pteAt = (pde & ~0xfff) + ((linear >>> 10) & 0xffc);
+        const pte = this.physRead(pteAt, 4);
+        if ((pte & 1) === 0) this.pageFault(linear, 0, write, user);
+        const both = pde & pte;
+        if (user && (both & 4) === 0) this.pageFault(linear, 1, write, user);
+        writable = (both & 2) !== 0 || (!user && (cr0 & CR0.WP) === 0);
+        if (write && !writable) this.pageFault(linear, 1, write, user);
+        if ((pde & 0x20) === 0) this.physWrite(pdeAt, pde | 0x20, 4);
+        const updated = pte | 0x20 | (write ? 0x40 : 0);
+        if (updated !== pte) this.physWrite(pteAt, updated, 4);
+        physical = ((pte & 0xfffff000) | (linear & 0xfff)) >>> 0;
+      }
+    }
+    this.fill(linear, physical, write, user);
+    return physical;
+  }
+
+  private pageFault(linear: number, present: number, write: boolean, user: boolean): never {
+    this.m32[W.CR2] = linear;
+    return this.raise(EXC.PF, present | (write ? 2 : 0) | (user ? 4 : 0));
+  }
+
+  private fill(linear: number, physical: number, write: boolean, user: boolean): void {
+    const a = this.physicalOffset(physical & ~0xfff);
+    if (a < 0) return;
+    const flags = this.pageFlags[(a - RAM_BASE) >>> 12];
+    const page = linear >>> 12;
+    const m = this.m32;
+    const entry = (a - (linear & ~0xfff)) | 0;
+    if (m[SUPER_READ + page] === -1 && m[SUPER_WRITE + page] === -1 && m[USER_READ + page] === -1 && m[USER_WRITE + page] === -1) {
+      if (this.filledCount === FILLED_MAX) this.flushTlb();
+      this.filled[this.filledCount++] = page;
+    }
+    if (!(flags & PageFlag.WATCH_READ)) m[(user ? USER_READ : SUPER_READ) + page] = entry;
+    if (write && flags === 0) m[(user ? USER_WRITE : SUPER_WRITE) + page] = entry;
+  }
+
+  /** Forgets every translation. */
+  flushTlb(): void {
+    const m = this.m32;
+    for (let i = 0; i < this.filledCount; i++) {
+      const page = this.filled[i];
+      m[SUPER_READ + page] = TLB_INVALID;
+      m[SUPER_WRITE + page] = TLB_INVALID;
+      m[USER_READ + page] = TLB_INVALID;
+      m[USER_WRITE + page] = TLB_INVALID;
+    }
+    this.filledCount = 0;
+    this.flushes++;
+  }
+  /** Forgets the translation of one page (INVLPG). */
+  flushPage(linear: number): void {
+    const page = linear >>> 12;
+    const m = this.m32;
+    m[SUPER_READ + page] = TLB_INVALID;
+    m[SUPER_WRITE + page] = TLB_INVALID;
+    m[USER_READ + page] = TLB_INVALID;
+    m[USER_WRITE + page] = TLB_INVALID;
+    this.flushes++;
+  }
+  /** Sets bits of a physical page's flags and takes its fast TLB entries away. */
+  setPageFlag(physicalPage: number, flag: PageFlag): void {
+    if (this.pageFlags[physicalPage] & flag) return;
+    this.pageFlags[physicalPage] |= flag;
+    const m = this.m32;
+    for (let i = 0; i < this.filledCount; i++) {
+      const page = this.filled[i];
+      const entry = (RAM_BASE + physicalPage * PAGE - page * PAGE) | 0;
+      if (m[SUPER_WRITE + page] === entry) m[SUPER_WRITE + page] = TLB_INVALID;
+      if (m[USER_WRITE + page] === entry) m[USER_WRITE + page] = TLB_INVALID;
+      if (flag === PageFlag.WATCH_READ) {
+        if (m[SUPER_READ + page] === entry) m[SUPER_READ + page] = TLB_INVALID;
+        if (m[USER_READ + page] === entry) m[USER_READ + page] = TLB_INVALID;
+      }
+    }
+  }
+  clearPageFlag(physicalPage: number, flag: PageFlag): void {
+    this.pageFlags[physicalPage] &= ~flag;
+  }
+  /** Linear to physical without side effects (no accessed bits, no TLB, no fault); -1 when not mapped. Ignores protection. */
+  peekTranslate(linear: number): number {
+    const m = this.m32;
+    if ((m[W.CR0] & CR0.PG) === 0) return linear >>> 0;
+    const peek = (physical: number): number => {
+      const a = this.physicalOffset(physical);
+      return a < 0 ? 0 : this.load32(a);
+    };
+    const pde = peek((m[W.CR3] & ~0xfff) + ((linear >>> 22) << 2));
+    if ((pde & 1) === 0) return -1;
+    if (pde & 0x80 && m[W.CR4] & CR4.PSE) return ((pde & 0xffc00000) | (linear & 0x3fffff)) >>> 0;
+    const pte = peek((pde & ~0xfff) + ((linear >>> 10) & 0xffc));
+    return pte & 1 ? ((pte & 0xfffff000) | (linear & 0xfff)) >>> 0 : -1;
+  }
+
+  // ---- stack ------------------------------------------------------------------------------------------------------------------------
+
+  /** Offset of `delta` bytes from the stack pointer, wrapped to SP in a 16-bit stack. */
+  stackOffset(delta: number): number {
+    const esp = (this.m32[4] + delta) | 0;
+    return this.m32[W.SS_BIG] ? esp : esp & 0xffff;
+  }
+  /** Moves ESP (or SP) by `delta` bytes. */
+  moveStack(delta: number): void {
+    const esp = this.m32[4];
+    this.m32[4] = this.m32[W.SS_BIG] ? (esp + delta) | 0 : (esp & ~0xffff) | ((esp + delta) & 0xffff);
+  }
+  push32(value: number): void {
+    const offset = this.stackOffset(-4);
+    this.write32(this.linW(SS, offset, 4), value);
+    this.moveStack(-4);
+  }
+  push16(value: number): void {
+    const offset = this.stackOffset(-2);
+    this.write16(this.linW(SS, offset, 2), value);
+    this.moveStack(-2);
+  }
+  /** Reads the top of the stack and moves the pointer after the read succeeded. */
+  pop32(): number {
+    const value = this.read32(this.linR(SS, this.stackOffset(0), 4));
+    this.moveStack(4);
+    return value;
+  }
+  pop16(): number {
+    const value = this.read16(this.linR(SS, this.stackOffset(0), 2));
+    this.moveStack(2);
+    return value;
+  }
+
+  // ---- registers by width -----------------------------------------------------------------------------------------------------------
+
+  /** Byte register 0-7: al cl dl bl ah ch dh bh. */
+  getReg8(n: number): number {
+    return this.m8[n < 4 ? n << 2 : ((n & 3) << 2) | 1];
+  }
+  setReg8(n: number, value: number): void {
+    this.m8[n < 4 ? n << 2 : ((n & 3) << 2) | 1] = value;
+  }
+  getReg16(n: number): number {
+    return this.m16[n << 1];
+  }
+  setReg16(n: number, value: number): void {
+    this.m16[n << 1] = value;
+  }
+}

@@ -1,0 +1,378 @@
+// The one opcode list: a row per encoding, in the manual's order and notation. Decoder, interpreter, translator and tests read it; none keeps a second one.
+//
+// Operand codes are those of the opcode map (SDM vol. 2, app. A): E = register or memory by ModR/M, G = register by reg field, M = memory only, R = register
+// only by rm, I = immediate (Ibs: sign-extended byte), J = relative target, A = far pointer, O = offset without ModR/M, X/Y = string source/destination,
+// S = segment register, C/D = control/debug register, Z = register in the opcode's low three bits, F = x87 stack; P/Q = mmx reg/rm, V/W = xmm reg/rm, U/N = xmm/mmx register only.
+// Widths: b w d q, v = 16 or 32 by operand size, z = the same for immediates, p = far pointer, a = bound pair.
+// What it leaves out: meaning (interpreter/, x87/, sse/).
+
+/** Options of a row. */
+export interface RowOptions {
+  /** ModR/M reg field that selects this row. */
+  ext?: number;
+  /** Whole ModR/M byte that selects this row (x87 register forms and a few others). */
+  modrm?: number;
+  /** Only the register (3) or only the memory (0-2) form. */
+  mod?: 'reg' | 'mem';
+  /** Mandatory prefix: 0 = none, 1 = 66, 2 = F3, 3 = F2. Absent: the prefix is an ordinary one. */
+  pfx?: 0 | 1 | 2 | 3;
+  /** LOCK is allowed with a memory destination. */
+  lock?: true;
+  /** Ends a block: control may go elsewhere, or what the processor allows may change. */
+  ends?: true;
+  /** String instruction that takes REP ('rep') or REPE/REPNE ('repcc'). */
+  string?: 'rep' | 'repcc';
+  /** Flags left undefined, for tests and hovers. */
+  undef?: string;
+  /** Newer than the 80386: what CPUID must announce. */
+  feature?: '486' | 'cx8' | 'cmov' | 'tsc' | 'msr' | 'mmx' | 'sse' | 'sse2' | 'fxsr' | 'sep' | 'nopl';
+}
+
+/** One encoding. `op` is 0xNN or 0x0fNN. */
+export interface Row<N extends string = string> extends RowOptions {
+  readonly op: number;
+  readonly name: N;
+  readonly args: string;
+}
+
+const r = <const N extends string>(op: number, name: N, args = '', options: RowOptions = {}): Row<N> => ({ op, name, args, ...options });
+
+const LOCK = { lock: true } as const;
+const ENDS = { ends: true } as const;
+
+/** The eight two-operand arithmetic instructions share six encodings each. */
+const arith = <const N extends string>(base: number, name: N, options: RowOptions = {}): Row<N>[] => [
+  r(base, name, 'Eb Gb', options),
+  r(base + 1, name, 'Ev Gv', options),
+  r(base + 2, name, 'Gb Eb'),
+  r(base + 3, name, 'Gv Ev'),
+  r(base + 4, name, 'AL Ib'),
+  r(base + 5, name, 'eAX Iz'),
+];
+const ARITH = ['add', 'or', 'adc', 'sbb', 'and', 'sub', 'xor', 'cmp'] as const;
+const SHIFTS = ['rol', 'ror', 'rcl', 'rcr', 'shl', 'shr', 'shl', 'sar'] as const;
+const CONDITIONS = ['o', 'no', 'b', 'ae', 'e', 'ne', 'be', 'a', 's', 'ns', 'p', 'np', 'l', 'ge', 'le', 'g'] as const;
+type Condition = (typeof CONDITIONS)[number];
+const group1 = (op: number, args: string) => ARITH.map((name, ext) => r(op, name, args, name === 'cmp' ? { ext } : { ext, lock: true }));
+const shifts = (op: number, args: string) => SHIFTS.map((name, ext) => r(op, name, args, { ext }));
+const perCondition = <P extends string>(op: number, prefix: P, args: string, options: RowOptions = {}) =>
+  CONDITIONS.map((cc, i) => r(op + i, `${prefix}${cc}` as `${P}${Condition}`, args, options));
+const perRegister = <const N extends string>(op: number, name: N, args: string, options: RowOptions = {}) =>
+  Array.from({ length: 8 }, (_, n) => r(op + n, name, args, options));
+
+export const ONE_BYTE = [
+  ...arith(0x00, 'add', LOCK),
+  r(0x06, 'push_sreg', 'ES'),
+  r(0x07, 'pop_sreg', 'ES', ENDS),
+  ...arith(0x08, 'or', LOCK),
+  r(0x0e, 'push_sreg', 'CS'),
+  ...arith(0x10, 'adc', LOCK),
+  r(0x16, 'push_sreg', 'SS'),
+  r(0x17, 'pop_sreg', 'SS', ENDS),
+  ...arith(0x18, 'sbb', LOCK),
+  r(0x1e, 'push_sreg', 'DS'),
+  r(0x1f, 'pop_sreg', 'DS', ENDS),
+  ...arith(0x20, 'and', LOCK),
+  r(0x27, 'daa'),
+  ...arith(0x28, 'sub', LOCK),
+  r(0x2f, 'das'),
+  ...arith(0x30, 'xor', LOCK),
+  r(0x37, 'aaa'),
+  ...arith(0x38, 'cmp'),
+  r(0x3f, 'aas'),
+  ...perRegister(0x40, 'inc', 'Zv'),
+  ...perRegister(0x48, 'dec', 'Zv'),
+  ...perRegister(0x50, 'push', 'Zv'),
+  ...perRegister(0x58, 'pop', 'Zv'),
+  r(0x60, 'pusha'),
+  r(0x61, 'popa'),
+  r(0x62, 'bound', 'Gv Ma'),
+  r(0x63, 'arpl', 'Ew Gw'),
+  r(0x68, 'push', 'Iz'),
+  r(0x69, 'imul3', 'Gv Ev Iz'),
+  r(0x6a, 'push', 'Ibs'),
+  r(0x6b, 'imul3', 'Gv Ev Ibs'),
+  r(0x6c, 'ins', 'Yb DX', { string: 'rep' }),
+  r(0x6d, 'ins', 'Yv DX', { string: 'rep' }),
+  r(0x6e, 'outs', 'DX Xb', { string: 'rep' }),
+  r(0x6f, 'outs', 'DX Xv', { string: 'rep' }),
+  ...perCondition(0x70, 'j', 'Jb', ENDS),
+  ...group1(0x80, 'Eb Ib'),
+  ...group1(0x81, 'Ev Iz'),
+  ...group1(0x82, 'Eb Ib'),
+  ...group1(0x83, 'Ev Ibs'),
+  r(0x84, 'test', 'Eb Gb'),
+  r(0x85, 'test', 'Ev Gv'),
+  r(0x86, 'xchg', 'Eb Gb', LOCK),
+  r(0x87, 'xchg', 'Ev Gv', LOCK),
+  r(0x88, 'mov', 'Eb Gb'),
+  r(0x89, 'mov', 'Ev Gv'),
+  r(0x8a, 'mov', 'Gb Eb'),
+  r(0x8b, 'mov', 'Gv Ev'),
+  r(0x8c, 'mov_from_sreg', 'Ev Sw'),
+  r(0x8d, 'lea', 'Gv M'),
+  r(0x8e, 'mov_to_sreg', 'Sw Ew', ENDS),
+  r(0x8f, 'pop', 'Ev', { ext: 0 }),
+  ...perRegister(0x90, 'xchg', 'Zv eAX'),
+  r(0x98, 'cbw', 'eAX'),
+  r(0x99, 'cwd', 'eAX'),
+  r(0x9a, 'callf', 'Ap', ENDS),
+  r(0x9b, 'fwait'),
+  r(0x9c, 'pushf'),
+  r(0x9d, 'popf', '', ENDS),
+  r(0x9e, 'sahf'),
+  r(0x9f, 'lahf'),
+  r(0xa0, 'mov', 'AL Ob'),
+  r(0xa1, 'mov', 'eAX Ov'),
+  r(0xa2, 'mov', 'Ob AL'),
+  r(0xa3, 'mov', 'Ov eAX'),
+  r(0xa4, 'movs', 'Yb Xb', { string: 'rep' }),
+  r(0xa5, 'movs', 'Yv Xv', { string: 'rep' }),
+  r(0xa6, 'cmps', 'Xb Yb', { string: 'repcc' }),
+  r(0xa7, 'cmps', 'Xv Yv', { string: 'repcc' }),
+  r(0xa8, 'test', 'AL Ib'),
+  r(0xa9, 'test', 'eAX Iz'),
+  r(0xaa, 'stos', 'Yb AL', { string: 'rep' }),
+  r(0xab, 'stos', 'Yv eAX', { string: 'rep' }),
+  r(0xac, 'lods', 'AL Xb', { string: 'rep' }),
+  r(0xad, 'lods', 'eAX Xv', { string: 'rep' }),
+  r(0xae, 'scas', 'AL Yb', { string: 'repcc' }),
+  r(0xaf, 'scas', 'eAX Yv', { string: 'repcc' }),
+  ...perRegister(0xb0, 'mov', 'Zb Ib'),
+  ...perRegister(0xb8, 'mov', 'Zv Iv'),
+  ...shifts(0xc0, 'Eb Ib'),
+  ...shifts(0xc1, 'Ev Ib'),
+  r(0xc2, 'ret', 'Iw', ENDS),
+  r(0xc3, 'ret', '', ENDS),
+  r(0xc4, 'les', 'Gv Mp', ENDS),
+  r(0xc5, 'lds', 'Gv Mp', ENDS),
+  r(0xc6, 'mov', 'Eb Ib', { ext: 0 }),
+  r(0xc7, 'mov', 'Ev Iz', { ext: 0 }),
+  r(0xc8, 'enter', 'Iw Ib'),
+  r(0xc9, 'leave'),
+  r(0xca, 'retf', 'Iw', ENDS),
+  r(0xcb, 'retf', '', ENDS),
+  r(0xcc, 'int3', '', ENDS),
+  r(0xcd, 'int', 'Ib', ENDS),
+  r(0xce, 'into', '', ENDS),
+  r(0xcf, 'iret', '', ENDS),
+  ...shifts(0xd0, 'Eb 1'),
+  ...shifts(0xd1, 'Ev 1'),
+  ...shifts(0xd2, 'Eb CL'),
+  ...shifts(0xd3, 'Ev CL'),
+  r(0xd4, 'aam', 'Ib'),
+  r(0xd5, 'aad', 'Ib'),
+  r(0xd6, 'salc'),
+  r(0xd7, 'xlat'),
+  r(0xe0, 'loopne', 'Jb', ENDS),
+  r(0xe1, 'loope', 'Jb', ENDS),
+  r(0xe2, 'loop', 'Jb', ENDS),
+  r(0xe3, 'jcxz', 'Jb', ENDS),
+  r(0xe4, 'in', 'AL Ib', ENDS),
+  r(0xe5, 'in', 'eAX Ib', ENDS),
+  r(0xe6, 'out', 'Ib AL', ENDS),
+  r(0xe7, 'out', 'Ib eAX', ENDS),
+  r(0xe8, 'call', 'Jz', ENDS),
+  r(0xe9, 'jmp', 'Jz', ENDS),
+  r(0xea, 'jmpf', 'Ap', ENDS),
+  r(0xeb, 'jmp', 'Jb', ENDS),
+  r(0xec, 'in', 'AL DX', ENDS),
+  r(0xed, 'in', 'eAX DX', ENDS),
+  r(0xee, 'out', 'DX AL', ENDS),
+  r(0xef, 'out', 'DX eAX', ENDS),
+  r(0xf1, 'int1', '', ENDS),
+  r(0xf4, 'hlt', '', ENDS),
+  r(0xf5, 'cmc'),
+  r(0xf6, 'test', 'Eb Ib', { ext: 0 }),
+  r(0xf6, 'test', 'Eb Ib', { ext: 1 }),
+  r(0xf6, 'not', 'Eb', { ext: 2, lock: true }),
+  r(0xf6, 'neg', 'Eb', { ext: 3, lock: true }),
+  r(0xf6, 'mul', 'Eb', { ext: 4 }),
+  r(0xf6, 'imul', 'Eb', { ext: 5 }),
+  r(0xf6, 'div', 'Eb', { ext: 6 }),
+  r(0xf6, 'idiv', 'Eb', { ext: 7 }),
+  r(0xf7, 'test', 'Ev Iz', { ext: 0 }),
+  r(0xf7, 'test', 'Ev Iz', { ext: 1 }),
+  r(0xf7, 'not', 'Ev', { ext: 2, lock: true }),
+  r(0xf7, 'neg', 'Ev', { ext: 3, lock: true }),
+  r(0xf7, 'mul', 'Ev', { ext: 4 }),
+  r(0xf7, 'imul', 'Ev', { ext: 5 }),
+  r(0xf7, 'div', 'Ev', { ext: 6 }),
+  r(0xf7, 'idiv', 'Ev', { ext: 7 }),
+  r(0xf8, 'clc'),
+  r(0xf9, 'stc'),
+  r(0xfa, 'cli', '', ENDS),
+  r(0xfb, 'sti', '', ENDS),
+  r(0xfc, 'cld'),
+  r(0xfd, 'std'),
+  r(0xfe, 'inc', 'Eb', { ext: 0, lock: true }),
+  r(0xfe, 'dec', 'Eb', { ext: 1, lock: true }),
+  r(0xff, 'inc', 'Ev', { ext: 0, lock: true }),
+  r(0xff, 'dec', 'Ev', { ext: 1, lock: true }),
+  r(0xff, 'call_ind', 'Ev', { ext: 2, ends: true }),
+  r(0xff, 'callf_ind', 'Mp', { ext: 3, ends: true }),
+  r(0xff, 'jmp_ind', 'Ev', { ext: 4, ends: true }),
+  r(0xff, 'jmpf_ind', 'Mp', { ext: 5, ends: true }),
+  r(0xff, 'push', 'Ev', { ext: 6 }),
+] as const;
+
+export const TWO_BYTE = [
+  r(0x0f00, 'sldt', 'Ev', { ext: 0 }),
+  r(0x0f00, 'str', 'Ev', { ext: 1 }),
+  r(0x0f00, 'lldt', 'Ew', { ext: 2, ends: true }),
+  r(0x0f00, 'ltr', 'Ew', { ext: 3, ends: true }),
+  r(0x0f00, 'verr', 'Ew', { ext: 4 }),
+  r(0x0f00, 'verw', 'Ew', { ext: 5 }),
+  r(0x0f01, 'sgdt', 'M', { ext: 0 }),
+  r(0x0f01, 'sidt', 'M', { ext: 1 }),
+  r(0x0f01, 'lgdt', 'M', { ext: 2, ends: true }),
+  r(0x0f01, 'lidt', 'M', { ext: 3, ends: true }),
+  r(0x0f01, 'smsw', 'Ev', { ext: 4 }),
+  r(0x0f01, 'lmsw', 'Ew', { ext: 6, ends: true }),
+  r(0x0f01, 'invlpg', 'M', { ext: 7, ends: true, feature: '486' }),
+  r(0x0f02, 'lar', 'Gv Ew'),
+  r(0x0f03, 'lsl', 'Gv Ew'),
+  r(0x0f06, 'clts', '', ENDS),
+  r(0x0f08, 'invd', '', { ends: true, feature: '486' }),
+  r(0x0f09, 'wbinvd', '', { ends: true, feature: '486' }),
+  r(0x0f0b, 'ud2', '', ENDS),
+  r(0x0f1f, 'nop_ev', 'Ev', { feature: 'nopl' }),
+  r(0x0f20, 'mov_from_cr', 'Rd Cd', ENDS),
+  r(0x0f21, 'mov_from_dr', 'Rd Dd', ENDS),
+  r(0x0f22, 'mov_to_cr', 'Cd Rd', ENDS),
+  r(0x0f23, 'mov_to_dr', 'Dd Rd', ENDS),
+  r(0x0f30, 'wrmsr', '', { ends: true, feature: 'msr' }),
+  r(0x0f31, 'rdtsc', '', { ends: true, feature: 'tsc' }),
+  r(0x0f32, 'rdmsr', '', { ends: true, feature: 'msr' }),
+  r(0x0f33, 'rdpmc', '', { ends: true, feature: 'msr' }),
+  r(0x0f34, 'sysenter', '', { ends: true, feature: 'sep' }),
+  r(0x0f35, 'sysexit', '', { ends: true, feature: 'sep' }),
+  ...perCondition(0x0f40, 'cmov', 'Gv Ev', { feature: 'cmov' }),
+  ...perCondition(0x0f80, 'j', 'Jz', ENDS),
+  ...perCondition(0x0f90, 'set', 'Eb'),
+  r(0x0fa0, 'push_sreg', 'FS'),
+  r(0x0fa1, 'pop_sreg', 'FS', ENDS),
+  r(0x0fa2, 'cpuid', '', { feature: '486' }),
+  r(0x0fa3, 'bt', 'Ev Gv'),
+  r(0x0fa4, 'shld', 'Ev Gv Ib'),
+  r(0x0fa5, 'shld', 'Ev Gv CL'),
+  r(0x0fa8, 'push_sreg', 'GS'),
+  r(0x0fa9, 'pop_sreg', 'GS', ENDS),
+  r(0x0fab, 'bts', 'Ev Gv', LOCK),
+  r(0x0fac, 'shrd', 'Ev Gv Ib'),
+  r(0x0fad, 'shrd', 'Ev Gv CL'),
+  r(0x0fae, 'fxsave', 'M', { ext: 0, feature: 'fxsr' }),
+  r(0x0fae, 'fxrstor', 'M', { ext: 1, feature: 'fxsr' }),
+  r(0x0faf, 'imul2', 'Gv Ev'),
+  r(0x0fb0, 'cmpxchg', 'Eb Gb', { lock: true, feature: '486' }),
+  r(0x0fb1, 'cmpxchg', 'Ev Gv', { lock: true, feature: '486' }),
+  r(0x0fb2, 'lss', 'Gv Mp', ENDS),
+  r(0x0fb3, 'btr', 'Ev Gv', LOCK),
+  r(0x0fb4, 'lfs', 'Gv Mp', ENDS),
+  r(0x0fb5, 'lgs', 'Gv Mp', ENDS),
+  r(0x0fb6, 'movzx_b', 'Gv Eb'),
+  r(0x0fb7, 'movzx_w', 'Gv Ew'),
+  r(0x0fb9, 'ud1', 'Gv Ev', ENDS),
+  r(0x0fba, 'bt', 'Ev Ib', { ext: 4 }),
+  r(0x0fba, 'bts', 'Ev Ib', { ext: 5, lock: true }),
+  r(0x0fba, 'btr', 'Ev Ib', { ext: 6, lock: true }),
+  r(0x0fba, 'btc', 'Ev Ib', { ext: 7, lock: true }),
+  r(0x0fbb, 'btc', 'Ev Gv', LOCK),
+  r(0x0fbc, 'bsf', 'Gv Ev'),
+  r(0x0fbd, 'bsr', 'Gv Ev'),
+  r(0x0fbe, 'movsx_b', 'Gv Eb'),
+  r(0x0fbf, 'movsx_w', 'Gv Ew'),
+  r(0x0fc0, 'xadd', 'Eb Gb', { lock: true, feature: '486' }),
+  r(0x0fc1, 'xadd', 'Ev Gv', { lock: true, feature: '486' }),
+  r(0x0fc7, 'cmpxchg8b', 'Mq', { ext: 1, lock: true, feature: 'cx8' }),
+  ...perRegister(0x0fc8, 'bswap', 'Zv', { feature: '486' }),
+] as const;
+
+/** x87 register forms: one row for each ST(i), the whole ModR/M byte selects. */
+const fpuStack = <const N extends string>(op: number, first: number, name: N, args: string) =>
+  Array.from({ length: 8 }, (_, i) => r(op, name, args, { modrm: first + i }));
+const fpuMem = <const N extends string>(op: number, ext: number, name: N, args: string): Row<N> => r(op, name, args, { ext, mod: 'mem' });
+
+/** x87. Memory operand widths: Md single, Mq double, Mt extended, Mw/Md/Mq integers named by the mnemonic (fi...). F0 = ST, Fi = ST(i). */
+export const X87 = [
+  ...(['fadd', 'fmul', 'fcom', 'fcomp', 'fsub', 'fsubr', 'fdiv', 'fdivr'] as const).flatMap((name, ext) => [
+    fpuMem(0xd8, ext, `${name}_m32` as const, 'Md'),
+    fpuMem(0xda, ext, `${name.replace('f', 'fi')}_m32` as `fi${string}`, 'Md'),
+    fpuMem(0xdc, ext, `${name}_m64` as const, 'Mq'),
+    fpuMem(0xde, ext, `${name.replace('f', 'fi')}_m16` as `fi${string}`, 'Mw'),
+    ...fpuStack(0xd8, 0xc0 + 8 * ext, name, 'F0 Fi'),
+  ]),
+  fpuMem(0xd9, 0, 'fld_m32', 'Md'),
+  fpuMem(0xd9, 2, 'fst_m32', 'Md'),
+  fpuMem(0xd9, 3, 'fstp_m32', 'Md'),
+  fpuMem(0xd9, 4, 'fldenv', 'M'),
+  fpuMem(0xd9, 5, 'fldcw', 'Mw'),
+  fpuMem(0xd9, 6, 'fnstenv', 'M'),
+  fpuMem(0xd9, 7, 'fnstcw', 'Mw'),
+  ...fpuStack(0xd9, 0xc0, 'fld', 'Fi'),
+  ...fpuStack(0xd9, 0xc8, 'fxch', 'Fi'),
+  r(0xd9, 'fnop', '', { modrm: 0xd0 }),
+  ...fpuStack(0xd9, 0xd8, 'fstp', 'Fi'),
+  ...(
+    [
+      [0xe0, 'fchs'], [0xe1, 'fabs'], [0xe4, 'ftst'], [0xe5, 'fxam'], [0xe8, 'fld1'], [0xe9, 'fldl2t'], [0xea, 'fldl2e'], [0xeb, 'fldpi'],
+      [0xec, 'fldlg2'], [0xed, 'fldln2'], [0xee, 'fldz'], [0xf0, 'f2xm1'], [0xf1, 'fyl2x'], [0xf2, 'fptan'], [0xf3, 'fpatan'], [0xf4, 'fxtract'],
+      [0xf5, 'fprem1'], [0xf6, 'fdecstp'], [0xf7, 'fincstp'], [0xf8, 'fprem'], [0xf9, 'fyl2xp1'], [0xfa, 'fsqrt'], [0xfb, 'fsincos'], [0xfc, 'frndint'],
+      [0xfd, 'fscale'], [0xfe, 'fsin'], [0xff, 'fcos'],
+    ] as const
+  ).map(([modrm, name]) => r(0xd9, name, '', { modrm })),
+  ...fpuStack(0xda, 0xc0, 'fcmovb', 'F0 Fi'),
+  ...fpuStack(0xda, 0xc8, 'fcmove', 'F0 Fi'),
+  ...fpuStack(0xda, 0xd0, 'fcmovbe', 'F0 Fi'),
+  ...fpuStack(0xda, 0xd8, 'fcmovu', 'F0 Fi'),
+  r(0xda, 'fucompp', '', { modrm: 0xe9 }),
+  fpuMem(0xdb, 0, 'fild_m32', 'Md'),
+  fpuMem(0xdb, 2, 'fist_m32', 'Md'),
+  fpuMem(0xdb, 3, 'fistp_m32', 'Md'),
+  fpuMem(0xdb, 5, 'fld_m80', 'Mt'),
+  fpuMem(0xdb, 7, 'fstp_m80', 'Mt'),
+  ...fpuStack(0xdb, 0xc0, 'fcmovnb', 'F0 Fi'),
+  ...fpuStack(0xdb, 0xc8, 'fcmovne', 'F0 Fi'),
+  ...fpuStack(0xdb, 0xd0, 'fcmovnbe', 'F0 Fi'),
+  ...fpuStack(0xdb, 0xd8, 'fcmovnu', 'F0 Fi'),
+  r(0xdb, 'fneni', '', { modrm: 0xe0 }),
+  r(0xdb, 'fndisi', '', { modrm: 0xe1 }),
+  r(0xdb, 'fnclex', '', { modrm: 0xe2 }),
+  r(0xdb, 'fninit', '', { modrm: 0xe3 }),
+  r(0xdb, 'fnsetpm', '', { modrm: 0xe4 }),
+  ...fpuStack(0xdb, 0xe8, 'fucomi', 'F0 Fi'),
+  ...fpuStack(0xdb, 0xf0, 'fcomi', 'F0 Fi'),
+  ...(['fadd_to', 'fmul_to', 'fcom', 'fcomp', 'fsubr_to', 'fsub_to', 'fdivr_to', 'fdiv_to'] as const).flatMap((name, ext) =>
+    fpuStack(0xdc, 0xc0 + 8 * ext, name, 'Fi F0'),
+  ),
+  fpuMem(0xdd, 0, 'fld_m64', 'Mq'),
+  fpuMem(0xdd, 2, 'fst_m64', 'Mq'),
+  fpuMem(0xdd, 3, 'fstp_m64', 'Mq'),
+  fpuMem(0xdd, 4, 'frstor', 'M'),
+  fpuMem(0xdd, 6, 'fnsave', 'M'),
+  fpuMem(0xdd, 7, 'fnstsw', 'Mw'),
+  ...fpuStack(0xdd, 0xc0, 'ffree', 'Fi'),
+  ...fpuStack(0xdd, 0xc8, 'fxch', 'Fi'),
+  ...fpuStack(0xdd, 0xd0, 'fst', 'Fi'),
+  ...fpuStack(0xdd, 0xd8, 'fstp', 'Fi'),
+  ...fpuStack(0xdd, 0xe0, 'fucom', 'Fi'),
+  ...fpuStack(0xdd, 0xe8, 'fucomp', 'Fi'),
+  ...(['fadd_to', 'fmul_to'] as const).flatMap((name, ext) => fpuStack(0xde, 0xc0 + 8 * ext, `${name}_pop` as const, 'Fi F0')),
+  ...fpuStack(0xde, 0xd0, 'fcomp', 'Fi'),
+  r(0xde, 'fcompp', '', { modrm: 0xd9 }),
+  ...(['fsubr_to', 'fsub_to', 'fdivr_to', 'fdiv_to'] as const).flatMap((name, i) => fpuStack(0xde, 0xe0 + 8 * i, `${name}_pop` as const, 'Fi F0')),
+  fpuMem(0xdf, 0, 'fild_m16', 'Mw'),
+  fpuMem(0xdf, 2, 'fist_m16', 'Mw'),
+  fpuMem(0xdf, 3, 'fistp_m16', 'Mw'),
+  fpuMem(0xdf, 4, 'fbld', 'Mt'),
+  fpuMem(0xdf, 5, 'fild_m64', 'Mq'),
+  fpuMem(0xdf, 6, 'fbstp', 'Mt'),
+  fpuMem(0xdf, 7, 'fistp_m64', 'Mq'),
+  ...fpuStack(0xdf, 0xc0, 'ffreep', 'Fi'),
+  ...fpuStack(0xdf, 0xc8, 'fxch', 'Fi'),
+  ...fpuStack(0xdf, 0xd0, 'fstp', 'Fi'),
+  ...fpuStack(0xdf, 0xd8, 'fstp', 'Fi'),
+  r(0xdf, 'fnstsw_ax', '', { modrm: 0xe0 }),
+  ...fpuStack(0xdf, 0xe8, 'fucomip', 'F0 Fi'),
+  ...fpuStack(0xdf, 0xf0, 'fcomip', 'F0 Fi'),
+] as const;

@@ -1,0 +1,193 @@
+// The processor's state block: one list of fields with offset and meaning, for TypeScript views and for translated code alike.
+//
+// One WebAssembly.Memory holds, from its start: the state block (this file), the software TLB, scratch for the translator, and the
+// physical memory of the emulated machine. It is a file of its own because everything else leans on these numbers.
+// What it leaves out: behaviour. See cpu.ts for access, README.md for the picture.
+
+/** Byte offsets in the linear memory. Everything is an int32 unless said otherwise. Register numbers are the i386's own order. */
+export const enum S {
+  /** eax ecx edx ebx esp ebp esi edi, then a word that is always zero (index 8: "no base", "no index"). */
+  REGS = 0x00,
+  ZERO = 0x20,
+  EIP = 0x24,
+  /** ZF, SF and PF come from here: the last result, sign-extended to 32 bits. See flags.ts. */
+  FLAG_RESULT = 0x28,
+  /** Bit 31 CF, bit 30 CF^OF, bit 3 AF, bit 0 flips SF, bits 8-15 are XORed into the byte whose parity is PF. */
+  FLAG_AUX = 0x2c,
+  /** EFLAGS without CF PF AF ZF SF OF; bit 1 is always set. */
+  EFLAGS = 0x30,
+  CPL = 0x34,
+  /** 1 when CS is a 32-bit code segment. */
+  CS_BIG = 0x38,
+  /** 1 when SS is a 32-bit stack segment (ESP, not SP). */
+  SS_BIG = 0x3c,
+  /** ES CS SS DS FS GS LDTR TR: selectors, bases, limits (bytes, uint32), access rights (descriptor's high dword bits 8-23, >> 8). */
+  SELECTOR = 0x40,
+  BASE = 0x60,
+  LIMIT = 0x80,
+  ACCESS = 0xa0,
+  GDT_BASE = 0xc0,
+  GDT_LIMIT = 0xc4,
+  IDT_BASE = 0xc8,
+  IDT_LIMIT = 0xcc,
+  CR0 = 0xd0,
+  CR2 = 0xd4,
+  CR3 = 0xd8,
+  CR4 = 0xdc,
+  /** DR0 to DR7. */
+  DR = 0xe0,
+  /** Bit n: segment n has base 0, limit 4 GB - 1 and may be read and written (CS: read and executed) without a check. */
+  FLAT = 0x100,
+  /** Counted instructions left until run() must return; translated code counts it down. */
+  LEFT = 0x104,
+  /** Byte offsets of the TLB tables for the current privilege (supervisor or user). */
+  TLB_READ = 0x108,
+  TLB_WRITE = 0x10c,
+  /** 1: interrupts and single-step traps wait for one instruction (after STI, MOV SS, POP SS). */
+  SHADOW = 0x110,
+  HALTED = 0x114,
+  SYSENTER_CS = 0x118,
+  SYSENTER_ESP = 0x11c,
+  SYSENTER_EIP = 0x120,
+  /** Float64: instructions retired and counted before the present run() (the clock is this plus what LEFT has used up). */
+  RETIRED = 0x128,
+  /** Float64: instructions retired in ring 0 while ring 0 is not counted. */
+  RETIRED_HOST = 0x130,
+  /** x87: control, status (TOP kept in bits 11-13), tag word as one bit a physical register (1 = not empty), last opcode and pointers. */
+  FPU_CW = 0x180,
+  FPU_SW = 0x184,
+  FPU_VALID = 0x188,
+  FPU_FOP = 0x18c,
+  FPU_FIP = 0x190,
+  FPU_FCS = 0x194,
+  FPU_FDP = 0x198,
+  FPU_FDS = 0x19c,
+  /** R0 to R7, physical, 16 bytes each: mantissa low dword, mantissa high dword, sign and exponent (16 bits), unused. */
+  FPU_REGS = 0x1a0,
+  MXCSR = 0x220,
+  /** xmm0 to xmm7, 16 bytes each. */
+  XMM = 0x230,
+  /** Free for translated code. */
+  SCRATCH = 0x300,
+  END = 0x400,
+}
+
+/** The same fields as indexes into an Int32Array over the memory (Float64 fields are left out: see F). */
+export const enum W {
+  REGS = 0,
+  ZERO = 8,
+  EIP = 9,
+  FLAG_RESULT = 10,
+  FLAG_AUX = 11,
+  EFLAGS = 12,
+  CPL = 13,
+  CS_BIG = 14,
+  SS_BIG = 15,
+  SELECTOR = 16,
+  BASE = 24,
+  LIMIT = 32,
+  ACCESS = 40,
+  GDT_BASE = 48,
+  GDT_LIMIT = 49,
+  IDT_BASE = 50,
+  IDT_LIMIT = 51,
+  CR0 = 52,
+  CR2 = 53,
+  CR3 = 54,
+  CR4 = 55,
+  DR = 56,
+  FLAT = 64,
+  LEFT = 65,
+  TLB_READ = 66,
+  TLB_WRITE = 67,
+  SHADOW = 68,
+  HALTED = 69,
+  SYSENTER_CS = 70,
+  SYSENTER_ESP = 71,
+  SYSENTER_EIP = 72,
+  FPU_CW = 96,
+  FPU_SW = 97,
+  FPU_VALID = 98,
+  FPU_FOP = 99,
+  FPU_FIP = 100,
+  FPU_FCS = 101,
+  FPU_FDP = 102,
+  FPU_FDS = 103,
+  FPU_REGS = 104,
+  MXCSR = 136,
+  XMM = 140,
+}
+
+/** Float64 fields as indexes into a Float64Array over the memory. */
+export const enum F {
+  RETIRED = 37,
+  RETIRED_HOST = 38,
+}
+
+export const EAX = 0;
+export const ECX = 1;
+export const EDX = 2;
+export const EBX = 3;
+export const ESP = 4;
+export const EBP = 5;
+export const ESI = 6;
+export const EDI = 7;
+
+export const ES = 0;
+export const CS = 1;
+export const SS = 2;
+export const DS = 3;
+export const FS = 4;
+export const GS = 5;
+export const LDTR = 6;
+export const TR = 7;
+
+/** EFLAGS bits, by the manual's names. */
+export const FL = {
+  CF: 1,
+  PF: 4,
+  AF: 0x10,
+  ZF: 0x40,
+  SF: 0x80,
+  TF: 0x100,
+  IF: 0x200,
+  DF: 0x400,
+  OF: 0x800,
+  IOPL: 0x3000,
+  NT: 0x4000,
+  RF: 0x10000,
+  VM: 0x20000,
+  AC: 0x40000,
+  ID: 0x200000,
+  /** The six that arithmetic sets. */
+  STATUS: 0x8d5,
+} as const;
+
+export const CR0 = { PE: 1, MP: 2, EM: 4, TS: 8, ET: 0x10, NE: 0x20, WP: 0x10000, AM: 0x40000, NW: 0x20000000, CD: 0x40000000, PG: 0x80000000 | 0 } as const;
+export const CR4 = { VME: 1, PVI: 2, TSD: 4, DE: 8, PSE: 0x10, PAE: 0x20, MCE: 0x40, PGE: 0x80, PCE: 0x100, OSFXSR: 0x200, OSXMMEXCPT: 0x400 } as const;
+
+/** Exception vectors. */
+export const EXC = { DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7, DF: 8, MP: 9, TS: 10, NP: 11, SS: 12, GP: 13, PF: 14, MF: 16, AC: 17, MC: 18, XM: 19 } as const;
+
+/** Mnemonics as debuggers print them, by vector. */
+export const VECTOR_NAMES = ['#DE', '#DB', 'NMI', '#BP', '#OF', '#BR', '#UD', '#NM', '#DF', '#MP', '#TS', '#NP', '#SS', '#GP', '#PF', '#15', '#MF', '#AC', '#MC', '#XM'] as const;
+
+/** True for the exceptions that push an error code. 386 PRM table 9-7. */
+export const pushesErrorCode = (vector: number): boolean => vector === 8 || (vector >= 10 && vector <= 14) || vector === 17;
+
+/** One full TLB table: 2^20 entries of 4 bytes. */
+export const TLB_TABLE_BYTES = 0x400000;
+/** Tables in this order: supervisor read, supervisor write, user read, user write. */
+export const TLB = {
+  SUPER_READ: 0x100000,
+  SUPER_WRITE: 0x100000 + TLB_TABLE_BYTES,
+  USER_READ: 0x100000 + 2 * TLB_TABLE_BYTES,
+  USER_WRITE: 0x100000 + 3 * TLB_TABLE_BYTES,
+} as const;
+/** An entry that takes the slow path for any width: the low two bits are set. */
+export const TLB_INVALID = -1;
+
+/** Where the emulated machine's physical address 0 lies in the linear memory. */
+export const RAM_BASE = 0x2000000;
+/** Page-sized sink for writes to ROM and unmapped memory is not needed: those take the slow path. */
+export const PAGE = 4096;
