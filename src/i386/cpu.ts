@@ -79,6 +79,32 @@ export class Cpu {
   code = new Int32Array(0);
   /** EIP of the first instruction of the running block: with record field END this gives EIP of every instruction in it. */
   blockEip = 0;
+  /** Index of the running record, -1 between blocks; first record and CPL of the running block. With blockEip: how a fault finds its instruction. */
+  cur = -1;
+  blockFirst = 0;
+  blockCpl = 0;
+  /** Set by a REP instruction that stopped at its chunk bound: not retired, comes back. */
+  unfinished = false;
+  /** The interrupt line of the machine's interrupt controller. */
+  intr = false;
+  /** A task switch loaded a TSS with its T bit: #DB after the switch. */
+  taskTrap = false;
+  /** DR6 bits of data breakpoints hit by the current instruction (see checkSegment). */
+  debugHits = 0;
+  /** True when CPL 0 is the Host's: its deliveries are never intercepted. */
+  hostRing0 = false;
+  /** [vector] = 1: the debugger wants to stop before this vector is delivered. */
+  readonly intercept = new Uint8Array(256);
+  passIntercept = false;
+  /** True when a delivery of `vector` must be reported first. Consumes the pass. */
+  intercepts(vector: number): boolean {
+    if (this.passIntercept) {
+      this.passIntercept = false;
+      return false;
+    }
+    return this.intercept[vector] !== 0 && !(this.hostRing0 && this.m32[W.CPL] === 0);
+  }
+
   /** Physical regions beyond RAM: [physical start, length, physical target] for ROM aliases. */
   private aliases: { start: number; length: number; target: number }[] = [];
 
@@ -150,6 +176,8 @@ export class Cpu {
   /** True while CR0.AM, EFLAGS.AC and CPL 3 ask for alignment checks; then no segment counts as flat, so every access passes checkSegment(). */
   alignmentChecks = false;
 
+  private dataBreakpoints = false;
+
   setCpl(cpl: number): void {
     this.m32[W.CPL] = cpl;
     this.updateMode();
@@ -167,7 +195,9 @@ export class Cpu {
     m[W.SS_BIG] = (m[W.ACCESS + SS] >> 14) & 1;
     this.alignmentChecks = user && (m[W.CR0] & CR0.AM) !== 0 && (m[W.EFLAGS] & FL.AC) !== 0;
     let flat = 0;
-    if (!this.alignmentChecks) {
+    // Data breakpoints are looked for in checkSegment(), so while one is enabled no segment is flat.
+    this.dataBreakpoints = (m[W.DR + 7] & 0xff) !== 0 && (m[W.DR + 7] & 0x33330000) !== 0;
+    if (!this.alignmentChecks && !this.dataBreakpoints) {
       for (let seg = 0; seg < 6; seg++) {
         if (m[W.BASE + seg] !== 0 || m[W.LIMIT + seg] !== -1) continue;
         const type = m[W.ACCESS + seg] & 0x9f;
@@ -209,7 +239,22 @@ export class Cpu {
     } else if (last > limit) this.raise(vector, 0);
     const linear = (m[W.BASE + seg] + offset) | 0;
     if (this.alignmentChecks && size > 1 && (linear & (size === 6 ? 3 : size === 10 ? 7 : size - 1)) !== 0) this.raise(EXC.AC, 0);
+    if (this.dataBreakpoints) this.matchData(linear, size, write);
     return linear;
+  }
+
+  /** Notes the data breakpoints that an access touches. SDM vol. 3 "Debug Registers". */
+  private matchData(linear: number, size: number, write: boolean): void {
+    const m = this.m32;
+    const dr7 = m[W.DR + 7];
+    for (let n = 0; n < 4; n++) {
+      const kind = (dr7 >> (16 + 4 * n)) & 3;
+      if (((dr7 >> (2 * n)) & 3) === 0 || (kind !== 3 && !(kind === 1 && write))) continue;
+      const length = ((dr7 >> (18 + 4 * n)) & 3) + 1;
+      const from = (m[W.DR + n] & ~(length - 1)) >>> 0;
+      const at = linear >>> 0;
+      if (at < from + length && at + size > from) this.debugHits |= 1 << n;
+    }
   }
 
   // ---- linear memory, current privilege ---------------------------------------------------------------------------------------------

@@ -1,0 +1,166 @@
+// The cache of decoded code: blocks of records, found by the physical address of their first byte, dropped when somebody writes there.
+//
+// A block is straight-line code inside one page. Keeping blocks by physical address makes them survive CR3 loads; keeping the bytes they cover in a
+// bitmap of 64-byte lines lets data writes on a code page pass without harm. What it leaves out: running (processor.ts) and translating (jit/).
+
+import type { Cpu } from './cpu';
+import { PageFlag } from './cpu';
+import { decode, M, NEED_MORE, R, RECORD } from './decode';
+import { ROW_BITS } from './rows';
+import { PAGE, RAM_BASE } from './state';
+
+/** FORM of a record that must not run any more: its handler makes the run loop look the code up again. */
+export const STALE_FORM = 6;
+
+const MAX_RECORDS = 1 << 19;
+const MAX_BLOCKS = 1 << 18;
+const MAX_BLOCK_LENGTH = 64;
+/** Decoded alone, not kept: page-crossing instructions and single steps. */
+export const SCRATCH_RECORD = MAX_RECORDS * RECORD;
+
+/** What is known of one physical page with code. */
+export interface CodePage {
+  /** Block number + 1 by page offset; 0 = nothing decoded here. */
+  index: Int32Array;
+  /** Blocks that start here. */
+  blocks: number[];
+  /** One bit for each 64-byte line that some block covers. */
+  lines: Uint32Array;
+}
+
+export class BlockCache {
+  readonly pages: (CodePage | undefined)[] = [];
+  /** By block number: first record, number of records, bytes, 1 = decoded for a 32-bit segment, times run, page and offset. */
+  readonly first = new Int32Array(MAX_BLOCKS);
+  readonly count = new Int32Array(MAX_BLOCKS);
+  readonly bytes = new Int32Array(MAX_BLOCKS);
+  readonly big = new Uint8Array(MAX_BLOCKS);
+  readonly runs = new Int32Array(MAX_BLOCKS);
+  readonly page = new Int32Array(MAX_BLOCKS);
+  readonly offset = new Uint16Array(MAX_BLOCKS);
+  private blocks = 0;
+  private records = 0;
+  /** Page offsets (0-4095) where a block must begin, because a breakpoint may be there. */
+  readonly splits = new Uint16Array(PAGE);
+  /** Called with every block that is dropped. */
+  onDrop: (block: number) => void = () => {};
+  /** Called when everything is dropped at once. */
+  onClear: () => void = () => {};
+  /** How often everything had to go because the cache was full. */
+  clears = 0;
+
+  constructor(private readonly cpu: Cpu) {
+    cpu.code = new Int32Array((MAX_RECORDS + 4) * RECORD);
+    cpu.onCodeWrite = (physical, length) => this.written(physical, length);
+  }
+
+  /**
+   * Decodes the block at index `a` of cpu.m8.
+   * @returns the block number, or -1 when its first instruction reaches beyond the page.
+   */
+  build(a: number, big: boolean): number {
+    if (this.blocks === MAX_BLOCKS || this.records + MAX_BLOCK_LENGTH > MAX_RECORDS) this.clear();
+    const { code, m8 } = this.cpu;
+    const pageEnd = (a & ~0xfff) + PAGE;
+    const start = this.records * RECORD;
+    let p = a;
+    let n = 0;
+    while (n < MAX_BLOCK_LENGTH && p < pageEnd) {
+      if (n > 0 && this.splits[p & 0xfff] !== 0) break;
+      const o = start + n * RECORD;
+      const length = decode(m8, p, Math.min(p + 15, pageEnd), big, code, o);
+      if (length === NEED_MORE) break;
+      p += length;
+      code[o + R.END] = p - a;
+      n++;
+      const meta = code[o + R.META];
+      if (meta & M.ENDS || (meta & M.REP && ROW_BITS[code[o] >> 3] & 8)) break;
+    }
+    if (n === 0) return -1;
+    const block = this.blocks++;
+    this.records += n;
+    this.first[block] = start;
+    this.count[block] = n;
+    this.bytes[block] = p - a;
+    this.big[block] = big ? 1 : 0;
+    this.runs[block] = 0;
+    const number = (a - RAM_BASE) >>> 12;
+    this.page[block] = number;
+    this.offset[block] = a & 0xfff;
+    let page = this.pages[number];
+    if (page === undefined) {
+      page = { index: new Int32Array(PAGE), blocks: [], lines: new Uint32Array(2) };
+      this.pages[number] = page;
+      this.cpu.setPageFlag(number, PageFlag.CODE);
+    }
+    const old = page.index[a & 0xfff];
+    if (old !== 0) this.drop(old - 1);
+    page.index[a & 0xfff] = block + 1;
+    page.blocks.push(block);
+    for (let line = (a & 0xfff) >> 6; line <= ((p - 1) & 0xfff) >> 6; line++) page.lines[line >> 5] |= 1 << (line & 31);
+    return block;
+  }
+
+  /** Drops what overlaps `length` bytes written at `physical`. */
+  written(physical: number, length: number): void {
+    const number = physical >>> 12;
+    const page = this.pages[number];
+    if (page === undefined) return;
+    const from = physical & 0xfff;
+    const to = from + length;
+    let touched = false;
+    for (let line = from >> 6; line <= (to - 1) >> 6; line++) if ((page.lines[line >> 5] >> (line & 31)) & 1) touched = true;
+    if (!touched) return;
+    for (let i = page.blocks.length - 1; i >= 0; i--) {
+      const block = page.blocks[i];
+      const start = this.offset[block];
+      if (start < to && start + this.bytes[block] > from) this.drop(block);
+    }
+  }
+
+  /** Drops every block that covers a page offset for which `hit` is true, on all pages (breakpoints changed). */
+  dropAtOffset(offset: number): void {
+    for (const page of this.pages) {
+      if (page === undefined) continue;
+      for (let i = page.blocks.length - 1; i >= 0; i--) {
+        const block = page.blocks[i];
+        if (this.offset[block] <= offset && this.offset[block] + this.bytes[block] > offset) this.drop(block);
+      }
+    }
+  }
+
+  private drop(block: number): void {
+    const number = this.page[block];
+    const page = this.pages[number];
+    if (page === undefined) return;
+    const { code } = this.cpu;
+    for (let i = 0, o = this.first[block]; i < this.count[block]; i++, o += RECORD) code[o] = STALE_FORM;
+    if (page.index[this.offset[block]] === block + 1) page.index[this.offset[block]] = 0;
+    page.blocks.splice(page.blocks.indexOf(block), 1);
+    this.onDrop(block);
+    if (page.blocks.length === 0) {
+      this.pages[number] = undefined;
+      this.cpu.clearPageFlag(number, PageFlag.CODE);
+    } else {
+      page.lines.fill(0);
+      for (const b of page.blocks) {
+        for (let line = this.offset[b] >> 6; line <= (this.offset[b] + this.bytes[b] - 1) >> 6; line++) page.lines[line >> 5] |= 1 << (line & 31);
+      }
+    }
+  }
+
+  /** Forgets everything. Records of a block that is running just now stay readable: they are made stale, not reused at once. */
+  clear(): void {
+    const { code } = this.cpu;
+    for (let o = 0; o < this.records * RECORD; o += RECORD) code[o] = STALE_FORM;
+    for (let number = 0; number < this.pages.length; number++) {
+      if (this.pages[number] === undefined) continue;
+      this.pages[number] = undefined;
+      this.cpu.clearPageFlag(number, PageFlag.CODE);
+    }
+    this.blocks = 0;
+    this.records = 0;
+    this.clears++;
+    this.onClear();
+  }
+}

@@ -1,0 +1,349 @@
+// The run loop: finds blocks, runs them, delivers faults, honours budgets, breakpoints, traps for the debugger and the single-step flag.
+//
+// It is the one place where an instruction's life begins and ends: what retired is counted here, faults are turned into deliveries here, and every reason to
+// stop is an Exit. What it leaves out: what instructions do (interpreter/) and how deliveries work (interrupts.ts). Source: SDM vol. 3 "Debug", "Interrupts".
+
+import { BlockCache, SCRATCH_RECORD } from './blocks';
+import { Cpu, CpuFault, type CpuOptions } from './cpu';
+import { decode, M, NEED_MORE, R, RECORD } from './decode';
+import { HANDLERS } from './interpreter';
+import { deliver, deliverException } from './interrupts';
+import { CS, EXC, F, FL, PAGE, RAM_BASE, S, W } from './state';
+
+/** Why run() or step() returned. EIP is at the next instruction to run unless said otherwise. */
+export type Exit =
+  /** The counted instructions are used up (after step(): the instruction is done). */
+  | { kind: 'budget' }
+  /** HLT ran at CPL 0; EIP is after it. */
+  | { kind: 'halt' }
+  /** Triple fault. */
+  | { kind: 'shutdown' }
+  /** The instruction at EIP has a breakpoint and has not run. */
+  | { kind: 'breakpoint'; address: number }
+  /** The instruction at EIP is about to deliver `vector`; nothing has changed yet. */
+  | { kind: 'intercept'; vector: number; errorCode: number; software: boolean }
+  /** An external interrupt is wanted (Cpu.intr) and would be accepted now. */
+  | { kind: 'interrupt-window' }
+  /** requestStop() was called, at an instruction boundary. */
+  | { kind: 'stop' };
+
+export interface ProcessorOptions extends CpuOptions {
+  /** false: instructions at CPL 0 are the Host's and do not use up budgets. */
+  countRing0: boolean;
+}
+
+/** Thrown by the handler of a dropped record: look the code up again. */
+const RELOOK = { relook: true };
+/** Thrown before a delivery that the debugger wants to see first. */
+export class Intercepted {
+  vector = 0;
+  errorCode = -1;
+  software = false;
+}
+
+const BUDGET: Exit = { kind: 'budget' };
+
+export class Processor {
+  readonly cpu: Cpu;
+  readonly blocks: BlockCache;
+  private readonly countRing0: boolean;
+  private readonly breaks = new Map<number, number>();
+  private stopRequested = false;
+  /** Asked before a breakpoint stops; false = run on. */
+  onBreakpoint: ((linear: number) => boolean) | undefined;
+  /** A breakpoint at this linear address was already reported for the present position. */
+  private passBreak = -1;
+  private readonly bytes = new Uint8Array(16);
+
+  constructor(options: ProcessorOptions) {
+    this.countRing0 = options.countRing0;
+    this.cpu = new Cpu(options);
+    this.blocks = new BlockCache(this.cpu);
+    this.cpu.hostRing0 = !options.countRing0;
+    HANDLERS[6] = stale;
+    HANDLERS[7] = stale;
+  }
+
+  /** Counted instructions retired since the start. */
+  get retired(): number {
+    return this.cpu.f64[F.RETIRED];
+  }
+  set retired(value: number) {
+    this.cpu.f64[F.RETIRED] = value;
+  }
+  /** Instructions retired at CPL 0 while those are not counted. */
+  get retiredHost(): number {
+    return this.cpu.f64[F.RETIRED_HOST];
+  }
+
+  /** Makes run() return {kind: 'stop'} at the next block boundary. */
+  requestStop(): void {
+    this.stopRequested = true;
+  }
+
+  // ---- breakpoints ------------------------------------------------------------------------------------------------------------------
+
+  /** Stops before the instruction at a linear address. Counted: as many removals are needed. */
+  addBreakpoint(linear: number): void {
+    const at = linear >>> 0;
+    const n = this.breaks.get(at) ?? 0;
+    this.breaks.set(at, n + 1);
+    if (n === 0 && this.blocks.splits[at & 0xfff]++ === 0) this.blocks.dropAtOffset(at & 0xfff);
+  }
+  removeBreakpoint(linear: number): void {
+    const at = linear >>> 0;
+    const n = this.breaks.get(at) ?? 0;
+    if (n > 1) this.breaks.set(at, n - 1);
+    else if (n === 1) {
+      this.breaks.delete(at);
+      if (--this.blocks.splits[at & 0xfff] === 0) this.blocks.dropAtOffset(at & 0xfff);
+    }
+  }
+
+  /** Lets the delivery that was last intercepted go through. */
+  passIntercept(): void {
+    this.cpu.passIntercept = true;
+  }
+
+  /** Delivers an external interrupt between two instructions. @returns false when that ended in a shutdown. */
+  interrupt(vector: number): boolean {
+    const c = this.cpu;
+    c.m32[W.HALTED] = 0;
+    c.m32[W.SHADOW] = 0;
+    this.passBreak = -1;
+    try {
+      deliver(c, vector, 2, -1);
+      return true;
+    } catch (thrown) {
+      if (!(thrown instanceof CpuFault)) throw thrown;
+      return deliverException(c, thrown.vector, thrown.errorCode);
+    }
+  }
+
+  /** Runs one instruction, in whatever ring. Breakpoints do not stop it. */
+  step(): Exit {
+    const c = this.cpu;
+    const before = c.f64[F.RETIRED];
+    c.m32[W.LEFT] = 1;
+    this.passBreak = (c.m32[W.BASE + CS] + c.m32[W.EIP]) | 0;
+    const exit = this.guarded(true);
+    if (c.m32[W.LEFT] <= 0) c.f64[F.RETIRED] = before + 1;
+    this.passBreak = -1;
+    return exit;
+  }
+
+  /** Runs until `budget` counted instructions have retired or something stops it. */
+  run(budget: number): Exit {
+    const c = this.cpu;
+    const limit = Math.min(budget, 0x7fffffff);
+    c.m32[W.LEFT] = limit;
+    this.limit = limit;
+    this.runStart = c.f64[F.RETIRED];
+    const exit = this.guarded(false);
+    c.f64[F.RETIRED] = this.runStart + (limit - c.m32[W.LEFT]);
+    this.limit = 0;
+    return exit;
+  }
+  private limit = 0;
+  private runStart = 0;
+
+  /** Counted instructions retired, also in the middle of run(). */
+  now(): number {
+    return this.limit === 0 ? this.cpu.f64[F.RETIRED] : this.runStart + (this.limit - this.cpu.m32[W.LEFT]);
+  }
+
+  private guarded(single: boolean): Exit {
+    const c = this.cpu;
+    for (;;) {
+      try {
+        return this.loop(single);
+      } catch (thrown) {
+        const exit = this.recover(thrown);
+        if (exit !== undefined) return exit;
+        if (single) return BUDGET;
+        if (c.m32[W.LEFT] <= 0 && (this.countRing0 || c.m32[W.CPL] !== 0)) return BUDGET;
+      }
+    }
+  }
+
+  /** Counts what retired before a fault, puts EIP back and delivers. */
+  private recover(thrown: unknown): Exit | undefined {
+    const c = this.cpu;
+    const m = c.m32;
+    if (c.cur >= 0) {
+      this.count((c.cur - c.blockFirst) / RECORD, c.blockCpl);
+      m[W.EIP] = (c.blockEip + c.code[c.cur + R.END] - (c.code[c.cur + R.META] & M.LENGTH)) | 0;
+      c.cur = -1;
+    }
+    if (thrown === RELOOK) return undefined;
+    if (thrown instanceof Intercepted) return { kind: 'intercept', vector: thrown.vector, errorCode: thrown.errorCode, software: thrown.software };
+    if (!(thrown instanceof CpuFault)) throw thrown;
+    const { vector, errorCode } = thrown;
+    if (c.intercepts(vector)) return { kind: 'intercept', vector, errorCode, software: false };
+    m[W.SHADOW] = 0;
+    return deliverException(c, vector, errorCode) ? undefined : { kind: 'shutdown' };
+  }
+
+  private count(n: number, cpl: number): void {
+    const c = this.cpu;
+    if (this.countRing0 || cpl !== 0) c.m32[W.LEFT] -= n;
+    else c.f64[F.RETIRED_HOST] += n;
+  }
+
+  private loop(single: boolean): Exit {
+    const c = this.cpu;
+    const m = c.m32;
+    const { code } = c;
+    const { blocks } = this;
+    c.cur = -1;
+    for (;;) {
+      if (this.stopRequested) {
+        this.stopRequested = false;
+        return { kind: 'stop' };
+      }
+      if (m[W.HALTED] !== 0) {
+        if (c.intr && m[W.EFLAGS] & FL.IF) return { kind: 'interrupt-window' };
+        m[W.HALTED] = 0;
+        return { kind: 'halt' };
+      }
+      const cpl = m[W.CPL];
+      const counted = this.countRing0 || cpl !== 0;
+      if (counted && m[W.LEFT] <= 0) return BUDGET;
+      if (c.intr && m[W.SHADOW] === 0 && m[W.EFLAGS] & FL.IF) return { kind: 'interrupt-window' };
+      const eip = m[W.EIP];
+      const linear = (m[W.BASE + CS] + eip) | 0;
+      if (this.breaks.size !== 0 && this.breaks.has(linear >>> 0) && this.passBreak !== linear) {
+        if (this.onBreakpoint === undefined || this.onBreakpoint(linear >>> 0)) {
+          this.passBreak = linear;
+          return { kind: 'breakpoint', address: linear >>> 0 };
+        }
+      }
+      this.passBreak = -1;
+      if (single || (m[W.EFLAGS] & FL.TF) | m[W.SHADOW] | (m[W.DR + 7] & 0xff)) {
+        this.stepSlowly(eip, linear, cpl);
+        if (single) return BUDGET;
+        continue;
+      }
+      const e = m[c.tr + (linear >>> 12)];
+      let a: number;
+      if ((e & 1) === 0) a = (linear + e) | 0;
+      else {
+        const physical = c.translate(linear, false, cpl === 3);
+        a = c.physicalOffset(physical);
+        if (a < 0) {
+          this.stepSlowly(eip, linear, cpl);
+          continue;
+        }
+      }
+      const page = blocks.pages[(a - RAM_BASE) >>> 12];
+      let block = page === undefined ? -1 : page.index[a & 0xfff] - 1;
+      const big = m[W.CS_BIG];
+      if (block < 0 || blocks.big[block] !== big) {
+        block = blocks.build(a, big !== 0);
+        if (block < 0) {
+          this.stepSlowly(eip, linear, cpl);
+          continue;
+        }
+      }
+      const limit = m[W.LIMIT + CS];
+      if (limit !== -1 && (eip >>> 0) + blocks.bytes[block] - 1 > limit >>> 0) {
+        this.stepSlowly(eip, linear, cpl);
+        continue;
+      }
+      let n = blocks.count[block];
+      if (counted && n > m[W.LEFT]) n = m[W.LEFT];
+      const first = blocks.first[block];
+      const last = first + (n - 1) * RECORD;
+      c.blockEip = eip;
+      c.blockFirst = first;
+      c.blockCpl = cpl;
+      let i = first;
+      for (; i < last; i += RECORD) {
+        c.cur = i;
+        HANDLERS[code[i]](c, i);
+      }
+      c.cur = last;
+      m[W.EIP] = (eip + code[last + R.END]) | 0;
+      HANDLERS[code[last]](c, last);
+      c.cur = -1;
+      if (c.unfinished) {
+        c.unfinished = false;
+        n--;
+      }
+      if (counted) m[W.LEFT] -= n;
+      else c.f64[F.RETIRED_HOST] += n;
+    }
+  }
+
+  /** One instruction with everything that may stand around it: page crossings, segment limits, breakpoint registers, TF. */
+  private stepSlowly(eip: number, linear: number, cpl: number): void {
+    const c = this.cpu;
+    const m = c.m32;
+    const shadow = m[W.SHADOW];
+    m[W.SHADOW] = 0;
+    const dr7 = m[W.DR + 7];
+    if (dr7 & 0xff) {
+      c.debugHits = 0;
+      if (!(m[W.EFLAGS] & FL.RF) && shadow === 0) {
+        const hits = matchExecute(m, linear);
+        if (hits) {
+          m[W.DR + 6] = (m[W.DR + 6] & ~0xf) | hits;
+          c.raise(EXC.DB, 0);
+        }
+      }
+    }
+    m[W.EFLAGS] &= ~FL.RF;
+    const tf = m[W.EFLAGS] & FL.TF;
+    this.fetch(eip, linear, cpl === 3);
+    c.blockEip = eip;
+    c.blockFirst = SCRATCH_RECORD;
+    c.blockCpl = cpl;
+    c.cur = SCRATCH_RECORD;
+    m[W.EIP] = (eip + c.code[SCRATCH_RECORD + R.END]) | 0;
+    HANDLERS[c.code[SCRATCH_RECORD]](c, SCRATCH_RECORD);
+    c.cur = -1;
+    if (c.unfinished) c.unfinished = false;
+    else this.count(1, cpl);
+    const hits = dr7 & 0xff ? c.debugHits : 0;
+    if ((tf && m[W.SHADOW] === 0) || hits || c.taskTrap) {
+      m[W.DR + 6] = (m[W.DR + 6] & ~0xf) | hits | (tf ? 0x4000 : 0) | (c.taskTrap ? 0x8000 : 0);
+      c.taskTrap = false;
+      c.debugHits = 0;
+      c.raise(EXC.DB, 0);
+    }
+  }
+
+  /** Decodes the instruction at EIP into the scratch record, raising what its fetch raises. */
+  private fetch(eip: number, linear: number, user: boolean): void {
+    const c = this.cpu;
+    const { bytes } = this;
+    const limit = c.m32[W.LIMIT + CS] >>> 0;
+    let n = 0;
+    let a = -1;
+    for (;;) {
+      if (n === 15) c.gp(0);
+      if ((eip >>> 0) + n > limit) c.gp(0);
+      const at = (linear + n) | 0;
+      if (n === 0 || (at & 0xfff) === 0) a = c.physicalOffset(c.translate(at, false, user));
+      // Whole rest of the page at once, as far as the limit allows.
+      const room = Math.min(15 - n, PAGE - (at & 0xfff), limit - (eip >>> 0) - n + 1);
+      for (let k = 0; k < room; k++) bytes[n + k] = a < 0 ? 0xff : c.m8[a + k];
+      n += room;
+      if (decode(bytes, 0, n, c.m32[W.CS_BIG] !== 0, c.code, SCRATCH_RECORD) !== NEED_MORE) return;
+    }
+  }
+}
+
+const stale = (): never => {
+  throw RELOOK;
+};
+
+/** DR6 bits of the execution breakpoints that match. */
+const matchExecute = (m: Int32Array, linear: number): number => {
+  let hits = 0;
+  const dr7 = m[W.DR + 7];
+  for (let n = 0; n < 4; n++) if ((dr7 >> (2 * n)) & 3 && ((dr7 >> (16 + 4 * n)) & 3) === 0 && m[W.DR + n] === linear) hits |= 1 << n;
+  return hits;
+};
+
+export { S };
