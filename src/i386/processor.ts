@@ -8,7 +8,7 @@ import { Cpu, CpuFault, type CpuOptions } from './cpu';
 import { decode, M, NEED_MORE, R, RECORD } from './decode';
 import { HANDLERS } from './interpreter';
 import { deliver, deliverException } from './interrupts';
-import { CS, EXC, F, FL, PAGE, RAM_BASE, S, W } from './state';
+import { CS, EXC, F, FL, PAGE, RAM_BASE, W } from './state';
 
 /** Why run() or step() returned. EIP is at the next instruction to run unless said otherwise. */
 export type Exit =
@@ -30,6 +30,10 @@ export type Exit =
 export interface ProcessorOptions extends CpuOptions {
   /** false: instructions at CPL 0 are the Host's and do not use up budgets. */
   countRing0: boolean;
+  /** Translate hot code to WebAssembly (default true where the engine allows it). */
+  jit?: boolean;
+  /** Times a block is interpreted before it is translated; 0 = at once. */
+  jitThreshold?: number;
 }
 
 /** Thrown by the handler of a dropped record: look the code up again. */
@@ -103,6 +107,24 @@ export class Processor {
   /** Lets the delivery that was last intercepted go through. */
   passIntercept(): void {
     this.cpu.passIntercept = true;
+  }
+
+  /** Back to power-on as far as run control goes: no decoded code, no translations, nothing pending. Registers and memory are the caller's. */
+  reset(): void {
+    const c = this.cpu;
+    this.blocks.clear();
+    c.flushTlb();
+    c.m32[W.SHADOW] = 0;
+    c.m32[W.HALTED] = 0;
+    c.m32.fill(0, W.DR, W.DR + 8);
+    c.m32[W.DR + 6] = 0xffff0ff0 | 0;
+    c.m32[W.DR + 7] = 0x400;
+    c.taskTrap = false;
+    c.debugHits = 0;
+    c.passIntercept = false;
+    c.unfinished = false;
+    this.stopRequested = false;
+    this.passBreak = -1;
   }
 
   /** Delivers an external interrupt between two instructions. @returns false when that ended in a shutdown. */
@@ -345,5 +367,3 @@ const matchExecute = (m: Int32Array, linear: number): number => {
   for (let n = 0; n < 4; n++) if ((dr7 >> (2 * n)) & 3 && ((dr7 >> (16 + 4 * n)) & 3) === 0 && m[W.DR + n] === linear) hits |= 1 << n;
   return hits;
 };
-
-export { S };
