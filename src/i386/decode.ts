@@ -7,39 +7,39 @@
 import { BY_MODRM, HAS_MODRM, IMM, LOOKUP, ROW_BITS, ROW_IMM, ROW_SIZE, X87_REG } from './rows';
 
 /** Indexes into a record. */
-export const R = {
+export const enum R {
   /** row * 8 + size * 2 + memory; size 0 byte, 1 word, 2 dword; memory 1 when an operand is in memory. */
-  FORM: 0,
+  FORM = 0,
   /** See M. */
-  META: 1,
+  META = 1,
   /** Bits 0-2 ModR/M reg; bits 4-6 rm or the register in the opcode; bits 8-15 the whole ModR/M byte. */
-  REGS: 2,
+  REGS = 2,
   /** base | index << 4 | scale << 8; 8 = none (that register word is always zero). */
-  EA: 3,
-  DISP: 4,
-  IMM: 5,
-  IMM2: 6,
+  EA = 3,
+  DISP = 4,
+  IMM = 5,
+  IMM2 = 6,
   /** Bytes from the block's first instruction to the end of this one. */
-  END: 7,
-} as const;
+  END = 7,
+}
 export const RECORD = 8;
 
 /** Bits of the META field. */
-export const M = {
-  LENGTH: 0xf,
+export const enum M {
+  LENGTH = 0xf,
   /** Segment of the memory operand (override applied), bits 4-6. */
-  SEG_SHIFT: 4,
+  SEG_SHIFT = 4,
   /** 0x100: F2, 0x200: F3 (the last one given). */
-  REPNE: 0x100,
-  REPE: 0x200,
-  REP: 0x300,
-  LOCK: 0x400,
-  ADDR16: 0x800,
-  OP16: 0x1000,
-  MEMORY: 0x2000,
-  OVERRIDE: 0x4000,
-  ENDS: 0x8000,
-} as const;
+  REPNE = 0x100,
+  REPE = 0x200,
+  REP = 0x300,
+  LOCK = 0x400,
+  ADDR16 = 0x800,
+  OP16 = 0x1000,
+  MEMORY = 0x2000,
+  OVERRIDE = 0x4000,
+  ENDS = 0x8000,
+}
 
 /** Result of decode(): a length, or one of these. */
 export const NEED_MORE = 0;
