@@ -1,4 +1,4 @@
-// The two TextMate grammars, tokenised by the engine that VS Code itself uses (vscode-textmate with Oniguruma).
+// The TextMate grammars, tokenised by the engine that VS Code itself uses (vscode-textmate with Oniguruma).
 // A scope is checked by the word it colours, so that a change of the pattern's shape does not break the test.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -9,6 +9,7 @@ import * as textmate from 'vscode-textmate';
 const grammarFiles: Readonly<Record<string, string>> = {
   'source.lguest-listing': 'syntaxes/lguest-listing.tmLanguage.json',
   'source.lguest-traplog': 'syntaxes/lguest-traplog.tmLanguage.json',
+  'source.gas-i386': 'syntaxes/gas-i386.tmLanguage.json',
 };
 
 async function registry(): Promise<textmate.Registry> {
@@ -34,7 +35,7 @@ async function words(scope: string, line: string): Promise<[string, string][]> {
     .tokenizeLine(line, textmate.INITIAL)
     .tokens.map((token): [string, string] => [
       line.slice(token.startIndex, token.endIndex).trim(),
-      (token.scopes.at(-1) ?? '').replace(/\.lguest-(listing|traplog)$/, ''),
+      (token.scopes.at(-1) ?? '').replace(/\.lguest-(?:listing|traplog)$|\.gas-i386$/, ''),
     ])
     .filter(([text]) => text !== '');
 }
@@ -112,4 +113,24 @@ test('the outcome of a trap is coloured by what it meant to the Guest', async ()
 
 test('a line that is no record is marked as wrong', async () => {
   assert.equal(await trapLog('oops', 'oops'), 'invalid.illegal');
+});
+
+const gas = (line: string, word: string) => scopeOf('source.gas-i386', line, word);
+
+test('assembly source shows labels, directives, mnemonics and comments apart', async () => {
+  assert.equal(await gas('common_trap:', 'common_trap'), 'entity.name.function');
+  assert.equal(await gas('\t.globl\tentry', '.globl'), 'keyword.other.directive');
+  const line = '1:\tmovl\t%cr2, %eax\t/* the address */';
+  assert.equal(await gas(line, 'movl'), 'support.function.mnemonic');
+  assert.equal(await gas(line, '%cr2'), 'variable.language.register');
+  assert.equal(await gas(line, 'the address'), 'comment.block');
+  assert.equal(await gas('\tpushl\t$0', 'pushl'), 'support.function.mnemonic');
+  assert.equal(await gas('\tpushl\t$0', '$0'), 'constant.numeric');
+});
+
+test('assembly source tells privileged instructions and jumps from the rest', async () => {
+  assert.equal(await gas('\tint\t$0x1f', 'int'), 'keyword.other.privileged');
+  assert.equal(await gas('\tjmp\tcommon_trap', 'jmp'), 'keyword.control.flow');
+  assert.equal(await gas('\trep movsl', 'rep'), 'storage.modifier.prefix');
+  assert.equal(await gas('#include "demo.h"', '#include "demo.h"'), 'meta.preprocessor');
 });

@@ -1,0 +1,147 @@
+// The commands of the palette and the context menus. Each finds the session it is about, asks the adapter one thing and shows the answer;
+// without a session it says so. Titles, icons and menus are in package.json.
+import * as vscode from 'vscode';
+import type { ConfigurationProvider } from './configuration-provider';
+import type { GuestTerminals } from './guest-terminal';
+import { kernelConfiguration } from './launch-configuration';
+import { ACCESS_KINDS, type AccessKind, DEBUG_TYPE, REQUESTS, type WhyAnswer } from './protocol';
+import type { StopTracker } from './stop-tracker';
+import type { TextPages } from './text-pages';
+import type { PageWalkView, TrapView } from './views';
+
+/** What the commands work with; made once in main.ts. */
+export interface CommandParts {
+  provider: ConfigurationProvider;
+  terminals: GuestTerminals;
+  stops: StopTracker;
+  pages: TextPages;
+  trapView: TrapView;
+  pageWalkView: PageWalkView;
+}
+
+/** What the editor hands to a command started from a Variables or Watch row. */
+interface VariableContext {
+  variable?: { name?: string; value?: string; evaluateName?: string; memoryReference?: string };
+}
+
+/** Our running session, or a message and undefined. */
+async function runningSession(): Promise<vscode.DebugSession | undefined> {
+  const session = vscode.debug.activeDebugSession;
+  if (session?.type === DEBUG_TYPE) return session;
+  const start = 'Debug the Demo Guest';
+  const answer = await vscode.window.showInformationMessage('No lguest Guest is being debugged. Start one first (F5).', start);
+  if (answer === start) await vscode.commands.executeCommand('lguest.debugDemo');
+  return undefined;
+}
+
+/** Asks the adapter; an error becomes a message instead of a stack trace in a log. */
+async function ask<Answer>(session: vscode.DebugSession, request: string, args: object): Promise<Answer | undefined> {
+  try {
+    return await session.customRequest(request, args);
+  } catch (error) {
+    void vscode.window.showErrorMessage(`lguest: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
+async function explainTrap({ stops, pages }: CommandParts): Promise<void> {
+  const session = await runningSession();
+  if (!session) return;
+  if (!stops.stoppedSession()) {
+    void vscode.window.showInformationMessage('The Guest is running. Pause it, or let it stop at a trap, then ask again.');
+    return;
+  }
+  const answer = await ask<WhyAnswer>(session, REQUESTS.why, {});
+  if (answer) await pages.show('Why', answer.text);
+}
+
+async function sendText(given: unknown): Promise<void> {
+  const session = await runningSession();
+  if (!session) return;
+  const text =
+    typeof given === 'string'
+      ? given
+      : await vscode.window.showInputBox({
+          prompt: "Text to type on the Guest's console; Enter is added at the end.",
+          placeHolder: 'help',
+        });
+  if (text !== undefined) await ask(session, REQUESTS.console, { text: `${text}\n` });
+}
+
+async function showConsole({ terminals }: CommandParts): Promise<void> {
+  const session = await runningSession();
+  if (!session || terminals.show(session)) return;
+  await vscode.commands.executeCommand('workbench.debug.action.focusRepl');
+}
+
+/** The address of a Variables or Watch row: its memory, else its value when that is an address. */
+function addressOf({ variable }: VariableContext): string | undefined {
+  if (variable?.memoryReference) return variable.memoryReference;
+  return /^0x[0-9a-f]{1,8}\b/i.exec(variable?.value ?? '')?.[0] ?? variable?.evaluateName;
+}
+
+async function walkAddress({ pageWalkView }: CommandParts, context: unknown): Promise<void> {
+  if (!(await runningSession())) return;
+  const fromRow = context && typeof context === 'object' ? addressOf(context as VariableContext) : undefined;
+  const va =
+    fromRow ??
+    (await vscode.window.showInputBox({
+      prompt: 'Address to walk: a number or an expression. Empty: cr2 after a page fault, else eip.',
+      placeHolder: '0xc0101000, $esp, &current_task',
+    }));
+  if (va === undefined) return;
+  pageWalkView.ask({ va });
+  await vscode.commands.executeCommand('lguest.pageWalk.focus');
+}
+
+async function walkAccess({ pageWalkView }: CommandParts): Promise<void> {
+  if (!(await runningSession())) return;
+  const access = (await vscode.window.showQuickPick([...ACCESS_KINDS], { placeHolder: 'Would this access be allowed?' })) as
+    | AccessKind
+    | undefined;
+  if (access) pageWalkView.ask({ access });
+}
+
+async function debugKernel({ provider }: CommandParts, given: unknown): Promise<void> {
+  const config =
+    given instanceof vscode.Uri ? kernelConfiguration(given.fsPath, vscode.workspace.asRelativePath(given)) : await provider.choose();
+  if (config) await vscode.debug.startDebugging(undefined, config);
+}
+
+async function pickKernel({ provider }: CommandParts): Promise<string | undefined> {
+  const kernels = await provider.kernels();
+  const items = kernels.map((kernel) => ({
+    label: vscode.workspace.asRelativePath(String(kernel['program'])),
+    path: String(kernel['program']),
+  }));
+  const browse = { label: 'Browse…', path: '' };
+  const picked = await vscode.window.showQuickPick([...items, browse], { placeHolder: 'Guest kernel (vmlinux, bzImage)' });
+  if (picked !== browse) return picked?.path;
+  const files = await vscode.window.showOpenDialog({ canSelectMany: false, title: 'Guest kernel' });
+  return files?.[0]?.fsPath;
+}
+
+async function copyRow(row: unknown): Promise<void> {
+  const node = (row as { node?: { label: string; description?: string } } | undefined)?.node;
+  if (node) await vscode.env.clipboard.writeText([node.label, node.description].filter(Boolean).join(' '));
+}
+
+/** Registers every command that package.json contributes. */
+export function registerCommands(parts: CommandParts): vscode.Disposable {
+  const commands: Record<string, (argument?: unknown) => unknown> = {
+    'lguest.debugDemo': () => vscode.debug.startDebugging(undefined, parts.provider.demo()),
+    'lguest.debugKernel': (uri) => debugKernel(parts, uri),
+    'lguest.pickKernel': () => pickKernel(parts),
+    'lguest.explainTrap': () => explainTrap(parts),
+    'lguest.sendText': sendText,
+    'lguest.showConsole': () => showConsole(parts),
+    'lguest.walkAddress': (context) => walkAddress(parts, context),
+    'lguest.walkAccess': () => walkAccess(parts),
+    'lguest.refreshViews': () => {
+      parts.trapView.refresh();
+      parts.pageWalkView.refresh();
+    },
+    'lguest.copyRow': copyRow,
+  };
+  return vscode.Disposable.from(...Object.entries(commands).map(([id, run]) => vscode.commands.registerCommand(id, run)));
+}

@@ -1,0 +1,33 @@
+// The extension's entry: makes each part once and hands it to those that need it. What the parts do is told in their own files;
+// what the editor shows of them (titles, menus, settings) is in package.json. No debugger logic lives here or below this folder.
+import * as vscode from 'vscode';
+import { AdapterProcess } from './adapter-process';
+import { registerAssemblyHover } from './assembly-hover';
+import { registerCommands } from './commands';
+import { ConfigurationProvider, registerConfigurationProvider } from './configuration-provider';
+import { GuestTerminals } from './guest-terminal';
+import { DEBUG_TYPE } from './protocol';
+import { StopTracker } from './stop-tracker';
+import { TextPages } from './text-pages';
+import { PageWalkView, TrapView } from './views';
+
+export function activate(context: vscode.ExtensionContext): void {
+  const provider = new ConfigurationProvider(context.asAbsolutePath('examples/demo/demo.elf'));
+  const adapter = new AdapterProcess(context.asAbsolutePath('dist/adapter.js'));
+  const stops = new StopTracker();
+  const terminals = new GuestTerminals();
+  const pages = new TextPages();
+  const trapView = new TrapView(stops);
+  const pageWalkView = new PageWalkView(stops);
+  context.subscriptions.push(
+    registerConfigurationProvider(provider),
+    vscode.debug.registerDebugAdapterDescriptorFactory(DEBUG_TYPE, adapter),
+    stops,
+    terminals,
+    pages,
+    trapView,
+    pageWalkView,
+    registerAssemblyHover(),
+    registerCommands({ provider, terminals, stops, pages, trapView, pageWalkView }),
+  );
+}

@@ -1,0 +1,54 @@
+// What the extension and the adapter say to each other beyond standard DAP: names and shapes of the custom requests and events.
+// The adapter answers with finished text and trees, so that no knowledge about Guests, traps or page tables is needed up here.
+// Left out: everything DAP already defines.
+
+/** The debug type of launch.json. */
+export const DEBUG_TYPE = 'lguest';
+
+/** One row of a tree view, made by the adapter. `description` is shown dimmed after the label; `children` make it expandable. */
+export interface ViewNode {
+  label: string;
+  description?: string;
+  tooltip?: string;
+  /** Open at first sight. Without it a row with children starts closed. */
+  expanded?: boolean;
+  children?: ViewNode[];
+}
+
+/** Answer of `lguest/view/trap` and `lguest/view/pageWalk`. */
+export interface ViewAnswer {
+  nodes: ViewNode[];
+}
+
+/** The kinds of access a page walk can be asked about. */
+export const ACCESS_KINDS = ['read', 'write', 'execute', 'user read', 'user write', 'user execute'] as const;
+export type AccessKind = (typeof ACCESS_KINDS)[number];
+
+/** Arguments of `lguest/view/pageWalk`. `va`: an expression (`$esp`, `0xc0101000`); left out, the adapter takes cr2 after a page fault, else eip. */
+export interface PageWalkArguments {
+  va?: string;
+  access?: AccessKind;
+}
+
+/** Answer of `lguest/why`: finished lines of plain text. */
+export interface WhyAnswer {
+  text: string;
+}
+
+/** Body of the event `lguest/consoleData`: what the Guest wrote on its console, any length, line ends as the Guest sent them. */
+export interface ConsoleData {
+  data: string;
+}
+
+export const REQUESTS = {
+  /** `{}` -> ViewAnswer: the three cr2 values and the current trap. */
+  viewTrap: 'lguest/view/trap',
+  /** PageWalkArguments -> ViewAnswer: Guest and shadow tables side by side. */
+  viewPageWalk: 'lguest/view/pageWalk',
+  /** `{}` -> WhyAnswer: why the current trap ended as it did. */
+  why: 'lguest/why',
+  /** `{text}` -> `{}`: keys for the Guest's console. */
+  console: 'lguest/console',
+} as const;
+
+export const CONSOLE_EVENT = 'lguest/consoleData';

@@ -1,0 +1,119 @@
+// The tree views of the Run and Debug side bar. Each shows the rows that the adapter answers to one custom request, and asks again
+// after every stop. No view knows what its rows mean; what they say is decided below, in the adapter.
+import * as vscode from 'vscode';
+import { type AccessKind, type PageWalkArguments, REQUESTS, type ViewAnswer, type ViewNode } from './protocol';
+import type { StopTracker } from './stop-tracker';
+
+/** A row with its identity: the path of labels from the root, so that what the user opened stays open over stops. */
+interface Row {
+  node: ViewNode;
+  id: string;
+}
+
+export class AdapterTree implements vscode.TreeDataProvider<Row>, vscode.Disposable {
+  private readonly changed = new vscode.EventEmitter<void>();
+  private readonly subscription: vscode.Disposable;
+  readonly onDidChangeTreeData = this.changed.event;
+
+  /** @param request custom request that answers a ViewAnswer; `argumentsOf` gives its arguments anew each time. */
+  constructor(
+    private readonly stops: StopTracker,
+    private readonly request: string,
+    private readonly argumentsOf: () => object = () => ({}),
+  ) {
+    this.subscription = stops.onDidChange(() => this.refresh());
+  }
+
+  refresh(): void {
+    this.changed.fire();
+  }
+
+  getTreeItem({ node, id }: Row): vscode.TreeItem {
+    const { None, Collapsed, Expanded } = vscode.TreeItemCollapsibleState;
+    const item = new vscode.TreeItem(node.label, node.children?.length ? (node.expanded ? Expanded : Collapsed) : None);
+    item.id = id;
+    item.description = node.description ?? '';
+    item.tooltip = node.tooltip ?? (node.description ? `${node.label} ${node.description}` : node.label);
+    item.contextValue = 'lguest.row';
+    return item;
+  }
+
+  async getChildren(parent?: Row): Promise<Row[]> {
+    if (parent) return rows(parent.node.children ?? [], parent.id);
+    const session = this.stops.stoppedSession();
+    if (!session) return []; // the view's welcome text says what to do
+    try {
+      const answer: ViewAnswer = await session.customRequest(this.request, this.argumentsOf());
+      return rows(answer.nodes, '');
+    } catch (error) {
+      return rows([{ label: 'Not available', description: (error as Error).message }], '');
+    }
+  }
+
+  dispose(): void {
+    this.subscription.dispose();
+    this.changed.dispose();
+  }
+}
+
+/** Rows of one level. Equal labels beside each other get a number, since the editor refuses a repeated identity. */
+function rows(nodes: readonly ViewNode[], parent: string): Row[] {
+  const seen = new Map<string, number>();
+  return nodes.map((node) => {
+    const count = seen.get(node.label) ?? 0;
+    seen.set(node.label, count + 1);
+    return { node, id: `${parent}/${node.label}${count > 0 ? `#${count}` : ''}` };
+  });
+}
+
+/** The Page Walk view: a tree plus the address and the kind of access it is about. */
+export class PageWalkView implements vscode.Disposable {
+  private readonly question: PageWalkArguments = {};
+  private readonly tree: AdapterTree;
+  private readonly view: vscode.TreeView<Row>;
+
+  constructor(stops: StopTracker) {
+    this.tree = new AdapterTree(stops, REQUESTS.viewPageWalk, () => ({
+      ...this.question,
+      access: this.question.access ?? vscode.workspace.getConfiguration('lguest').get<AccessKind>('pageWalk.access') ?? 'read',
+    }));
+    this.view = vscode.window.createTreeView('lguest.pageWalk', { treeDataProvider: this.tree, showCollapseAll: true });
+  }
+
+  /** Changes what is asked; an empty `va` goes back to the adapter's choice. */
+  ask(change: PageWalkArguments): void {
+    Object.assign(this.question, change);
+    if (this.question.va === '') this.question.va = undefined;
+    this.view.description = [this.question.va, this.question.access].filter(Boolean).join(', ');
+    this.tree.refresh();
+  }
+
+  refresh(): void {
+    this.tree.refresh();
+  }
+
+  dispose(): void {
+    this.view.dispose();
+    this.tree.dispose();
+  }
+}
+
+/** The cr2 & Trap view. */
+export class TrapView implements vscode.Disposable {
+  private readonly tree: AdapterTree;
+  private readonly view: vscode.TreeView<Row>;
+
+  constructor(stops: StopTracker) {
+    this.tree = new AdapterTree(stops, REQUESTS.viewTrap);
+    this.view = vscode.window.createTreeView('lguest.trap', { treeDataProvider: this.tree, showCollapseAll: true });
+  }
+
+  refresh(): void {
+    this.tree.refresh();
+  }
+
+  dispose(): void {
+    this.view.dispose();
+    this.tree.dispose();
+  }
+}
