@@ -1,12 +1,15 @@
 // Bundles everything that ships and everything that is tested:
 //   dist/extension.js, dist/adapter.js, dist/cli.js   one file each, third-party code included (the .vsix carries no node_modules)
 //   dist/test/**/*.test.js                            one file per test; packages stay outside, since tests run in the checkout
+// `node esbuild.mjs PART...` builds only entries whose path contains a part, while the rest of the tree is being worked on.
 // An entry whose source does not exist is named and skipped, so that a part of the tree can be built alone.
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, context } from 'esbuild';
 
 const watch = process.argv.includes('--watch');
+const parts = process.argv.slice(2).filter((arg) => !arg.startsWith('-'));
+const wanted = (path) => parts.length === 0 || parts.some((part) => path.includes(part));
 
 /** iced-x86 reads its WebAssembly file beside the running script. A bundle has no such file, so the bytes travel inside it. */
 const inlineIced = {
@@ -27,7 +30,7 @@ function testFiles(folder = 'test') {
   return readdirSync(folder, { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
-    .filter((path) => !path.includes('node_modules'))
+    .filter((path) => !path.includes('node_modules') && wanted(path))
     .sort();
 }
 
@@ -49,6 +52,7 @@ const programs = [
 
 const jobs = [];
 for (const { source, out, ...rest } of programs) {
+  if (!wanted(source)) continue;
   if (existsSync(source)) jobs.push({ ...common, ...rest, entryPoints: [source], outfile: out, plugins: [inlineIced] });
   else console.log(`skipped ${out}: ${source} does not exist yet`);
 }
@@ -58,7 +62,7 @@ if (tests.length > 0) jobs.push({ ...common, entryPoints: tests, outbase: 'test'
 if (watch) {
   for (const job of jobs) await (await context({ ...job, logLevel: 'info' })).watch();
 } else {
-  rmSync('dist/test', { recursive: true, force: true }); // a test whose source is gone must not run on
+  if (parts.length === 0) rmSync('dist/test', { recursive: true, force: true }); // a test whose source is gone must not run on
   const results = await Promise.allSettled(jobs.map((job) => build(job)));
   if (results.some((result) => result.status === 'rejected')) process.exit(1); // esbuild has printed why
   console.log(`built ${jobs.length - (tests.length > 0 ? 1 : 0)} programs, ${tests.length} test files`);

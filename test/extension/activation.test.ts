@@ -1,0 +1,330 @@
+// The extension as the editor sees it: the built bundle, activated on a stand-in for the editor's API, driven from outside.
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { test } from 'node:test';
+import { FakeEditor, type FakeSession, Uri } from './fake-editor';
+
+const DEMO = resolve('examples/demo/demo.elf');
+
+function activated(): FakeEditor {
+  const editor = new FakeEditor();
+  editor.activate();
+  return editor;
+}
+
+const guest = (name = 'lguest: demo Guest', id = 's1'): Omit<FakeSession, 'customRequest'> => ({
+  id,
+  type: 'lguest',
+  name,
+  configuration: { console: 'integratedTerminal' },
+});
+const event = (name: string, body: object = {}) => ({ type: 'event', event: name, body });
+
+/** A folder with a kernel, an object file and a script that look alike by name. */
+function workspace(): { folder: string; files: string[] } {
+  const folder = join(mkdtempSync(join(tmpdir(), 'lguest-')), 'ws');
+  mkdirSync(join(folder, 'build'), { recursive: true });
+  const elf = (type: number): Uint8Array => Uint8Array.from([0x7f, 0x45, 0x4c, 0x46, 1, 1, 1, ...Array(9).fill(0), type, 0, 3, 0]);
+  const files = ['build/vmlinux', 'vmlinux.o', 'vmlinux.lds', 'vmlinux'].map((name) => join(folder, name));
+  for (const file of files) writeFileSync(file, file.endsWith('.lds') ? 'SECTIONS {}' : elf(file.endsWith('.o') ? 1 : 2));
+  return { folder, files };
+}
+
+test('F5 in a folder without kernels boots the demo Guest at once', async () => {
+  const editor = activated();
+  const resolveConfig = editor.providers.find(({ trigger }) => trigger === 1)?.provider['resolveDebugConfiguration'];
+  const full = (await editor.providers[0]?.provider['resolveDebugConfiguration']?.(undefined, {})) as Record<string, unknown>;
+  assert.ok(resolveConfig);
+  assert.equal(full['program'], DEMO);
+  assert.equal(full['runToEntryPoint'], 'start_kernel');
+  assert.equal(full['type'], 'lguest');
+});
+
+test('F5 in a folder with kernels offers them and the demo; Escape starts nothing', async () => {
+  const editor = activated();
+  const { folder, files } = workspace();
+  editor.files = files;
+  editor.pick = 'build/vmlinux';
+  const provider = editor.providers[0]?.provider;
+  const full = (await provider?.['resolveDebugConfiguration']?.(undefined, {})) as Record<string, unknown>;
+  assert.equal(full['program'], join(folder, 'build/vmlinux'));
+  editor.pick = undefined;
+  assert.equal(await provider?.['resolveDebugConfiguration']?.(undefined, {}), undefined);
+  rmSync(folder, { recursive: true });
+});
+
+test('the Run view lists the demo and every i386 kernel of the workspace, the root first', async () => {
+  const editor = activated();
+  const { folder, files } = workspace();
+  editor.files = files;
+  const dynamic = editor.providers.find(({ trigger }) => trigger === 2)?.provider;
+  const offered = (await dynamic?.['provideDebugConfigurations']?.(undefined)) as { name: string }[];
+  assert.deepEqual(
+    offered.map(({ name }) => name),
+    ['lguest: demo Guest', 'lguest: vmlinux', 'lguest: build/vmlinux'],
+  );
+  rmSync(folder, { recursive: true });
+});
+
+test('settings fill a launch configuration', async () => {
+  const editor = activated();
+  editor.settings = { 'lguest.launch.memory': '256M', 'lguest.disassembly.syntax': 'intel' };
+  const full = (await editor.providers[0]?.provider['resolveDebugConfiguration']?.(undefined, {
+    type: 'lguest',
+    name: 'x',
+    request: 'launch',
+  })) as Record<string, unknown>;
+  assert.equal(full['memory'], '256M');
+  assert.equal(full['disassemblySyntax'], 'intel');
+});
+
+test('a missing kernel file is one clear message and no start', async () => {
+  const editor = activated();
+  const config = { type: 'lguest', request: 'launch', name: 'x', program: '/no/such/vmlinux' };
+  const answer = await editor.providers[0]?.provider['resolveDebugConfigurationWithSubstitutedVariables']?.(undefined, config);
+  assert.equal(answer, undefined);
+  assert.deepEqual(editor.messages, [
+    'error: lguest: "program" names /no/such/vmlinux, which does not exist; correct the path in launch.json.',
+  ]);
+});
+
+test('the adapter is a process of its own, run by the Node of the editor', () => {
+  const editor = activated();
+  let descriptor: { command: string; args: string[]; options: { env: Record<string, string> } } | undefined;
+  try {
+    descriptor = editor.factory?.createDebugAdapterDescriptor();
+  } catch (error) {
+    assert.match((error as Error).message, /adapter\.js is missing; reinstall the extension, or run "npm run build"/);
+    return;
+  }
+  assert.equal(descriptor?.command, process.execPath);
+  assert.deepEqual(descriptor?.args, [resolve('dist/adapter.js')]);
+  assert.equal(descriptor?.options.env['ELECTRON_RUN_AS_NODE'], '1');
+});
+
+test('what the Guest prints appears in its terminal, also what came before the terminal was open', () => {
+  const editor = activated();
+  const session = editor.start(guest());
+  editor.message(session, event('lguest/consoleData', { data: 'boot\n' }));
+  const terminal = editor.terminals[0];
+  assert.ok(terminal);
+  assert.equal(terminal.name, 'Guest console: demo Guest');
+  assert.equal(terminal.shown, true);
+  terminal.open();
+  editor.message(session, event('lguest/consoleData', { data: 'demo> ' }));
+  assert.equal(terminal.text, 'boot\r\ndemo> ');
+});
+
+test('keys typed in the terminal go to the Guest, until the session ends', async () => {
+  const editor = activated();
+  const asked: unknown[] = [];
+  const session = editor.start(guest(), (command, args) => asked.push([command, args]));
+  const terminal = editor.terminals[0];
+  assert.ok(terminal);
+  terminal.open();
+  terminal.type('ls\r');
+  editor.end(session);
+  terminal.type('x');
+  assert.deepEqual(asked, [['lguest/console', { text: 'ls\n' }]]);
+  assert.match(terminal.text, /the session has ended/);
+});
+
+test('the next run of the same name replaces the old terminal, a run beside it gets its own', () => {
+  const editor = activated();
+  const first = editor.start(guest());
+  editor.end(first);
+  editor.start(guest('lguest: demo Guest', 's2'));
+  editor.start(guest('lguest: other', 's3'));
+  assert.deepEqual(
+    editor.terminals.map(({ disposed }) => disposed),
+    [true, false, false],
+  );
+});
+
+test('a session that prints to the Debug Console has no terminal', () => {
+  const editor = activated();
+  editor.start({ ...guest(), configuration: { console: 'internalConsole' } });
+  assert.equal(editor.terminals.length, 0);
+});
+
+const trapNodes = [
+  { label: 'cr2', description: '0x00000010', children: [{ label: 'host', description: '0x00000010' }, { label: 'host' }] },
+];
+
+test('the views show what the adapter answers while the Guest is stopped, and nothing while it runs', async () => {
+  const editor = activated();
+  const session = editor.start(guest(), (command) => ({ nodes: command === 'lguest/view/trap' ? trapNodes : [] }));
+  assert.deepEqual(await editor.rows('lguest.trap'), []);
+  editor.message(session, event('stopped', { reason: 'exception' }));
+  assert.deepEqual(await editor.rows('lguest.trap'), ['cr2 0x00000010', '  host 0x00000010', '  host']);
+  assert.equal(editor.context('lguest.stopped'), true);
+  editor.message(session, { type: 'request', command: 'continue' });
+  assert.deepEqual(await editor.rows('lguest.trap'), []);
+  assert.equal(editor.context('lguest.stopped'), false);
+});
+
+test('rows with equal labels have different identities, and the same ones after the next stop', async () => {
+  const editor = activated();
+  const session = editor.start(guest(), () => ({ nodes: trapNodes }));
+  const ids = async (): Promise<unknown[]> => {
+    editor.message(session, event('stopped'));
+    const tree = editor.trees.get('lguest.trap');
+    assert.ok(tree);
+    const [row] = await tree.getChildren();
+    return (await tree.getChildren(row)).map((child) => tree.getTreeItem(child)['id']);
+  };
+  const first = await ids();
+  assert.equal(new Set(first).size, 2);
+  assert.deepEqual(await ids(), first);
+});
+
+test('a stop that is reported before the step is answered still counts as stopped', () => {
+  const editor = activated();
+  const session = editor.start(guest());
+  editor.message(session, { type: 'request', command: 'next' });
+  editor.message(session, event('stopped'));
+  editor.message(session, { type: 'response', command: 'next', success: true });
+  assert.equal(editor.context('lguest.stopped'), true);
+});
+
+test('a refused step leaves the Guest stopped', () => {
+  const editor = activated();
+  const session = editor.start(guest());
+  editor.message(session, event('stopped'));
+  editor.message(session, { type: 'request', command: 'stepIn' });
+  assert.equal(editor.context('lguest.stopped'), false);
+  editor.message(session, { type: 'response', command: 'stepIn', success: false });
+  assert.equal(editor.context('lguest.stopped'), true);
+});
+
+test('an edited variable refreshes the views', () => {
+  const editor = activated();
+  const session = editor.start(guest());
+  const before = editor.refreshed;
+  editor.message(session, { type: 'response', command: 'setVariable', success: true });
+  assert.equal(editor.refreshed, before + 2);
+});
+
+test('an adapter that cannot answer is a row that says why', async () => {
+  const editor = activated();
+  const session = editor.start(guest(), () => {
+    throw new Error('no page tables yet');
+  });
+  editor.message(session, event('stopped'));
+  assert.deepEqual(await editor.rows('lguest.pageWalk'), ['Not available no page tables yet']);
+});
+
+test('the page walk asks about the chosen address and access, and about none when the choice is emptied', async () => {
+  const editor = activated();
+  const asked: unknown[] = [];
+  const session = editor.start(guest(), (_command, args) => {
+    asked.push(args);
+    return { nodes: [] };
+  });
+  editor.message(session, event('stopped'));
+  editor.input = '$esp';
+  await editor.run('lguest.walkAddress');
+  editor.pick = 'user write';
+  await editor.run('lguest.walkAccess');
+  await editor.rows('lguest.pageWalk');
+  editor.input = '';
+  await editor.run('lguest.walkAddress');
+  await editor.rows('lguest.pageWalk');
+  assert.deepEqual(asked, [
+    { va: '$esp', access: 'user write' },
+    { va: undefined, access: 'user write' },
+  ]);
+});
+
+test('the page walk of a variable takes its memory reference, else a value that is an address', async () => {
+  const editor = activated();
+  const asked: { va?: string }[] = [];
+  const session = editor.start(guest(), (_command, args) => {
+    asked.push(args as { va?: string });
+    return { nodes: [] };
+  });
+  editor.message(session, event('stopped'));
+  for (const variable of [{ memoryReference: '0xc0100000', value: '1' }, { value: '0xbffff000' }]) {
+    await editor.run('lguest.walkAddress', { variable });
+    await editor.rows('lguest.pageWalk');
+  }
+  assert.deepEqual(
+    asked.map(({ va }) => va),
+    ['0xc0100000', '0xbffff000'],
+  );
+});
+
+test('Explain This Trap opens a page with the answer', async () => {
+  const editor = activated();
+  const session = editor.start(guest(), (command) => (command === 'lguest/why' ? { text: 'The page was not present.\n' } : {}));
+  editor.message(session, event('stopped'));
+  await editor.run('lguest.explainTrap');
+  assert.deepEqual(editor.pages, ['The page was not present.\n']);
+});
+
+test('Explain This Trap asks for a stop when the Guest is running', async () => {
+  const editor = activated();
+  editor.start(guest());
+  await editor.run('lguest.explainTrap');
+  assert.match(editor.messages[0] ?? '', /The Guest is running/);
+});
+
+test('Send Text to Console adds Enter, and Escape sends nothing', async () => {
+  const editor = activated();
+  const asked: unknown[] = [];
+  editor.start(guest(), (_command, args) => asked.push(args));
+  editor.input = 'help';
+  await editor.run('lguest.sendText');
+  editor.input = undefined;
+  await editor.run('lguest.sendText');
+  assert.deepEqual(asked, [{ text: 'help\n' }]);
+});
+
+test('commands that need a session say so when there is none, or when another debugger is active', async () => {
+  const editor = activated();
+  const commands = ['lguest.explainTrap', 'lguest.sendText', 'lguest.showConsole', 'lguest.walkAddress', 'lguest.walkAccess'];
+  for (const command of commands) await editor.run(command);
+  editor.start({ ...guest(), type: 'node' });
+  for (const command of commands) await editor.run(command);
+  assert.equal(editor.messages.length, 2 * commands.length);
+  for (const message of editor.messages) assert.match(message, /No lguest Guest is being debugged\. Start one first \(F5\)\./);
+});
+
+test('a request that the adapter refuses is shown as a message', async () => {
+  const editor = activated();
+  editor.start(guest(), () => {
+    throw new Error('the Guest has no console yet');
+  });
+  editor.input = 'x';
+  await editor.run('lguest.sendText');
+  assert.deepEqual(editor.messages, ['error: lguest: the Guest has no console yet']);
+});
+
+test('a kernel can be debugged from the explorer, and the demo from the palette', async () => {
+  const editor = activated();
+  await editor.run('lguest.debugKernel', Uri.file('/a/ws/build/vmlinux'));
+  await editor.run('lguest.debugDemo');
+  assert.deepEqual(
+    editor.started.map(({ program }) => program),
+    ['/a/ws/build/vmlinux', DEMO],
+  );
+});
+
+test('hovering over a register in assembly evaluates the register', () => {
+  const editor = activated();
+  const hover = editor.hovers[0];
+  assert.ok(hover?.languages.includes('lguest-listing') && hover.languages.includes('gas'));
+  const document = { lineAt: () => ({ text: '\tmovl\t%cr2, %eax' }) };
+  const found = hover.provideEvaluatableExpression(document, { line: 3, character: 7 }) as { expression: string; range: { at: number[] } };
+  assert.equal(found.expression, '$cr2');
+  assert.deepEqual(found.range.at, [3, 6, 3, 10]);
+});
+
+test('deactivating takes every command back', () => {
+  const editor = activated();
+  assert.ok(editor.commands.size >= 10);
+  editor.deactivate();
+  assert.equal(editor.commands.size, 0);
+});
