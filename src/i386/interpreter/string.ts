@@ -1,0 +1,167 @@
+// String instructions MOVS, STOS, LODS, CMPS, SCAS, alone and under REP.
+//
+// One element at a time, exactly, is the rule; MOVS and STOS upwards through flat segments move whole page parts at once when source and destination do
+// not overlap in a way that byte order would show. A REP runs at most CHUNK elements and then asks the run loop to come back, so that interrupts and
+// budgets are honoured. A fault leaves the registers at the element that faulted. What it leaves out: INS and OUTS (system.ts). Source: SDM vol. 2, "REP".
+
+import type { Cpu } from '../cpu';
+import { M, R } from '../decode';
+import type { Row } from '../opcodes';
+import { EAX, ECX, EDI, ES, ESI, FL, PAGE, W } from '../state';
+import { Alu, alu } from './alu';
+import { type Binders, getReg, type Handler, readLinear, type Size, setReg, thisEip, writeLinear } from './operands';
+
+/** Elements a REP processes before it returns to the run loop. */
+const CHUNK = 65536;
+/** Below this many bytes a plain loop is faster than copyWithin() or fill(). */
+const BULK = 64;
+
+enum Kind {
+  MOVS = 0,
+  STOS = 1,
+  LODS = 2,
+  CMPS = 3,
+  SCAS = 4,
+}
+const KINDS: Record<string, Kind> = { movs: Kind.MOVS, stos: Kind.STOS, lods: Kind.LODS, cmps: Kind.CMPS, scas: Kind.SCAS };
+
+/** Adds to an index register: all of it, or its low word with 16-bit addressing. */
+const advance = (c: Cpu, n: number, by: number, narrow: boolean): void => {
+  if (narrow) c.m16[n << 1] = c.m16[n << 1] + by;
+  else c.m32[n] = (c.m32[n] + by) | 0;
+};
+
+/** One element. Registers move after the last access. */
+const element = (c: Cpu, kind: Kind, size: Size, seg: number, narrow: boolean, step: number): void => {
+  const bytes = 1 << size;
+  const si = narrow ? c.m16[ESI << 1] : c.m32[ESI];
+  const di = narrow ? c.m16[EDI << 1] : c.m32[EDI];
+  switch (kind) {
+    case Kind.MOVS:
+      writeLinearAfter(c, size, readLinear(c, size, c.linR(seg, si, bytes)), di, bytes);
+      advance(c, ESI, step, narrow);
+      advance(c, EDI, step, narrow);
+      break;
+    case Kind.STOS:
+      writeLinear(c, size, c.linW(ES, di, bytes), getReg(c, size, EAX));
+      advance(c, EDI, step, narrow);
+      break;
+    case Kind.LODS:
+      setReg(c, size, EAX, readLinear(c, size, c.linR(seg, si, bytes)));
+      advance(c, ESI, step, narrow);
+      break;
+    case Kind.CMPS: {
+      const a = readLinear(c, size, c.linR(seg, si, bytes));
+      const b = readLinear(c, size, c.linR(ES, di, bytes));
+      alu(c.m32, size, Alu.CMP, a, b);
+      advance(c, ESI, step, narrow);
+      advance(c, EDI, step, narrow);
+      break;
+    }
+    case Kind.SCAS: {
+      const b = readLinear(c, size, c.linR(ES, di, bytes));
+      alu(c.m32, size, Alu.CMP, getReg(c, size, EAX), b);
+      advance(c, EDI, step, narrow);
+      break;
+    }
+  }
+};
+const writeLinearAfter = (c: Cpu, size: Size, value: number, di: number, bytes: number): void =>
+  writeLinear(c, size, c.linW(ES, di, bytes), value);
+
+/**
+ * As many elements of an upward MOVS or STOS as lie within one page on either side, at once.
+ * @returns elements done; 0 when the ordinary way must be taken (segments, pages not in the TLB, page end, overlap).
+ */
+const bulk = (c: Cpu, kind: Kind, size: Size, seg: number, count: number): number => {
+  const m = c.m32;
+  if (((m[W.FLAT] >> ES) & 1) === 0) return 0;
+  const di = m[EDI];
+  const eDst = m[c.tw + (di >>> 12)];
+  if (eDst & 1) return 0;
+  let n = Math.min(count, (PAGE - (di & 0xfff)) >> size);
+  const dst = (di + eDst) | 0;
+  if (kind === Kind.STOS) {
+    if (n === 0) return 0;
+    store(c, size, dst, n);
+    m[EDI] = (di + (n << size)) | 0;
+    return n;
+  }
+  if (((m[W.FLAT] >> seg) & 1) === 0) return 0;
+  const si = m[ESI];
+  const eSrc = m[c.tr + (si >>> 12)];
+  if (eSrc & 1) return 0;
+  n = Math.min(n, (PAGE - (si & 0xfff)) >> size);
+  if (n === 0) return 0;
+  const src = (si + eSrc) | 0;
+  const bytes = n << size;
+  const { m8 } = c;
+  if (dst <= src || dst >= src + bytes) {
+    if (bytes >= BULK) m8.copyWithin(dst, src, src + bytes);
+    else if (size === 2 && ((src | dst) & 3) === 0) for (let k = 0, s = src >> 2, d = dst >> 2; k < n; k++) m[d + k] = m[s + k];
+    else for (let k = 0; k < bytes; k++) m8[dst + k] = m8[src + k];
+  } else if (dst - src >= 1 << size) {
+    // The copy feeds on itself: whole elements, so byte by byte upwards gives the same.
+    for (let k = 0; k < bytes; k++) m8[dst + k] = m8[src + k];
+  } else return 0;
+  m[ESI] = (si + bytes) | 0;
+  m[EDI] = (di + bytes) | 0;
+  return n;
+};
+
+const store = (c: Cpu, size: Size, dst: number, n: number): void => {
+  const { m8 } = c;
+  const value = c.m32[EAX];
+  if (size === 0) m8.fill(value, dst, dst + n);
+  else if (size === 1 && (dst & 1) === 0) c.m16.fill(value, dst >> 1, (dst >> 1) + n);
+  else if (size === 2 && (dst & 3) === 0) c.m32.fill(value, dst >> 2, (dst >> 2) + n);
+  else {
+    const bytes = n << size;
+    const mask = (1 << size) - 1;
+    for (let k = 0; k < bytes; k++) m8[dst + k] = value >> ((k & mask) << 3);
+  }
+};
+
+const repeat = (c: Cpu, i: number, kind: Kind, size: Size): void => {
+  const m = c.m32;
+  const meta = c.code[i + R.META];
+  const narrow = (meta & M.ADDR16) !== 0;
+  const seg = (meta >> M.SEG_SHIFT) & 7;
+  const down = (m[W.EFLAGS] & FL.DF) !== 0;
+  const step = down ? -(1 << size) : 1 << size;
+  const compares = kind >= Kind.CMPS;
+  const whileEqual = (meta & M.REPE) !== 0;
+  const mayBulk = kind <= Kind.STOS && !down && !narrow;
+  for (let done = 0; done < CHUNK; ) {
+    const left = narrow ? c.m16[ECX << 1] : m[ECX] >>> 0;
+    if (left === 0) return;
+    if (mayBulk) {
+      const n = bulk(c, kind, size, seg, Math.min(left, CHUNK - done));
+      if (n > 0) {
+        m[ECX] = left - n;
+        done += n;
+        continue;
+      }
+    }
+    element(c, kind, size, seg, narrow, step);
+    if (narrow) c.m16[ECX << 1] = left - 1;
+    else m[ECX] = left - 1;
+    done++;
+    if (compares && (m[W.FLAG_RESULT] === 0) !== whileEqual) return;
+  }
+  if ((narrow ? c.m16[ECX << 1] : m[ECX]) !== 0) {
+    m[W.EIP] = thisEip(c, i);
+    c.unfinished = true;
+  }
+};
+
+const bind = (row: Row, size: Size): Handler => {
+  const kind = KINDS[row.name];
+  return (c, i) => {
+    const meta = c.code[i + R.META];
+    if (meta & M.REP) repeat(c, i, kind, size);
+    else element(c, kind, size, (meta >> M.SEG_SHIFT) & 7, (meta & M.ADDR16) !== 0, c.m32[W.EFLAGS] & FL.DF ? -(1 << size) : 1 << size);
+  };
+};
+
+export const STRINGS: Binders = { movs: bind, stos: bind, lods: bind, cmps: bind, scas: bind };
