@@ -5,12 +5,19 @@
 // (interpreter/), descriptor loads and control transfer (segments.ts, transfer.ts, interrupts.ts, tasks.ts), and the run loop (processor.ts).
 
 import { auxFor, resultFor, statusFlags } from './flags';
-import { CR0, CR4, CS, EXC, FL, PAGE, RAM_BASE, SS, TLB, TLB_INVALID, TLB_TABLE_BYTES, W } from './state';
+import { CR0, CR4, CS, EXC, F, FL, PAGE, RAM_BASE, SS, TLB, TLB_INVALID, TLB_TABLE_BYTES, W } from './state';
 
 /** Thrown (always the same object for one processor) when the current instruction faults; the run loop delivers it. */
 export class CpuFault {
   vector = 0;
   errorCode = 0;
+}
+
+/** Thrown before a delivery that the debugger wants to see first; nothing has changed. */
+export class Intercepted {
+  vector = 0;
+  errorCode = -1;
+  software = false;
 }
 
 /** Sees accesses to watched pages; called from the slow path, before a write takes effect. Must not touch the machine. */
@@ -89,6 +96,12 @@ export class Cpu {
   intr = false;
   /** A task switch loaded a TSS with its T bit: #DB after the switch. */
   taskTrap = false;
+  /** A fault was raised after a task switch had gone through: it is the new task's, EIP is not put back. Set by tasks.ts, cleared by deliverException(). */
+  inNewTask = false;
+  /** Called after each delivery through the IDT. `cause`: 0 fault, 1 int n, 2 external, 3 int3/into, 4 icebp; error code -1 = none; cs, eip, cpl as they were. */
+  onTransfer: ((vector: number, cause: number, errorCode: number, cs: number, eip: number, cpl: number) => void) | undefined;
+  /** The time-stamp counter; by default the counted instructions. Below 2^53. */
+  tsc: () => number = () => this.f64[F.RETIRED];
   /** DR6 bits of data breakpoints hit by the current instruction (see checkSegment). */
   debugHits = 0;
   /** True when CPL 0 is the Host's: its deliveries are never intercepted. */
@@ -103,6 +116,14 @@ export class Cpu {
       return false;
     }
     return this.intercept[vector] !== 0 && !(this.hostRing0 && this.m32[W.CPL] === 0);
+  }
+  private readonly intercepted = new Intercepted();
+  /** Called by INT n, INT3 and INTO when their gate lets them through: leaves the instruction when the debugger wants to see the delivery first. */
+  beforeSoftwareInterrupt(vector: number): void {
+    if (!this.intercepts(vector)) return;
+    this.intercepted.vector = vector;
+    this.intercepted.software = true;
+    throw this.intercepted;
   }
 
   /** Physical regions beyond RAM: [physical start, length, physical target] for ROM aliases. */

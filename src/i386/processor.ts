@@ -4,7 +4,7 @@
 // stop is an Exit. What it leaves out: what instructions do (interpreter/) and how deliveries work (interrupts.ts). Source: SDM vol. 3 "Debug", "Interrupts".
 
 import { BlockCache, SCRATCH_RECORD } from './blocks';
-import { Cpu, CpuFault, type CpuOptions } from './cpu';
+import { Cpu, CpuFault, type CpuOptions, Intercepted } from './cpu';
 import { decode, M, NEED_MORE, R, RECORD } from './decode';
 import { HANDLERS } from './interpreter';
 import { deliver, deliverException } from './interrupts';
@@ -38,13 +38,6 @@ export interface ProcessorOptions extends CpuOptions {
 
 /** Thrown by the handler of a dropped record: look the code up again. */
 const RELOOK = { relook: true };
-/** Thrown before a delivery that the debugger wants to see first. */
-export class Intercepted {
-  vector = 0;
-  errorCode = -1;
-  software = false;
-}
-
 const BUDGET: Exit = { kind: 'budget' };
 
 export class Processor {
@@ -194,7 +187,7 @@ export class Processor {
     const m = c.m32;
     if (c.cur >= 0) {
       this.count((c.cur - c.blockFirst) / RECORD, c.blockCpl);
-      m[W.EIP] = (c.blockEip + c.code[c.cur + R.END] - (c.code[c.cur + R.META] & M.LENGTH)) | 0;
+      if (!c.inNewTask) m[W.EIP] = (c.blockEip + c.code[c.cur + R.END] - (c.code[c.cur + R.META] & M.LENGTH)) | 0;
       c.cur = -1;
     }
     if (thrown === RELOOK) return undefined;
