@@ -110,7 +110,7 @@ void user_crash(u32 how)
 	if (how == CRASH_NULL)
 		*(volatile u32 *)zero = how;
 	else if (how == CRASH_DIVIDE)
-		zero = how / zero;
+		asm volatile("divl %1" :: "a"(how), "m"(zero), "d"(0) : "cc");
 	else
 		asm volatile("cli");
 	say("still here, which is odd: ", how, "\n");
