@@ -316,7 +316,7 @@ export class Cpu {
     if ((e & 1) === 0 && (linear & 0xfff) + size <= PAGE) return;
     const user = this.tw === USER_WRITE;
     this.translate(linear, true, user);
-    if ((linear & 0xfff) + size > PAGE) this.translate((linear + size - 1) | 0, true, user);
+    if ((linear & 0xfff) + size > PAGE) this.translate((linear + size - 1) & ~0xfff, true, user);
   }
 
   // ---- linear memory, as supervisor whatever the CPL (descriptor tables, TSS, inner stacks) ------------------------------------------
@@ -346,7 +346,7 @@ export class Cpu {
   /** As probeWrite(), as supervisor. */
   sysProbeWrite(linear: number, size: number): void {
     this.translate(linear, true, false);
-    if ((linear & 0xfff) + size > PAGE) this.translate((linear + size - 1) | 0, true, false);
+    if ((linear & 0xfff) + size > PAGE) this.translate((linear + size - 1) & ~0xfff, true, false);
   }
 
   private slowRead(linear: number, size: number, table: number): number {

@@ -119,12 +119,21 @@ const SUFFIXES = ['o', 'no', 'b', 'ae', 'e', 'ne', 'be', 'a', 's', 'ns', 'p', 'n
 /** Number of the condition a mnemonic ends in. */
 export const conditionOf = (row: Row): number => row.op & 15;
 
+/** Pushes the return address and goes to `eip`: stack limit first, then target limit, then the write. */
 const callTo = (c: Cpu, i: number, eip: number): void => {
-  checkTarget(c, eip);
   const k = c.code;
   const back = (c.blockEip + k[i + R.END]) | 0;
-  if (k[i + R.META] & M.OP16) c.push16(back & 0xffff);
-  else c.push32(back);
+  if (k[i + R.META] & M.OP16) {
+    const linear = c.linW(SS, c.stackOffset(-2), 2);
+    checkTarget(c, eip);
+    c.write16(linear, back & 0xffff);
+    c.moveStack(-2);
+  } else {
+    const linear = c.linW(SS, c.stackOffset(-4), 4);
+    checkTarget(c, eip);
+    c.write32(linear, back);
+    c.moveStack(-4);
+  }
   c.m32[W.EIP] = eip;
 };
 
@@ -133,12 +142,15 @@ const call32: Handler = (c, i) => {
   const m = c.m32;
   const back = (c.blockEip + k[i + R.END]) | 0;
   const eip = (back + k[i + R.IMM]) | 0;
+  if (m[W.SS_BIG] === 0) {
+    callTo(c, i, eip);
+    return;
+  }
+  const esp = (m[ESP] - 4) | 0;
+  const linear = c.linW(SS, esp, 4);
   checkTarget(c, eip);
-  if (m[W.SS_BIG] !== 0) {
-    const esp = (m[ESP] - 4) | 0;
-    c.write32(c.linW(SS, esp, 4), back);
-    m[ESP] = esp;
-  } else c.push32(back);
+  c.write32(linear, back);
+  m[ESP] = esp;
   m[W.EIP] = eip;
 };
 
