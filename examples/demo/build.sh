@@ -2,14 +2,33 @@
 # Builds demo.elf from the sources beside it; the result is committed.
 #   build.sh            rebuild demo.elf
 #   build.sh --check    rebuild elsewhere and say whether demo.elf is up to date
+#   build.sh --output F write to F instead; with OPT=-O2 or CC=clang in the environment, for trying other code and debug information
 # The same compiler and binutils give the same bytes wherever the folder lies.
 set -eu
+called_from=$PWD
 cd "$(dirname "$0")"
 
 expected_gcc='gcc (Debian 12.2.0-14+deb12u1) 12.2.0'
 expected_ld='GNU ld (GNU Binutils for Debian) 2.40'
 CC=${CC:-gcc}
 LD=${LD:-ld}
+OPT=${OPT:--O1}
+
+usage() {
+	echo "usage: build.sh [--check | --output FILE]" >&2
+	exit 64
+}
+output=demo.elf
+case "${1:-}" in
+'') [ $# -eq 0 ] || usage ;;
+--check) [ $# -eq 1 ] || usage ;;
+--output)
+	[ $# -eq 2 ] || usage
+	output=$2
+	case "$output" in /*) ;; *) output=$called_from/$output ;; esac
+	;;
+*) usage ;;
+esac
 
 if ! command -v "$CC" >/dev/null 2>&1 || ! command -v "$LD" >/dev/null 2>&1; then
 	echo "demo: $CC or $LD not found; install gcc and binutils (Debian 12) to rebuild demo.elf" >&2
@@ -27,7 +46,7 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
 # -O1 with frame pointers: optimised enough to be real, plain enough to be read in a debugger.
-flags="-m32 -march=i686 -mno-sse -mno-mmx -mno-80387 -mpreferred-stack-boundary=2 -std=gnu11 -ffreestanding -O1 -g
+flags="-m32 -march=i686 -mno-sse -mno-mmx -mno-80387 -mpreferred-stack-boundary=2 -std=gnu11 -ffreestanding $OPT -g
 	-fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-inline-functions-called-once -fno-inline-small-functions
 	-fno-delete-null-pointer-checks -fno-strict-aliasing -fno-tree-loop-distribute-patterns -fno-pic -fno-pie
 	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -ffile-prefix-map=$PWD=. -Wall -Wextra"
@@ -51,7 +70,7 @@ if [ "${1:-}" = --check ]; then
 		exit 1
 	fi
 else
-	cp "$out/demo.elf" demo.elf
-	chmod 644 demo.elf
-	echo "demo: built demo.elf"
+	cp "$out/demo.elf" "$output"
+	chmod 644 "$output"
+	echo "demo: built $output"
 fi
