@@ -46,10 +46,14 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
 # -O1 with frame pointers: optimised enough to be real, plain enough to be read in a debugger.
-flags="-m32 -march=i686 -mno-sse -mno-mmx -mno-80387 -mpreferred-stack-boundary=2 -std=gnu11 -ffreestanding $OPT -g
-	-fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-inline-functions-called-once -fno-inline-small-functions
-	-fno-delete-null-pointer-checks -fno-strict-aliasing -fno-tree-loop-distribute-patterns -fno-pic -fno-pie
+flags="-m32 -march=i686 -mno-sse -mno-mmx -mno-80387 -std=gnu11 -ffreestanding $OPT -g -fno-omit-frame-pointer
+	-fno-optimize-sibling-calls -fno-delete-null-pointer-checks -fno-strict-aliasing -fno-pic -fno-pie
 	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -ffile-prefix-map=$PWD=. -Wall -Wextra"
+case "$("$CC" --version)" in
+*clang*) flags="$flags -mstack-alignment=4 -fno-builtin" ;;
+*) flags="$flags -mpreferred-stack-boundary=2 -fno-tree-loop-distribute-patterns -fno-inline-functions-called-once
+	-fno-inline-small-functions" ;;
+esac
 objects=
 for source in head.S entry.S boot.c hypercall.c segments.c traps.c paging.c clock.c task.c console.c printk.c tour.c shell.c user.c; do
 	object="$out/${source%.*}.o"
