@@ -53,6 +53,8 @@ export const enum S {
   RETIRED = 0x128,
   /** Float64: instructions retired in ring 0 while ring 0 is not counted. */
   RETIRED_HOST = 0x130,
+  /** Float64: what a write to the time-stamp counter's MSR added to it. */
+  TSC_OFFSET = 0x138,
   /** x87: control, status (TOP kept in bits 11-13), tag word as one bit a physical register (1 = not empty), last opcode and pointers. */
   FPU_CW = 0x180,
   FPU_SW = 0x184,
@@ -67,6 +69,8 @@ export const enum S {
   MXCSR = 0x220,
   /** xmm0 to xmm7, 16 bytes each. */
   XMM = 0x230,
+  /** Working slots of the x87 arithmetic, 5 of 16 bytes; nothing lives here between instructions. */
+  FPU_TEMP = 0x2b0,
   /** Free for translated code. */
   SCRATCH = 0x300,
   END = 0x400,
@@ -116,12 +120,14 @@ export const enum W {
   FPU_REGS = 104,
   MXCSR = 136,
   XMM = 140,
+  FPU_TEMP = 172,
 }
 
 /** Float64 fields as indexes into a Float64Array over the memory. */
 export const enum F {
   RETIRED = 37,
   RETIRED_HOST = 38,
+  TSC_OFFSET = 39,
 }
 
 export const EAX = 0;

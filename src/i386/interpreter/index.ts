@@ -9,11 +9,13 @@ import { BCD } from './bcd';
 import { BITS } from './bits';
 import { CONTROL } from './control';
 import { DATA } from './data';
+import { FAR } from './far';
 import { MISC } from './misc';
 import { MULDIV } from './muldiv';
 import type { Binders, Handler, Size } from './operands';
 import { SHIFTS } from './shift';
 import { STRINGS } from './string';
+import { SYSTEM } from './system';
 
 export type { Binder, Binders, Handler, Size } from './operands';
 
@@ -28,6 +30,8 @@ export const BINDERS: Binders = {
   ...MULDIV,
   ...BCD,
   ...MISC,
+  ...FAR,
+  ...SYSTEM,
 };
 
 /** Names of rows that nobody implements; empty in a finished processor. */
