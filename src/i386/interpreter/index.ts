@@ -4,6 +4,7 @@
 // What it leaves out: everything an instruction means.
 
 import { ROW_SIZE, ROWS } from '../rows';
+import { X87_BINDERS } from '../x87';
 import { ALU } from './alu';
 import { BCD } from './bcd';
 import { BITS } from './bits';
@@ -32,6 +33,7 @@ export const BINDERS: Binders = {
   ...MISC,
   ...FAR,
   ...SYSTEM,
+  ...X87_BINDERS,
 };
 
 /** Names of rows that nobody implements; empty in a finished processor. */
