@@ -56,6 +56,25 @@ export interface CpuOptions {
   bus?: Bus;
 }
 
+/** Low address bits that an aligned operand of `size` bytes has clear: odd sizes are images made of words, dwords or quadwords. SDM vol. 3, "Alignment check". */
+const alignmentMask = (size: number): number => {
+  switch (size) {
+    case 6: // far pointer
+    case 28: // x87 environment and state, 32-bit
+    case 108:
+      return 3;
+    case 10: // extended real, packed decimal
+      return 7;
+    case 14: // x87 environment and state, 16-bit
+    case 94:
+      return 1;
+    case 512: // FXSAVE image
+      return 15;
+    default:
+      return size - 1;
+  }
+};
+
 const NO_BUS: Bus = { portRead: (_port, size) => (size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff), portWrite: () => {} };
 
 export class Cpu {
@@ -259,7 +278,7 @@ export class Cpu {
       if (first <= limit || last > top) this.raise(vector, 0);
     } else if (last > limit) this.raise(vector, 0);
     const linear = (m[W.BASE + seg] + offset) | 0;
-    if (this.alignmentChecks && size > 1 && (linear & (size === 6 ? 3 : size === 10 ? 7 : size - 1)) !== 0) this.raise(EXC.AC, 0);
+    if (this.alignmentChecks && (linear & alignmentMask(size)) !== 0) this.raise(EXC.AC, 0);
     if (this.dataBreakpoints) this.matchData(linear, size, write);
     return linear;
   }
