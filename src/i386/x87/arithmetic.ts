@@ -170,8 +170,8 @@ const compareFlags =
       const m = c.m32;
       const flags = isEmpty(m, 0) || isEmpty(m, n) ? UNORDERED | IE | SF : compare(m, st(m, 0), st(m, n), quiet);
       const allowed = signal(m, flags & ~UNORDERED);
-      if (!allowed) return;
       c.setStatus((flags & C0 ? 1 : 0) | (flags & C2 ? 4 : 0) | (flags & C3 ? 0x40 : 0));
+      if (!allowed) return;
       for (let k = 0; k < pops; k++) pop(m);
     };
   };

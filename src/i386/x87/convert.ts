@@ -10,7 +10,6 @@ import {
   DE,
   EXP_MAX,
   IE,
-  isDenormal,
   Kind,
   kindOf,
   normalise,
@@ -129,7 +128,7 @@ const narrowNaN = (kind: Kind): number => (kind === Kind.SIGNALING ? IE : 0);
 
 /**
  * Slot `from` as a single (`single`) or double in T0, T0 + 1.
- * Unmasked overflow and underflow report OE or UE only: the store does not happen.
+ * Unmasked overflow and underflow report OE or UE only: the store does not happen. Denormal operands are stored without DE.
  */
 export const toReal = (m: Int32Array, from: number, single: boolean): number => {
   const signExp = m[from + 2];
@@ -190,8 +189,7 @@ export const toReal = (m: Int32Array, from: number, single: boolean): number => 
     pack(0, 0, 0);
     return 0;
   }
-  let flags = isDenormal(m, from) ? DE : 0;
-  if (flags & ~cw) return flags;
+  let flags = 0;
   normalise(m, T2, from);
   low = m[T2];
   high = m[T2 + 1];
@@ -201,7 +199,7 @@ export const toReal = (m: Int32Array, from: number, single: boolean): number => 
   let tiny = false;
   if (e <= 0) {
     tiny = e < 0 || !roundsToCarry(cw, negative, high, low, single);
-    if (tiny && !(cw & UE)) return flags | UE;
+    if (tiny && !(cw & UE)) return UE;
   }
   // Cut position: bits kept of the 64.
   let keep = bits;
@@ -252,7 +250,7 @@ export const toReal = (m: Int32Array, from: number, single: boolean): number => 
   const word = single ? base * 0x800000 + (ql >>> 0) : base * 0x100000 + qh;
   const overflows = single ? word >= 0x7f800000 : word >= 0x7ff00000;
   if (overflows) {
-    if (!(cw & OE)) return (flags & ~(PE | C1)) | OE | (flags & PE);
+    if (!(cw & OE)) return OE;
     const mode = cw & RC.MASK;
     if (mode === RC.NEAREST || (mode === RC.UP && !negative) || (mode === RC.DOWN && negative)) {
       pack(topExp, 0, 0);

@@ -21,7 +21,8 @@ const pushLoaded = (m: Int32Array, flags: number): void => {
     overflow(m);
     return;
   }
-  if (!signal(m, flags)) return;
+  // An unmasked denormal is pushed all the same; only a signaling NaN stops the load.
+  if (!signal(m, flags) && flags & IE) return;
   if (flags & IE) m[T1 + 1] |= 0x40000000;
   copy(m, push(m), T1);
 };
@@ -186,12 +187,13 @@ const fld: Binder = (row) => {
     begin(c);
     note(c, i, opcode);
     const m = c.m32;
-    if (!isEmpty(m, 7)) {
-      overflow(m);
+    if (isEmpty(m, n)) {
+      // An empty source counts before a full stack.
+      if (underflow(m)) putIndefinite(m, push(m));
       return;
     }
-    if (isEmpty(m, n)) {
-      if (underflow(m)) putIndefinite(m, push(m));
+    if (!isEmpty(m, 7)) {
+      overflow(m);
       return;
     }
     m[W.FPU_SW] &= ~C1;
@@ -204,11 +206,18 @@ const fst =
   (row) => {
     const opcode = opcodeOf(row);
     const n = stackOf(row);
+    // Quirk: the undocumented D9 D8+i only pops when ST(0) is empty.
+    const silent = row.op === 0xd9;
     return (c, i) => {
       begin(c);
       note(c, i, opcode);
       const m = c.m32;
       if (isEmpty(m, 0)) {
+        if (silent) {
+          m[W.FPU_SW] &= ~C1;
+          pop(m);
+          return;
+        }
         if (!underflow(m)) return;
         putIndefinite(m, st(m, n));
       } else {
@@ -289,7 +298,6 @@ const fcmov =
         setValid(m, 0);
         return;
       }
-      m[W.FPU_SW] &= ~C1;
       if (((c.getFlags() & mask) !== 0) === wanted) copy(m, st(m, 0), W.FPU_REGS + (physical(m, n) << 2));
     };
   };
