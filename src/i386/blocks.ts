@@ -30,6 +30,9 @@ export interface CodePage {
 
 export class BlockCache {
   readonly pages: (CodePage | undefined)[] = [];
+  /** Index of physical address 0 in the memory. */
+  readonly base = RAM_BASE;
+  readonly capacity = MAX_BLOCKS;
   /** By block number: first record, number of records, bytes, 1 = decoded for a 32-bit segment, times run, page and offset. */
   readonly first = new Int32Array(MAX_BLOCKS);
   readonly count = new Int32Array(MAX_BLOCKS);
@@ -101,6 +104,15 @@ export class BlockCache {
     return block;
   }
 
+  /** True when decoded code may overlap `length` bytes at `physical` (by 64-byte lines). */
+  covers(physical: number, length: number): boolean {
+    const page = this.pages[physical >>> 12];
+    if (page === undefined) return false;
+    const from = physical & 0xfff;
+    for (let line = from >> 6; line <= (from + length - 1) >> 6; line++) if ((page.lines[line >> 5] >> (line & 31)) & 1) return true;
+    return false;
+  }
+
   /** Drops what overlaps `length` bytes written at `physical`. */
   written(physical: number, length: number): void {
     const number = physical >>> 12;
@@ -108,9 +120,7 @@ export class BlockCache {
     if (page === undefined) return;
     const from = physical & 0xfff;
     const to = from + length;
-    let touched = false;
-    for (let line = from >> 6; line <= (to - 1) >> 6; line++) if ((page.lines[line >> 5] >> (line & 31)) & 1) touched = true;
-    if (!touched) return;
+    if (!this.covers(physical, length)) return;
     for (let i = page.blocks.length - 1; i >= 0; i--) {
       const block = page.blocks[i];
       const start = this.offset[block];

@@ -8,6 +8,7 @@ import { Cpu, CpuFault, type CpuOptions, Intercepted } from './cpu';
 import { decode, M, NEED_MORE, R, RECORD } from './decode';
 import { HANDLERS } from './interpreter';
 import { deliver, deliverException } from './interrupts';
+import { Jit, jitAvailable, STALE } from './jit/jit';
 import { CS, EXC, F, FL, PAGE, RAM_BASE, W } from './state';
 
 /** Why run() or step() returned. EIP is at the next instruction to run unless said otherwise. */
@@ -36,8 +37,9 @@ export interface ProcessorOptions extends CpuOptions {
   jitThreshold?: number;
 }
 
-/** Thrown by the handler of a dropped record: look the code up again. */
-const RELOOK = { relook: true };
+/** Times a block is interpreted before it is translated. */
+const DEFAULT_THRESHOLD = 40;
+
 const BUDGET: Exit = { kind: 'budget' };
 
 export class Processor {
@@ -51,12 +53,15 @@ export class Processor {
   /** A breakpoint at this linear address was already reported for the present position. */
   private passBreak = -1;
   private readonly bytes = new Uint8Array(16);
+  /** The translator; undefined: everything is interpreted. */
+  readonly jit: Jit | undefined;
 
   constructor(options: ProcessorOptions) {
     this.countRing0 = options.countRing0;
     this.cpu = new Cpu(options);
     this.blocks = new BlockCache(this.cpu);
     this.cpu.hostRing0 = !options.countRing0;
+    if (options.jit !== false && jitAvailable()) this.jit = new Jit(this.cpu, this.blocks, options.jitThreshold ?? DEFAULT_THRESHOLD);
     HANDLERS[6] = stale;
     HANDLERS[7] = stale;
   }
@@ -190,7 +195,7 @@ export class Processor {
       if (!c.inNewTask) m[W.EIP] = (c.blockEip + c.code[c.cur + R.END] - (c.code[c.cur + R.META] & M.LENGTH)) | 0;
       c.cur = -1;
     }
-    if (thrown === RELOOK) return undefined;
+    if (thrown === STALE) return undefined;
     if (thrown instanceof Intercepted) return { kind: 'intercept', vector: thrown.vector, errorCode: thrown.errorCode, software: thrown.software };
     if (!(thrown instanceof CpuFault)) throw thrown;
     const { vector, errorCode } = thrown;
@@ -209,7 +214,7 @@ export class Processor {
     const c = this.cpu;
     const m = c.m32;
     const { code } = c;
-    const { blocks } = this;
+    const { blocks, jit } = this;
     c.cur = -1;
     for (;;) {
       if (this.stopRequested) {
@@ -265,6 +270,20 @@ export class Processor {
         this.stepSlowly(eip, linear, cpl);
         continue;
       }
+      if (jit !== undefined && counted) {
+        const user = cpl === 3 ? 1 : 0;
+        const slot = jit.find(block, linear, user);
+        if (slot !== 0) {
+          if (m[W.LEFT] >= jit.lengthOf(slot) && jit.modeAllows()) {
+            const exit = this.translated(slot, linear);
+            if (exit !== undefined) return exit;
+            continue;
+          }
+        } else if (++blocks.runs[block] > jit.threshold && jit.modeAllows()) {
+          jit.compile(block, a, linear, user === 1);
+          continue;
+        }
+      }
       let n = blocks.count[block];
       if (counted && n > m[W.LEFT]) n = m[W.LEFT];
       const first = blocks.first[block];
@@ -287,6 +306,29 @@ export class Processor {
       }
       if (counted) m[W.LEFT] -= n;
       else c.f64[F.RETIRED_HOST] += n;
+    }
+  }
+
+  /** Runs translated code and deals with the way it came back. */
+  private translated(slot: number, linear: number): Exit | undefined {
+    const { jit } = this;
+    if (jit === undefined) return undefined;
+    const c = this.cpu;
+    switch (jit.enter(slot, linear)) {
+      case 1:
+        jit.stats.faults++;
+        return this.recover(c.fault);
+      case 2: {
+        // An access that is the interpreter's: code, watches, a page crossing.
+        jit.stats.punts++;
+        const eip = c.m32[W.EIP];
+        this.stepSlowly(eip, (c.m32[W.BASE + CS] + eip) | 0, c.m32[W.CPL]);
+        return undefined;
+      }
+      case 4:
+        throw jit.pending;
+      default:
+        return undefined;
     }
   }
 
@@ -350,7 +392,7 @@ export class Processor {
 }
 
 const stale = (): never => {
-  throw RELOOK;
+  throw STALE;
 };
 
 /** DR6 bits of the execution breakpoints that match. */

@@ -1,0 +1,364 @@
+// Life and death of translations: which block is hot, the function table, entering, leaving, and forgetting after a write to code.
+//
+// A slot of the function table stands for "code at this linear address, at this physical place, for this privilege". Until it is translated, and again after
+// it is dropped, its function spills the registers and returns, so a tail call to a slot is always safe. What it leaves out: code (translate.ts).
+
+import type { BlockCache } from '../blocks';
+import { type Cpu, CpuFault, PageFlag } from '../cpu';
+import { R } from '../decode';
+import { addCarries, aux8, aux16, aux32, subBorrows } from '../flags';
+import { HANDLERS } from '../interpreter';
+import { PAGE, RAM_BASE, S, W } from '../state';
+import { J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND } from './layout';
+import { discover } from './region';
+import { REGION_TYPE, Translator } from './translate';
+import { encodeModule, FunctionBody, I32, OP } from './wasm';
+
+const STATUS = J.STATUS >> 2;
+const FLAG_KIND = J.FLAG_KIND >> 2;
+const FLAG_B = J.FLAG_B >> 2;
+/** Longest stay in translated code: lets the engine put in better code of a function that never returns. */
+const SLICE = 50_000;
+const FLAT_DATA = 0b001111;
+
+/** Figures for `--stats`. */
+export interface JitStats {
+  translations: number;
+  instructions: number;
+  bytes: number;
+  dropped: number;
+  entries: number;
+  faults: number;
+  punts: number;
+  refused: number;
+}
+
+/** True when this engine may compile WebAssembly with tail calls at run time. */
+export const jitAvailable = (): boolean => {
+  try {
+    // A function that tail-calls itself.
+    return WebAssembly.validate(new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 10, 6, 1, 4, 0, 0x12, 0, 0x0b]));
+  } catch {
+    return false;
+  }
+};
+
+export class Jit {
+  private readonly table: WebAssembly.Table;
+  private nextSlot = 1;
+  private readonly bail: () => void;
+  private readonly runSlot: (slot: number) => void;
+  private readonly imports: WebAssembly.ModuleImports;
+  private readonly pages: number;
+  /** By block number * 2 + user: slot of its translation (0 none) and the linear address it holds for. */
+  private readonly entrySlot: Int32Array;
+  private readonly entryLinear: Int32Array;
+  private readonly slotOf = new Map<number, { slot: number; linear: number }>();
+  /** By slot: instructions that must be left to enter. */
+  private lengths = new Int32Array(1024);
+  /** By block: entries (block * 2 + user) whose region contains it. */
+  private readonly users = new Map<number, Set<number>>();
+  /** By page: how often code was dropped there; a page that churns is left to the interpreter for a while. */
+  private readonly churn = new Map<number, number>();
+  private dropped = false;
+  /** Something other than a fault came out of a handler called from translated code. */
+  pending: unknown;
+  readonly stats: JitStats = { translations: 0, instructions: 0, bytes: 0, dropped: 0, entries: 0, faults: 0, punts: 0, refused: 0 };
+
+  constructor(
+    private readonly cpu: Cpu,
+    private readonly blocks: BlockCache,
+    readonly threshold: number,
+  ) {
+    this.table = new WebAssembly.Table({ element: 'anyfunc', initial: 1024 });
+    this.pages = cpu.memory.buffer.byteLength / 65536;
+    this.entrySlot = new Int32Array(blocks.capacity * 2);
+    this.entryLinear = new Int32Array(blocks.capacity * 2);
+    this.imports = this.runtime();
+    const { bail, run } = this.trampolines();
+    this.bail = bail;
+    this.runSlot = run;
+    for (let n = 0; n < 1024; n++) this.table.set(n, this.bail);
+    blocks.onDrop = (block) => this.drop(block);
+    blocks.onClear = () => this.clear();
+  }
+
+  /** True while translated code may run at all. */
+  modeAllows(): boolean {
+    const m = this.cpu.m32;
+    return (m[W.FLAT] & FLAT_DATA) === FLAT_DATA && (m[W.CS_BIG] & m[W.SS_BIG]) === 1;
+  }
+
+  /** Slot for a block as it is about to run, 0 when there is none or the budget is too short for it. */
+  find(block: number, linear: number, user: number): number {
+    const entry = block * 2 + user;
+    const slot = this.entrySlot[entry];
+    return slot !== 0 && this.entryLinear[entry] === linear ? slot : 0;
+  }
+  lengthOf(slot: number): number {
+    return this.lengths[slot];
+  }
+
+  /** Runs translated code from `slot`. @returns J.STATUS: 0 look up EIP, 1 Cpu.fault is to be delivered, 2 interpret one instruction, 4 rethrow `pending`. */
+  enter(slot: number, linear: number): number {
+    const { cpu } = this;
+    const m = cpu.m32;
+    // Whoever came here through the run loop may come directly next time.
+    const cache = (JUMP_CACHE + (m[W.CPL] === 3 ? JUMP_CACHE_BYTES : 0)) >> 2;
+    const at = cache + (((linear ^ (linear >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) << 2);
+    m[at] = linear;
+    m[at + 1] = m[cpu.tr + (linear >>> 12)];
+    m[at + 2] = slot;
+    const left = m[W.LEFT];
+    const slice = left < SLICE ? left : SLICE;
+    m[W.LEFT] = slice;
+    m[STATUS] = 0;
+    this.dropped = false;
+    this.stats.entries++;
+    this.runSlot(slot);
+    m[W.LEFT] += left - slice;
+    if (m[FLAG_KIND] !== 0) this.settleFlags();
+    return m[STATUS];
+  }
+
+  /** Turns the flags words into the interpreter's form. */
+  private settleFlags(): void {
+    const m = this.cpu.m32;
+    const kind = m[FLAG_KIND];
+    const a = m[W.FLAG_AUX];
+    const b = m[FLAG_B];
+    const r = m[W.FLAG_RESULT];
+    const carries = kind & 1 ? addCarries(a, b, r) : subBorrows(a, b, r);
+    m[W.FLAG_AUX] = kind <= KIND.SUB32 ? aux32(carries) : kind <= KIND.SUB16 ? aux16(carries) : aux8(carries);
+    m[FLAG_KIND] = 0;
+  }
+
+  /** Translates the region entered at a block. Does nothing when it cannot. */
+  compile(block: number, a: number, linear: number, user: boolean): void {
+    const { cpu, blocks } = this;
+    const churn = this.churn.get(blocks.page[block]) ?? 0;
+    if (churn > 64) {
+      // Rewritten again and again: try once more only after it has run for long.
+      this.churn.set(blocks.page[block], churn - 8);
+      blocks.runs[block] = -1000;
+      return;
+    }
+    const region = discover(cpu, blocks, a, linear, user, (at, target, forUser) => this.slotFor(at, target, forUser));
+    if (region === undefined) {
+      this.stats.refused++;
+      blocks.runs[block] = -1 << 30;
+      return;
+    }
+    const body = new Translator(region).translate();
+    const bytes = encodeModule(this.pages, IMPORTS, [REGION_TYPE], [{ type: 0, body }]);
+    const module = new WebAssembly.Module(bytes as BufferSource);
+    const instance = new WebAssembly.Instance(module, { e: this.imports });
+    const slot = this.slotFor(a, linear, user);
+    if (slot < 0) return;
+    this.table.set(slot, instance.exports.f0 as () => void);
+    this.lengths[slot] = region.checkLength;
+    const entry = block * 2 + (user ? 1 : 0);
+    this.entrySlot[entry] = slot;
+    this.entryLinear[entry] = linear;
+    for (const b of region.blocks) {
+      let set = this.users.get(b.block);
+      if (set === undefined) {
+        set = new Set();
+        this.users.set(b.block, set);
+      }
+      set.add(entry);
+    }
+    this.stats.translations++;
+    this.stats.instructions += region.checkLength;
+    this.stats.bytes += bytes.length;
+  }
+
+  private slotFor(a: number, linear: number, user: boolean): number {
+    const key = a * 2 + (user ? 1 : 0);
+    const known = this.slotOf.get(key);
+    if (known !== undefined) return known.linear === linear ? known.slot : -1;
+    const slot = this.nextSlot++;
+    if (slot >= this.table.length) {
+      const from = this.table.length;
+      this.table.grow(from);
+      for (let n = from; n < this.table.length; n++) this.table.set(n, this.bail);
+    }
+    if (slot >= this.lengths.length) {
+      const bigger = new Int32Array(this.lengths.length * 2);
+      bigger.set(this.lengths);
+      this.lengths = bigger;
+    }
+    this.slotOf.set(key, { slot, linear });
+    return slot;
+  }
+
+  private drop(block: number): void {
+    this.dropped = true;
+    const set = this.users.get(block);
+    if (set === undefined) return;
+    this.users.delete(block);
+    const page = this.blocks.page[block];
+    this.churn.set(page, (this.churn.get(page) ?? 0) + 1);
+    for (const entry of set) {
+      const slot = this.entrySlot[entry];
+      if (slot === 0) continue;
+      this.table.set(slot, this.bail);
+      this.entrySlot[entry] = 0;
+      this.blocks.runs[entry >> 1] = 0;
+      this.stats.dropped++;
+    }
+  }
+  private clear(): void {
+    this.dropped = true;
+    for (let n = 1; n < this.nextSlot; n++) this.table.set(n, this.bail);
+    this.nextSlot = 1;
+    this.slotOf.clear();
+    this.users.clear();
+    this.entrySlot.fill(0);
+    this.cpu.m32.fill(0, JUMP_CACHE >> 2, (JUMP_CACHE + 2 * JUMP_CACHE_BYTES) >> 2);
+  }
+
+  // ---- what translated code calls -----------------------------------------------------------------------------------------------------
+
+  private runtime(): WebAssembly.ModuleImports {
+    const { cpu, blocks } = this;
+    const { m32, pageFlags } = cpu;
+    const fault = (thrown: unknown): number => {
+      if (thrown instanceof CpuFault) m32[STATUS] = 1;
+      else {
+        m32[STATUS] = 4;
+        this.pending = thrown;
+      }
+      return 0;
+    };
+    const punt = (): number => {
+      m32[STATUS] = 2;
+      return 0;
+    };
+    const user = (): boolean => m32[W.CPL] === 3;
+    const crosses = (linear: number, size: number): boolean => (linear & 0xfff) + size > PAGE;
+    /** Watched pages are the interpreter's: the stop must find the registers where they belong. */
+    const watchedRead = (linear: number, size: number): boolean => {
+      if (cpu.watcher === undefined) return false;
+      if (crosses(linear, size)) return true;
+      return (pageFlags[cpu.translate(linear, false, user()) >>> 12] & PageFlag.WATCH_READ) !== 0;
+    };
+    const mayWrite = (linear: number, size: number): boolean => {
+      if (crosses(linear, size)) return false;
+      const physical = cpu.translate(linear, true, user());
+      const flags = pageFlags[physical >>> 12];
+      return flags === 0 || ((flags & ~PageFlag.CODE) === 0 && !blocks.covers(physical, size));
+    };
+    return {
+      m: cpu.memory,
+      t: this.table,
+      r8: (linear: number): number => {
+        try {
+          return watchedRead(linear, 1) ? punt() : cpu.read8(linear);
+        } catch (thrown) {
+          return fault(thrown);
+        }
+      },
+      r16: (linear: number): number => {
+        try {
+          return watchedRead(linear, 2) ? punt() : cpu.read16(linear);
+        } catch (thrown) {
+          return fault(thrown);
+        }
+      },
+      r32: (linear: number): number => {
+        try {
+          return watchedRead(linear, 4) ? punt() : cpu.read32(linear);
+        } catch (thrown) {
+          return fault(thrown);
+        }
+      },
+      w8: (linear: number, value: number): void => {
+        try {
+          if (mayWrite(linear, 1)) cpu.write8(linear, value & 0xff);
+          else punt();
+        } catch (thrown) {
+          fault(thrown);
+        }
+      },
+      w16: (linear: number, value: number): void => {
+        try {
+          if (mayWrite(linear, 2)) cpu.write16(linear, value & 0xffff);
+          else punt();
+        } catch (thrown) {
+          fault(thrown);
+        }
+      },
+      w32: (linear: number, value: number): void => {
+        try {
+          if (mayWrite(linear, 4)) cpu.write32(linear, value);
+          else punt();
+        } catch (thrown) {
+          fault(thrown);
+        }
+      },
+      probe: (linear: number, size: number): number => {
+        try {
+          if (crosses(linear, size)) return punt();
+          const physical = cpu.translate(linear, true, user());
+          return physical < cpu.ramBytes && pageFlags[physical >>> 12] === 0 ? RAM_BASE + physical : punt();
+        } catch (thrown) {
+          return fault(thrown);
+        }
+      },
+      interpret: (i: number, next: number): number => {
+        if (m32[FLAG_KIND] !== 0) this.settleFlags();
+        const { code } = cpu;
+        cpu.blockEip = (next - code[i + R.END]) | 0;
+        m32[W.EIP] = next;
+        try {
+          HANDLERS[code[i]](cpu, i);
+        } catch (thrown) {
+          if (thrown === STALE) return 1;
+          fault(thrown);
+          return 1;
+        }
+        if (cpu.unfinished) {
+          cpu.unfinished = false;
+          return 1;
+        }
+        return this.dropped ? 2 : 0;
+      },
+    };
+  }
+
+  /** The way in (run a slot with the registers from the state block) and the slot function of code that is not translated. */
+  private trampolines(): { bail: () => void; run: (slot: number) => void } {
+    const bail = new FunctionBody(9);
+    for (let n = 0; n < 9; n++) {
+      bail.i32(0);
+      bail.get(n);
+      bail.mem(OP.i32_store, n === 8 ? S.LEFT : S.REGS + 4 * n, 2);
+    }
+    const run = new FunctionBody(1);
+    for (let n = 0; n < 9; n++) {
+      run.i32(0);
+      run.mem(OP.i32_load, n === 8 ? S.LEFT : S.REGS + 4 * n, 2);
+    }
+    run.get(0);
+    run.op(OP.call_indirect);
+    run.code.u32(0);
+    run.code.u32(0);
+    const bytes = encodeModule(this.pages, [], [REGION_TYPE, { params: [I32], results: [] }], [
+      { type: 0, body: bail },
+      { type: 1, body: run },
+    ]);
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { e: this.imports });
+    return { bail: exports.f0 as () => void, run: exports.f1 as (slot: number) => void };
+  }
+}
+
+/** Thrown by the handler of a dropped record (processor.ts). */
+export const STALE = { relook: true };
+
+const f = (name: string, params: number, results: number): { name: string; type: { params: number[]; results: number[] } } => ({
+  name,
+  type: { params: Array(params).fill(I32), results: Array(results).fill(I32) },
+});
+/** In the order of IMPORT (translate.ts). */
+const IMPORTS = [f('r8', 1, 1), f('r16', 1, 1), f('r32', 1, 1), f('w8', 2, 0), f('w16', 2, 0), f('w32', 2, 0), f('probe', 2, 1), f('interpret', 2, 1)];

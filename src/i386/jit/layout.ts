@@ -1,0 +1,19 @@
+// Where translated code and the run loop meet in the linear memory: a few words after the state block, and the caches of indirect jump targets.
+
+import { S } from '../state';
+
+export const J = {
+  /** Why translated code came back: 0 look up EIP, 1 fault (Cpu.fault), 2 interpret the instruction at EIP first, 3 stop at this boundary. */
+  STATUS: S.SCRATCH,
+  /** Kind of the flags words, see KIND. FLAG_RESULT holds r, FLAG_AUX holds a (or the final aux word), FLAG_B holds b. */
+  FLAG_KIND: S.SCRATCH + 4,
+  FLAG_B: S.SCRATCH + 8,
+} as const;
+
+/** What FLAG_AUX stands for: the aux word itself, or the operands of an addition or subtraction whose carries nobody has asked for yet. */
+export const KIND = { AUX: 0, ADD32: 1, SUB32: 2, ADD16: 3, SUB16: 4, ADD8: 5, SUB8: 6 } as const;
+
+/** Jump caches, supervisor then user: entries of 16 bytes {eip, TLB entry of its page, function table slot, unused}. */
+export const JUMP_CACHE = 0x1100000;
+export const JUMP_CACHE_ENTRIES = 4096;
+export const JUMP_CACHE_BYTES = JUMP_CACHE_ENTRIES * 16;

@@ -1,0 +1,174 @@
+// Chooses what one translation covers: the blocks that direct jumps reach from a hot one, within a few pages and a few hundred instructions.
+//
+// A region assumes one linear address for its code, one privilege, flat 32-bit segments. Its first page was checked by whoever enters; edges to other pages
+// carry the TLB entry that must still stand there. What it leaves out: code (translate.ts), life and death of regions (jit.ts).
+
+import type { BlockCache } from '../blocks';
+import type { Cpu } from '../cpu';
+import { M, R, RECORD } from '../decode';
+import { ROW_BITS, ROWS } from '../rows';
+import { canTranslate } from './translate';
+
+const MAX_BLOCKS = 64;
+const MAX_INSTRUCTIONS = 600;
+const MAX_PAGES = 4;
+
+export type Terminator =
+  | { kind: 'jmp'; target: number }
+  | { kind: 'jcc'; target: number; cc: number }
+  | { kind: 'loop'; name: string; target: number }
+  | { kind: 'call'; target: number }
+  | { kind: 'ret' }
+  | { kind: 'jmp_ind' }
+  | { kind: 'call_ind' }
+  /** A REP string instruction: done by the interpreter, then straight on. */
+  | { kind: 'interpret' };
+
+export interface RegionBlock {
+  /** Number in the block cache. */
+  block: number;
+  linear: number;
+  first: number;
+  bytes: number;
+  /** Records that run inside the region. */
+  translated: number;
+  terminator: Terminator | undefined;
+  /** Address of a last instruction that is the interpreter's (system instructions). */
+  stopsAt: number | undefined;
+  /** Internal successors by linear address. */
+  edges: Map<number, number>;
+  internal: number[];
+}
+
+export interface Region {
+  code: Int32Array;
+  user: boolean;
+  blocks: RegionBlock[];
+  /** An upper bound of the instructions between two looks at the budget. */
+  checkLength: number;
+  /** Function table slot for code at `target`, or -1 when nobody may go there directly. */
+  slotFor(from: RegionBlock, target: number): number;
+  /** TLB entry of target's page when the region was made. */
+  deltaOf(target: number): number;
+}
+
+/** What of the block's end the translator understands. */
+const terminatorOf = (code: Int32Array, i: number, next: number): Terminator | undefined => {
+  const row = ROWS[code[i + R.FORM] >> 3];
+  const target = (next + code[i + R.IMM]) | 0;
+  if (ROW_BITS[code[i + R.FORM] >> 3] & 8 && code[i + R.META] & M.REP) return { kind: 'interpret' };
+  if (!canTranslate(code, i)) return undefined;
+  switch (row.name) {
+    case 'jmp':
+      return { kind: 'jmp', target };
+    case 'call':
+      return { kind: 'call', target };
+    case 'ret':
+      return { kind: 'ret' };
+    case 'jmp_ind':
+      return { kind: 'jmp_ind' };
+    case 'call_ind':
+      return { kind: 'call_ind' };
+    case 'loop':
+    case 'loope':
+    case 'loopne':
+    case 'jcxz':
+      return { kind: 'loop', name: row.name, target };
+    default:
+      return row.args[0] === 'J' ? { kind: 'jcc', target, cc: row.op & 15 } : undefined;
+  }
+};
+
+/** Gives out function table slots: `a` index of the code in the memory. */
+export type Slots = (a: number, linear: number, user: boolean) => number;
+
+/**
+ * Finds the region entered at `linear`, whose code lies at index `a` of the memory.
+ * @returns undefined when its first instruction is not translatable or the block cache had to start afresh meanwhile.
+ */
+export const discover = (cpu: Cpu, cache: BlockCache, a: number, linear: number, user: boolean, slots: Slots): Region | undefined => {
+  const { code, m32 } = cpu;
+  const { clears } = cache;
+  const blocks: RegionBlock[] = [];
+  const nodeOf = new Map<number, number>();
+  const pages = new Map<number, number>([[linear >>> 12, (a - linear) | 0]]);
+  let instructions = 0;
+
+  const deltaOf = (target: number): number => pages.get(target >>> 12) ?? m32[cpu.tr + (target >>> 12)];
+  /** Index into the memory of code at `target`, -1 when it is not in the TLB or another page too many. */
+  const locate = (target: number, mayAdd: boolean): number => {
+    const delta = deltaOf(target);
+    if (delta & 1) return -1;
+    if (!pages.has(target >>> 12)) {
+      if (!mayAdd || pages.size >= MAX_PAGES) return -1;
+      pages.set(target >>> 12, delta);
+    }
+    return (target + delta) | 0;
+  };
+  const add = (at: number, target: number): number | undefined => {
+    const page = cache.pages[(at - cache.base) >>> 12];
+    let number = page === undefined ? -1 : page.index[at & 0xfff] - 1;
+    if (number < 0 || cache.big[number] !== 1) number = cache.build(at, true);
+    if (number < 0 || cache.clears !== clears) return undefined;
+    const first = cache.first[number];
+    const count = cache.count[number];
+    const last = first + (count - 1) * RECORD;
+    const next = (target + code[last + R.END]) | 0;
+    const ends = (code[last + R.META] & M.ENDS) !== 0 || (ROW_BITS[code[last] >> 3] & 8 && code[last + R.META] & M.REP) !== 0;
+    const terminator = ends ? terminatorOf(code, last, next) : undefined;
+    const stops = ends && terminator === undefined;
+    const translated = stops ? count - 1 : count;
+    if (translated === 0) return undefined;
+    blocks.push({
+      block: number,
+      linear: target,
+      first,
+      bytes: cache.bytes[number],
+      translated,
+      terminator,
+      stopsAt: stops ? (next - (code[last + R.META] & M.LENGTH)) | 0 : undefined,
+      edges: new Map(),
+      internal: [],
+    });
+    instructions += translated;
+    nodeOf.set(target, blocks.length - 1);
+    return blocks.length - 1;
+  };
+
+  if (cache.splits[linear & 0xfff] !== 0 || add(a, linear) === undefined) return undefined;
+  for (let n = 0; n < blocks.length; n++) {
+    const b = blocks[n];
+    const t = b.terminator;
+    const next = (b.linear + b.bytes) | 0;
+    const targets: number[] = [];
+    if (t === undefined) {
+      if (b.stopsAt === undefined) targets.push(next);
+    } else if (t.kind === 'jmp') targets.push(t.target);
+    else if (t.kind === 'jcc' || t.kind === 'loop') targets.push(next, t.target);
+    else if (t.kind === 'interpret') targets.push(next);
+    for (const target of targets) {
+      let node = nodeOf.get(target);
+      if (node === undefined && blocks.length < MAX_BLOCKS && instructions < MAX_INSTRUCTIONS && cache.splits[target & 0xfff] === 0) {
+        const at = locate(target, true);
+        if (at >= 0) node = add(at, target);
+        if (cache.clears !== clears) return undefined;
+      }
+      if (node !== undefined && !b.edges.has(target)) {
+        b.edges.set(target, node);
+        b.internal.push(node);
+      }
+    }
+  }
+  return {
+    code,
+    user,
+    blocks,
+    checkLength: instructions,
+    slotFor: (_from, target) => {
+      if (cache.splits[target & 0xfff] !== 0) return -1;
+      const delta = deltaOf(target);
+      return delta & 1 ? -1 : slots((target + delta) | 0, target, user);
+    },
+    deltaOf,
+  };
+};
