@@ -3,5 +3,6 @@ import type { Binders } from '../interpreter/operands';
 import { ARITHMETIC } from './arithmetic';
 import { CONTROL } from './control';
 import { MOVES } from './moves';
+import { UNARY } from './unary';
 
-export const X87_BINDERS: Binders = { ...ARITHMETIC, ...MOVES, ...CONTROL };
+export const X87_BINDERS: Binders = { ...ARITHMETIC, ...MOVES, ...UNARY, ...CONTROL };
