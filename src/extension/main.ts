@@ -17,7 +17,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const stops = new StopTracker();
   const terminals = new GuestTerminals();
   const pages = new TextPages();
-  const trapView = new TrapView(stops);
+  const trapView = new TrapView(stops, context.globalState);
   const pageWalkView = new PageWalkView(stops);
   context.subscriptions.push(
     registerConfigurationProvider(provider),

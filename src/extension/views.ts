@@ -98,14 +98,24 @@ export class PageWalkView implements vscode.Disposable {
   }
 }
 
-/** The cr2 & Trap view. */
+/** Remembers that the view has been opened once, since the editor starts every view of the debug side bar closed. */
+const OPENED = 'trapViewOpened';
+
+/** The cr2 & Trap view. Opens by itself at the first stop after the installation; from then on it is as the user left it. */
 export class TrapView implements vscode.Disposable {
   private readonly tree: AdapterTree;
   private readonly view: vscode.TreeView<Row>;
+  private readonly subscription: vscode.Disposable;
 
-  constructor(stops: StopTracker) {
+  /** @param memory what the extension may remember between sessions of the editor. */
+  constructor(stops: StopTracker, memory: vscode.Memento) {
     this.tree = new AdapterTree(stops, REQUESTS.viewTrap);
     this.view = vscode.window.createTreeView('lguest.trap', { treeDataProvider: this.tree, showCollapseAll: true });
+    this.subscription = stops.onDidChange(() => {
+      if (!stops.stoppedSession() || memory.get(OPENED)) return;
+      void memory.update(OPENED, true);
+      void vscode.commands.executeCommand('lguest.trap.focus', { preserveFocus: true });
+    });
   }
 
   refresh(): void {
@@ -113,6 +123,7 @@ export class TrapView implements vscode.Disposable {
   }
 
   dispose(): void {
+    this.subscription.dispose();
     this.view.dispose();
     this.tree.dispose();
   }

@@ -165,6 +165,19 @@ test('the views show what the adapter answers while the Guest is stopped, and no
   assert.equal(editor.context('lguest.stopped'), false);
 });
 
+test('the cr2 & Trap view opens by itself at the very first stop, and never again', () => {
+  const editor = activated();
+  const opened = (): number => editor.executed.filter(([command]) => command === 'lguest.trap.focus').length;
+  const session = editor.start(guest());
+  assert.equal(opened(), 0);
+  editor.message(session, event('stopped'));
+  editor.message(session, event('stopped'));
+  assert.equal(opened(), 1);
+  editor.end(session);
+  editor.message(editor.start(guest()), event('stopped'));
+  assert.equal(opened(), 1);
+});
+
 test('rows with equal labels have different identities, and the same ones after the next stop', async () => {
   const editor = activated();
   const session = editor.start(guest(), () => ({ nodes: trapNodes }));

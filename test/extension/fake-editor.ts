@@ -82,6 +82,7 @@ export class FakeEditor {
   factory: { createDebugAdapterDescriptor(): { command: string; args: string[]; options: { env: Record<string, string> } } } | undefined;
   active: FakeSession | undefined;
   refreshed = 0;
+  readonly remembered = new Map<string, unknown>();
   private readonly subscriptions: { dispose(): void }[] = [];
 
   private readonly startedSession = new EventEmitter();
@@ -281,6 +282,13 @@ export class FakeEditor {
     };
   }
 
+  private memory(): object {
+    return {
+      get: (key: string) => this.remembered.get(key),
+      update: async (key: string, value: unknown) => void this.remembered.set(key, value),
+    };
+  }
+
   /** What the editor does on shutdown. */
   deactivate(): void {
     for (const subscription of this.subscriptions) subscription.dispose();
@@ -296,7 +304,11 @@ export class FakeEditor {
       const bundle = resolve('dist/extension.js');
       delete require.cache[bundle];
       const extension = require(bundle) as { activate(context: unknown): void };
-      extension.activate({ subscriptions: this.subscriptions, asAbsolutePath: (path: string) => resolve(path) });
+      extension.activate({
+        subscriptions: this.subscriptions,
+        globalState: this.memory(),
+        asAbsolutePath: (path: string) => resolve(path),
+      });
     } finally {
       loader._load = original;
     }
