@@ -1,0 +1,104 @@
+// Source files of the whole program: which units mention a file, and which files a path typed by the user can mean.
+// Built once from the headers of all line tables; each path is kept once although hundreds of units mention it.
+// Paths on the developer's machine differ from those in the file, so a path matches by its longest common end.
+
+import type { Dwarf } from './dwarf';
+import { filePath, joinPath, readLineHeader } from './line';
+import type { Unit } from './unit';
+
+/** A unit that mentions a file, and the file's number in that unit's line table. */
+export interface FileUse {
+  unit: Unit;
+  file: number;
+}
+
+const FILES_PER_UNIT = 0x10000;
+
+export class SourceIndex {
+  readonly paths: string[] = [];
+  private readonly ids = new Map<string, number>();
+  /** By path id: unit index * FILES_PER_UNIT + file number. */
+  private readonly users: number[][] = [];
+  private byBasename: Map<string, number[]> | undefined;
+
+  constructor(private readonly dwarf: Dwarf) {
+    const known = new Map<string, number>(); // joining and tidying a path costs more than finding it
+    const done = new Set<number>();
+    for (const unit of dwarf.units) {
+      const { lineOffset } = unit;
+      if (lineOffset === undefined || (done.has(lineOffset) && unit.signature !== undefined)) continue;
+      done.add(lineOffset);
+      const header = dwarf.problems.guard(undefined, () => readLineHeader(dwarf, lineOffset, unit.addressSize));
+      if (!header) continue;
+      const { directory, name } = unit;
+      for (let file = 0; file < header.files.length; file++) {
+        const entry = header.files[file];
+        if (!entry) continue;
+        const key = `${entry.name}\n${header.directories[entry.directory] ?? ''}\n${directory}`;
+        let id = known.get(key);
+        if (id === undefined) {
+          const path = filePath(header, file, directory, name);
+          if (path === undefined) continue;
+          id = this.idOf(path);
+          known.set(key, id);
+        }
+        const users = this.users[id]!;
+        const use = unit.index * FILES_PER_UNIT + file;
+        if (users[users.length - 1] !== use) users.push(use);
+      }
+    }
+  }
+
+  private idOf(path: string): number {
+    let id = this.ids.get(path);
+    if (id === undefined) {
+      id = this.paths.length;
+      this.ids.set(path, id);
+      this.paths.push(path);
+      this.users.push([]);
+    }
+    return id;
+  }
+
+  usesOf(path: string): FileUse[] {
+    const id = this.ids.get(path);
+    if (id === undefined) return [];
+    return this.users[id]!.map((use) => ({ unit: this.dwarf.units[Math.floor(use / FILES_PER_UNIT)]!, file: use % FILES_PER_UNIT }));
+  }
+
+  /** The program's paths that share the longest end with `path` (at least the file name); case is ignored only when nothing else fits. */
+  match(path: string): string[] {
+    const wanted = joinPath('', path);
+    if (this.ids.has(wanted)) return [wanted];
+    return this.bestMatch(wanted, (text) => text) ?? this.bestMatch(wanted, (text) => text.toLowerCase()) ?? [];
+  }
+
+  private bestMatch(path: string, fold: (text: string) => string): string[] | undefined {
+    const wanted = fold(path).split('/').reverse();
+    if (!this.byBasename) {
+      this.byBasename = new Map();
+      for (const [id, known] of this.paths.entries()) {
+        const base = basename(known).toLowerCase();
+        const list = this.byBasename.get(base);
+        if (list) list.push(id);
+        else this.byBasename.set(base, [id]);
+      }
+    }
+    let best = 1;
+    let found: string[] = [];
+    for (const id of this.byBasename.get(wanted[0]!.toLowerCase()) ?? []) {
+      const known = fold(this.paths[id]!).split('/').reverse();
+      let common = 0;
+      while (common < wanted.length && common < known.length && wanted[common] === known[common]) common++;
+      if (common < best) continue;
+      if (common > best) found = [];
+      best = common;
+      found.push(this.paths[id]!);
+    }
+    return found.length > 0 ? found : undefined;
+  }
+}
+
+export function basename(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
