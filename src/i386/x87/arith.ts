@@ -139,7 +139,17 @@ const subMagnitudes = (m: Int32Array, sign: number, ea: number, ha: number, la: 
   return round(m, sign, ea, high, low, extra);
 };
 
-const addNormalised = (m: Int32Array, sa: number, ea: number, ha: number, la: number, sb: number, eb: number, hb: number, lb: number): number => {
+const addNormalised = (
+  m: Int32Array,
+  sa: number,
+  ea: number,
+  ha: number,
+  la: number,
+  sb: number,
+  eb: number,
+  hb: number,
+  lb: number,
+): number => {
   if (sa === sb) return ea >= eb ? addMagnitudes(m, sa, ea, ha, la, eb, hb, lb) : addMagnitudes(m, sa, eb, hb, lb, ea, ha, la);
   if (ea > eb || (ea === eb && (ha >>> 0 > hb >>> 0 || (ha === hb && la >>> 0 >= lb >>> 0))))
     return subMagnitudes(m, sa, ea, ha, la, eb, hb, lb);

@@ -111,6 +111,12 @@ const loadEnvironment = (c: Cpu, fields: readonly number[], wide: boolean): void
 /** Byte offset of ST(n) in the linear memory's words. */
 const stackSlot = (m: Int32Array, n: number): number => W.FPU_REGS + ((((m[W.FPU_SW] >> 11) + n) & 7) << 2);
 
+/** Reads the first field of an image: its page fault comes before a limit that the image's end breaks. */
+const touch = (c: Cpu, i: number, wide: boolean): void => {
+  if (wide) c.read32(linR(c, i, 4));
+  else c.read16(linR(c, i, 2));
+};
+
 const fnstenv: Binder = (_row, size) => {
   const wide = size === 2;
   const bytes = wide ? 28 : 14;
@@ -127,6 +133,7 @@ const fldenv: Binder = (_row, size) => {
   const wide = size === 2;
   return (c, i) => {
     begin(c);
+    touch(c, i, wide);
     loadEnvironment(c, readEnvironment(c, linR(c, i, wide ? 28 : 14), wide), wide);
   };
 };
@@ -155,6 +162,7 @@ const frstor: Binder = (_row, size) => {
   return (c, i) => {
     begin(c);
     const m = c.m32;
+    touch(c, i, wide);
     const at = linR(c, i, environment + 80);
     const fields = readEnvironment(c, at, wide);
     const words: number[] = [];

@@ -384,7 +384,8 @@ export const fromDecimal = (m: Int32Array, to: number, low: number, middle: numb
   let h = 0;
   let l = 0;
   for (let digit = 17; digit >= 0; digit--) {
-    const d = digit >= 16 ? (last >> ((digit - 16) * 4)) & 15 : digit >= 8 ? (middle >>> ((digit - 8) * 4)) & 15 : (low >>> (digit * 4)) & 15;
+    const d =
+      digit >= 16 ? (last >> ((digit - 16) * 4)) & 15 : digit >= 8 ? (middle >>> ((digit - 8) * 4)) & 15 : (low >>> (digit * 4)) & 15;
     // h:l = h:l * 10 + d
     const t = (l >>> 0) * 10 + d;
     h = (Math.imul(h, 10) + Math.floor(t / 4294967296)) | 0;

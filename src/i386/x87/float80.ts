@@ -34,7 +34,7 @@ const WRAP = 0x6000;
 export const RC = { NEAREST: 0, DOWN: 0x400, UP: 0x800, CHOP: 0xc00, MASK: 0xc00 } as const;
 
 /** What kind of number a slot holds. UNSUPPORTED: an integer bit that contradicts the exponent (unnormal, pseudo-NaN, pseudo-infinity). */
-export const enum Kind {
+export enum Kind {
   ZERO = 0,
   FINITE = 1,
   INFINITY = 2,
@@ -221,7 +221,7 @@ export const roundSlow = (m: Int32Array, sign: number, exp: number, high: number
     }
     const n = 1 - exp;
     if (n < 32) {
-      extra = (low << (32 - n)) | (extra >>> n) | ((extra << (32 - n)) !== 0 ? 1 : 0);
+      extra = (low << (32 - n)) | (extra >>> n) | (extra << (32 - n) !== 0 ? 1 : 0);
       low = (low >>> n) | (high << (32 - n));
       high = high >>> n;
     } else if (n === 32) {

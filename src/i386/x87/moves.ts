@@ -79,10 +79,11 @@ const fbld: Binder = (row) => {
   const opcode = opcodeOf(row);
   return (c, i) => {
     begin(c);
-    const linear = linR(c, i, 10);
+    // The first eight bytes fault before the last two are looked at, even by the segment check.
+    const linear = linR(c, i, 8);
     const low = c.read32(linear);
     const middle = c.read32((linear + 4) | 0);
-    fromDecimal(c.m32, T1, low, middle, c.read16((linear + 8) | 0));
+    fromDecimal(c.m32, T1, low, middle, c.read16((linR(c, i, 10) + 8) | 0));
     noteMemory(c, i, opcode);
     pushLoaded(c.m32, 0);
   };
@@ -335,5 +336,3 @@ export const MOVES: Binders = {
   fcmovnbe: fcmov(0x41, false),
   fcmovnu: fcmov(4, false),
 };
-
-
