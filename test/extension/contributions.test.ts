@@ -1,6 +1,7 @@
 // What package.json promises the editor, held against the source: every promise is documented and kept, and nothing is left over.
 // Reads files only; how the parts behave is tested in activation.test.ts.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -211,4 +212,10 @@ test('versions are exact, and the editor API that is compiled against is the old
     [],
   );
   assert.equal(`^${manifest.devDependencies['@types/vscode']}`, manifest.engines.vscode);
+});
+
+test('docs/attributes.md is what the manifest says', () => {
+  const { status, stderr } = spawnSync(process.execPath, ['docs/make-attributes.mjs', '--check'], { encoding: 'utf8' });
+  assert.equal(stderr, '');
+  assert.equal(status, 0);
 });
