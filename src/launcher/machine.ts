@@ -1,76 +1,344 @@
-// SKELETON of the Launcher's public face (being filled in): a Guest with its devices, and one door for everything nondeterministic.
-import type { Processor } from '../i386/processor';
-import type { HostApi } from '../lguest/host';
+// A whole machine: a Guest under its Host, with its devices, and one door for everything that is not determined by the image.
+//
+// This is the original Launcher's main loop (our documentation, 11.9) turned inside out: run() goes on until its caller has something to decide. The same image
+// and the same inputs at the same positions give the same run, bit for bit. Left out: recording and replay (timeline), breakpoints by name (debugger), files.
+
+import { Processor } from '../i386/processor';
+import { RAM_BASE, S } from '../i386/state';
+import { Host, type HostExit, type HostState, physicalBytes } from '../lguest/host';
 import type { Position, TrapRecord } from '../lguest/trap-record';
+import { Block, type BlockState } from './block';
+import { prepareBoot } from './boot';
+import { Console, type ConsoleState } from './console';
+import { DEVICE_PAGES, DevicePage } from './devices';
+import { echo } from './echo';
+import { LauncherDeath, LauncherError } from './errors';
+import { GuestMemory } from './guest-memory';
+import { type LoadedKernel, loadKernel } from './kernel-image';
+import { Net, type NetState } from './net';
+import { Hash, hashCpu } from './state-hash';
+
+const PAGE = 4096;
+const MEGABYTE = 0x100000;
 
 export interface MachineOptions {
   /** The kernel image, ELF or bzImage. */
   kernel: Uint8Array;
   initrd?: Uint8Array;
-  /** Words after the kernel on lguest's command line, joined by single spaces. */
+  /** Words after the kernel on lguest's command line. */
   cmdline?: string;
-  /** Bytes, a multiple of 1 MB. */
+  /** Bytes, a multiple of 1 MB, 1 MB to 1 GB. */
   memoryBytes: number;
-  /** Contents of block device images; the machine writes to its own copy. */
+  /** Block device images. The Guest's writes stay in the machine; the arrays are never changed. */
   blockDevices?: Uint8Array[];
-  network?: 'none' | 'loopback';
-  /** lguest_data.tsc_khz; default 1,000,000; 0: the Host has no stable TSC. */
+  /** loopback: a card whose neighbour answers ARP and ping and echoes UDP. wire: a card whose frames the caller takes and brings (Machine.net). */
+  network?: 'none' | 'loopback' | 'wire';
+  /** lguest_data.tsc_khz; default 1,000,000. 0: the Host has no stable TSC. */
   tscKhz?: number;
   /** Seed of the shadow slot choice. Default 1. */
   seed?: number;
   jit?: boolean;
-  /** The Host's syscall_vector module parameter. */
+  /** Executions before a block is translated. */
+  jitThreshold?: number;
+  /** The Host's syscall_vector module parameter. Default 0x80. */
   syscallVector?: number;
+  /** Trap records kept in full, a power of two; default 65,536. */
+  records?: number;
+  /** Switcher stub alignment; 16 makes the Switcher two pages. */
+  stubAlignment?: 4 | 16;
 }
 
-/** Everything nondeterministic comes in here, stamped with the position. */
+/** Everything nondeterministic comes in here. What is given takes effect at the present position. */
 export interface Inputs {
   /** Bytes typed on the console. */
   console(bytes: Uint8Array): void;
   /** No more console input will come. */
   consoleEnd(): void;
+  /** A frame arrives at the network card. */
+  netReceive(frame: Uint8Array): void;
 }
 
 export interface RunOptions {
   /** Retire at most so many Guest instructions. */
   instructions?: number;
-  /** 'skip' (default): a halted Guest goes to its next timer at once. 'stop': come back with kind 'idle' and let the caller wait, then call skipIdle(). */
+  /** World switches at most: a Guest that only faults retires nothing, and its caller wants a turn too. */
+  entries?: number;
+  /** 'skip' (default): a halted Guest goes to its next timer at once. 'stop': come back with kind 'idle', let the caller wait, then call skipIdle(). */
   idle?: 'skip' | 'stop';
 }
 
 export type Stop =
+  /** The instructions asked for have retired. */
   | { kind: 'budget' }
-  /** CRASH with text `Power down`. `message` is what lguest prints: `lguest: CRASH: Power down`. */
+  /** The world switches asked for are used up. */
+  | { kind: 'slice' }
+  /** CRASH with text `Power down`. `message` is what lguest prints: `lguest: CRASH: Power down`. `record`: the kill. */
   | { kind: 'power-off'; message: string; record: TrapRecord | undefined }
   /** Any other CRASH. */
   | { kind: 'panic'; message: string; record: TrapRecord | undefined }
-  /** Any other kill, and errors that end the Launcher. */
+  /** Any other kill, and the errors with which the Launcher ends. */
   | { kind: 'killed'; message: string; record: TrapRecord | undefined }
-  | { kind: 'breakpoint'; address: number }
-  | { kind: 'watch' }
-  /** The filter said stop: decided, not yet applied. */
-  | { kind: 'trap'; record: TrapRecord }
-  /** processor.requestStop() */
-  | { kind: 'stop' }
-  /** Halted. `wakeNs`: Guest nanoseconds until its timer; undefined: no timer, nothing left to do unless input can wake it. */
+  /** Halted. `wakeNs`: Guest nanoseconds until its timer; undefined: no timer, nothing left to do unless an input wakes it. */
   | { kind: 'idle'; wakeNs: number | undefined }
-  | { kind: 'emulator'; message: string };
+  /** Breakpoints, watches, trap and world-switch stops, requestStop(), emulator faults: as the Host has them. */
+  | Exclude<HostExit, { kind: 'budget' | 'slice' | 'notify' | 'dead' | 'reason' | 'break' | 'halted' }>;
 
-export interface MachineApi {
+export class Machine {
   readonly processor: Processor;
-  readonly host: HostApi;
+  readonly host: Host;
+  readonly memory: GuestMemory;
+  readonly kernel: LoadedKernel;
   readonly inputs: Inputs;
-  readonly position: Position;
-  /** Console output, in the Guest's own bytes. */
-  onConsole: (bytes: Uint8Array) => void;
-  run(options?: RunOptions): Stop;
-  /** One Guest step: the next instruction completes, or its trap is delivered to the Guest's handler. Stops early like run(). */
-  step(): Stop;
-  /** One instruction of whatever runs, the Switcher and the Host stub included. */
-  stepHost(): Stop;
-  /** After a stop 'idle' with wakeNs: jump to the timer. */
-  skipIdle(): void;
-  save(): Uint8Array[];
+  readonly console: Console;
+  readonly blocks: Block[] = [];
+  readonly net: Net | undefined;
+  readonly devices: DevicePage;
+  /** What the Guest prints, in its own bytes. */
+  onConsole: (bytes: Uint8Array) => void = () => {};
+  /** Lines that the original Launcher prints on stderr and survives. */
+  onWarning: (line: string) => void = () => {};
+  /** How it ended; every further run() answers the same. */
+  private ended: Stop | undefined;
+
+  /** @throws LauncherError with one clear line. */
+  constructor(options: MachineOptions) {
+    const ramBytes = options.memoryBytes;
+    if (!Number.isInteger(ramBytes) || ramBytes % MEGABYTE !== 0 || ramBytes < MEGABYTE || ramBytes > 1024 * MEGABYTE) {
+      throw new LauncherError(`the Guest's memory must be a whole number of MB from 1 to 1024, not ${ramBytes / MEGABYTE} MB`);
+    }
+    const guestBytes = ramBytes + DEVICE_PAGES * PAGE;
+    const { stubAlignment } = options;
+    this.processor = new Processor({
+      ramBytes: physicalBytes({ guestBytes, stubAlignment }),
+      countRing0: false,
+      jit: options.jit,
+      jitThreshold: options.jitThreshold,
+    });
+    const { cpu } = this.processor;
+    const memBase = physicalBytes({ guestBytes: 0, stubAlignment });
+    this.memory = new GuestMemory(cpu, memBase, ramBytes, guestBytes);
+    const { memory } = this;
+
+    // Devices in the original's order: blocks and nets as given, the console last.
+    const raise = (irq: number): void => {
+      this.host.raiseIrq(irq);
+    };
+    const warn = (line: string): void => this.onWarning(`lguest: ${line}`);
+    this.devices = new DevicePage(memory, raise);
+    for (const image of options.blockDevices ?? []) this.blocks.push(new Block(memory, this.devices, image, warn));
+    if (options.network === 'loopback' || options.network === 'wire') {
+      const net = new Net(memory, this.devices, Uint8Array.of(0x02, 0x6c, 0x67, 0, 0, 2), warn);
+      this.net = net;
+      if (options.network === 'loopback') {
+        net.onTransmit = (frame) => {
+          const answer = echo(frame);
+          if (answer !== undefined) net.receive(answer);
+        };
+      }
+    }
+    this.console = new Console(memory, this.devices, (bytes) => this.onConsole(bytes));
+
+    this.kernel = loadKernel(memory, options.kernel);
+    const pgdir = prepareBoot(memory, { cmdline: options.cmdline ?? '', initrd: options.initrd });
+    this.host = new Host(this.processor, {
+      guestBytes,
+      pfnLimit: memory.limit / PAGE,
+      pgdir,
+      entry: this.kernel.entry,
+      seed: options.seed,
+      syscallVector: options.syscallVector,
+      tscKhz: options.tscKhz,
+      stubAlignment,
+      records: options.records,
+    });
+    this.inputs = {
+      console: (bytes) => this.guarded(() => this.console.type(bytes)),
+      consoleEnd: () => this.console.end(),
+      netReceive: (frame) => this.guarded(() => this.net?.receive(frame)),
+    };
+  }
+
+  get position(): Position {
+    return this.host.position;
+  }
+  /** The end, once there was one. */
+  get end(): Stop | undefined {
+    return this.ended;
+  }
+
+  // ---- running ------------------------------------------------------------------------------------------------------------------------
+
+  run(options: RunOptions = {}): Stop {
+    const end = this.processor.retired + (options.instructions ?? Number.MAX_SAFE_INTEGER);
+    const lastEntry = this.entries + (options.entries ?? Number.MAX_SAFE_INTEGER);
+    return this.loop(() => this.host.run(end - this.processor.retired, lastEntry - this.entries), options.idle ?? 'skip');
+  }
+
+  /** One Guest step: the next instruction completes, or what it raises is handed to the Guest's handler. Stops early as run() does. */
+  step(options: Pick<RunOptions, 'idle' | 'entries'> = {}): Stop {
+    const lastEntry = this.entries + (options.entries ?? Number.MAX_SAFE_INTEGER);
+    this.host.beginStep();
+    return this.loop(() => this.host.step(lastEntry - this.entries), options.idle ?? 'skip');
+  }
+
+  /** One instruction of whatever runs, the Switcher included; one step of the Host when that is at work. */
+  stepHost(): Stop {
+    return this.loop(() => this.host.stepHost(), 'stop');
+  }
+
+  /** After a stop 'idle' with wakeNs: go to the timer. */
+  skipIdle(): void {
+    this.host.skipIdle();
+  }
+
+  private get entries(): number {
+    return this.host.records.totals.worldSwitches;
+  }
+
+  private loop(run: () => HostExit, idle: 'skip' | 'stop'): Stop {
+    if (this.ended !== undefined) return this.ended;
+    for (;;) {
+      const exit = run();
+      switch (exit.kind) {
+        case 'notify':
+          this.guarded(() => this.notify(exit.address));
+          break;
+        case 'dead':
+          // The original now reads the reason, up to 1023 bytes.
+          this.ended = this.death(exit.message);
+          break;
+        case 'reason':
+          // Quirk: the text came where a NOTIFY was expected; its first four bytes are taken for the address.
+          this.guarded(() => this.notify(fourBytes(exit.message)));
+          break;
+        case 'break':
+          this.host.setBreak(false);
+          break;
+        case 'halted':
+          if (idle === 'stop' || exit.wakeNs === undefined) return { kind: 'idle', wakeNs: exit.wakeNs };
+          this.host.skipIdle();
+          break;
+        default:
+          return exit;
+      }
+      if (this.ended !== undefined) return this.ended;
+    }
+  }
+
+  private notify(address: number): void {
+    const text = this.devices.notify(address);
+    if (text !== undefined) this.onConsole(text);
+  }
+  /** Device work that a misbehaving Guest can end. */
+  private guarded(work: () => void): void {
+    if (this.ended !== undefined) return;
+    try {
+      work();
+    } catch (thrown) {
+      if (!(thrown instanceof LauncherDeath)) throw thrown;
+      this.ended = { kind: 'killed', message: `lguest: ${thrown.message}`, record: this.host.current };
+    }
+  }
+  private death(reason: string): Stop {
+    const { records } = this.host;
+    let record: TrapRecord | undefined;
+    for (let k = records.count - 1; k >= records.first && record === undefined; k--) {
+      const r = records.get(k);
+      if (r?.kind === 'kill') record = r;
+    }
+    const message = `lguest: ${reason}`;
+    if (reason === 'CRASH: Power down') return { kind: 'power-off', message, record };
+    return { kind: reason.startsWith('CRASH: ') ? 'panic' : 'killed', message, record };
+  }
+
+  // ---- saving -------------------------------------------------------------------------------------------------------------------------
+
+  /** Physical ranges [from, to) whose content is state; all the rest is free. Page aligned, ascending. */
+  stateRanges(): [from: number, to: number][] {
+    const { layout, lg } = this.host;
+    const ranges: [number, number][] = [[0, layout.pool]];
+    const free = new Set(lg.freePages);
+    for (let i = 0; i < layout.poolPages; i++) {
+      const page = layout.pool + i * PAGE;
+      if (!free.has(page)) ranges.push([page, page + PAGE]);
+    }
+    ranges.push([layout.memBase, layout.memBase + this.memory.maxBytes]);
+    return ranges;
+  }
+
+  /** All that the machine is, copied. Zero pages are left out. */
+  save(): MachineState {
+    const { m8, m32 } = this.processor.cpu;
+    const pages = new Map<number, Uint8Array>();
+    for (const [from, to] of this.stateRanges()) {
+      for (let page = from; page < to; page += PAGE) {
+        const a = RAM_BASE + page;
+        let any = 0;
+        for (let i = a >> 2; i < (a + PAGE) >> 2; i++) any |= m32[i];
+        if (any !== 0) pages.set(page, m8.slice(a, a + PAGE));
+      }
+    }
+    return { registers: m8.slice(0, S.SCRATCH), pages, ...this.saveParts() };
+  }
+  /** Host, devices and end: everything beside registers and memory. */
+  saveParts(): MachineParts {
+    return {
+      host: this.host.save(),
+      console: this.console.save(),
+      blocks: this.blocks.map((block) => block.save()),
+      net: this.net?.save(),
+      ended: this.ended,
+    };
+  }
+  restore(s: MachineState): void {
+    const { m8 } = this.processor.cpu;
+    for (const [from, to] of this.stateRanges()) m8.fill(0, RAM_BASE + from, RAM_BASE + to);
+    for (const [page, bytes] of s.pages) m8.set(bytes, RAM_BASE + page);
+    m8.set(s.registers, 0);
+    this.restoreParts(s);
+  }
+  /** After registers and memory were put back by the caller. */
+  restoreParts(s: MachineParts): void {
+    const { processor } = this;
+    processor.blocks.clear();
+    processor.cpu.flushTlb();
+    processor.cpu.updateMode();
+    this.host.restore(s.host);
+    this.console.restore(s.console);
+    for (const [i, block] of this.blocks.entries()) block.restore(s.blocks[i]);
+    if (s.net !== undefined) this.net?.restore(s.net);
+    this.ended = s.ended;
+  }
+
   /** 16 hex digits over all saved state. */
-  stateHash(): string;
+  stateHash(): string {
+    const hash = new Hash();
+    const { cpu } = this.processor;
+    hashCpu(hash, cpu);
+    for (const [from, to] of this.stateRanges()) hash.pages(cpu.m32, from, to);
+    const { ended, ...parts } = this.saveParts();
+    hash.data(parts);
+    hash.data(ended === undefined ? '' : ended.kind);
+    return hash.finish();
+  }
 }
+
+export interface MachineParts {
+  host: HostState;
+  console: ConsoleState;
+  blocks: BlockState[];
+  net: NetState | undefined;
+  ended: Stop | undefined;
+}
+export interface MachineState extends MachineParts {
+  /** The processor's state block. */
+  registers: Uint8Array;
+  /** Pages that are not zero, by physical address. */
+  pages: Map<number, Uint8Array>;
+}
+
+const fourBytes = (text: string): number => {
+  let value = 0;
+  for (let i = 0; i < 4; i++) value |= (i < text.length ? text.charCodeAt(i) & 0xff : 0) << (8 * i);
+  return value >>> 0;
+};

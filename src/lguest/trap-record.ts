@@ -4,6 +4,8 @@
 // a fixed-size binary ring (RECORD_BYTES a record) plus totals that never lose anything. Objects are built only for whoever asks.
 // Left out: how a decision is made (disposition.ts) and its words (explain.ts).
 
+import { hex, hypercallName } from './abi';
+
 /** A moment of the run, `#I.h`: Guest instructions retired since the entry, then Host steps (ring-0 instructions and records) since the last of them. */
 export interface Position {
   retired: number;
@@ -39,6 +41,7 @@ export const REASONS = [
   'read-absent', // shadow entry was absent, read access
   'write-absent', // shadow entry was absent, write access
   'dirty-upgrade', // shadow entry was there, read-only until the first write
+  'filled-before', // the shadow entry was already there: the Guest's PDE forbids what its PTE allows
   // page faults given to the Guest
   'gpde-absent',
   'gpte-absent',
@@ -138,3 +141,379 @@ export interface TrapRecord {
   /** Text of the death, as lguest prints it. */
   message?: string;
 }
+
+// ---- the ring ---------------------------------------------------------------------------------------------------------------------------------
+
+/** Bytes of a record in the ring. */
+export const RECORD_BYTES = 96;
+const WORDS = RECORD_BYTES / 4;
+/** Word indexes of a record. */
+const enum Word {
+  /** kind, outcome << 4, reason << 8, walk depth << 16, flags << 24 */
+  HEAD = 0,
+  /** vector, slot + 1 << 16 */
+  VECTOR = 1,
+  ERROR = 2,
+  EIP = 3,
+  /** cs, ss << 16 */
+  CS_SS = 4,
+  ESP = 5,
+  EFLAGS = 6,
+  CR2 = 7,
+  CR3 = 8,
+  HOST_STEP = 9,
+  /** Two words each: float64. */
+  RETIRED = 10,
+  NS = 12,
+  /** k - parent; 0 = none. */
+  PARENT = 14,
+  /** Kind's own. */
+  A = 15,
+  B = 16,
+  C = 17,
+  D = 18,
+  E = 19,
+  GATE_LOW = 20,
+  GATE_HIGH = 21,
+  FRAME_AT = 22,
+  FRAME_EFLAGS = 23,
+}
+const enum Flag {
+  HAS_ERROR = 1,
+  HAS_CR2 = 2,
+  HAS_GATE = 4,
+  HAS_FRAME = 8,
+  HAS_IO = 16,
+}
+
+/** What a record is made from; one object, reused. Numbers int32 or uint32. */
+export class Draft {
+  kind: RecordKind = 'trap';
+  outcome: Outcome = 'reflected';
+  reason: Reason = 'none';
+  vector = 0;
+  hasError = false;
+  error = 0;
+  eip = 0;
+  cs = 0;
+  ss = 0;
+  esp = 0;
+  eflags = 0;
+  cr2 = -1;
+  hasCr2 = false;
+  cr3 = 0;
+  retired = 0;
+  hostStep = 0;
+  ns = 0;
+  parent = -1;
+  /** Page walk depth (see PagePlan), slot + 1 of ring entries. */
+  depth = 0;
+  slot = -1;
+  a = 0;
+  b = 0;
+  c = 0;
+  d = 0;
+  e = 0;
+  hasGate = false;
+  gateLow = 0;
+  gateHigh = 0;
+  hasFrame = false;
+  frameAt = 0;
+  frameEflags = 0;
+  hasIo = false;
+}
+
+export interface TrapTotals {
+  /** Reached the Host, by vector (0-256). */
+  traps: number[];
+  /** Went straight to the Guest, by vector (0-255). */
+  direct: number[];
+  outcomes: Record<Outcome, number>;
+  /** By hypercall number; the last place counts the unknown ones. */
+  hypercallsSync: number[];
+  hypercallsAsync: number[];
+  /** Page faults filled: kernel (ring 1) and user by reason. */
+  filled: { readAbsentKernel: number; readAbsentUser: number; writeAbsentKernel: number; writeAbsentUser: number; dirtyUpgrade: number; before: number };
+  /** Page faults given to the Guest, by the ring of the code. */
+  pageFaultsGiven: { ring1: number; ring3: number };
+  pinnedFilled: number;
+  emulatedIn: number;
+  emulatedOut: number;
+  gpGiven: number;
+  nmTaken: number;
+  nmGiven: number;
+  /** By irq. */
+  virqsDelivered: number[];
+  virqsHeld: number;
+  /** Entries into the Guest. */
+  worldSwitches: number;
+}
+export const HYPERCALL_KINDS = 19;
+
+const newTotals = (): TrapTotals => ({
+  traps: new Array<number>(257).fill(0),
+  direct: new Array<number>(256).fill(0),
+  outcomes: Object.fromEntries(OUTCOMES.map((o) => [o, 0])) as Record<Outcome, number>,
+  hypercallsSync: new Array<number>(HYPERCALL_KINDS).fill(0),
+  hypercallsAsync: new Array<number>(HYPERCALL_KINDS).fill(0),
+  filled: { readAbsentKernel: 0, readAbsentUser: 0, writeAbsentKernel: 0, writeAbsentUser: 0, dirtyUpgrade: 0, before: 0 },
+  pageFaultsGiven: { ring1: 0, ring3: 0 },
+  pinnedFilled: 0,
+  emulatedIn: 0,
+  emulatedOut: 0,
+  gpGiven: 0,
+  nmTaken: 0,
+  nmGiven: 0,
+  virqsDelivered: new Array<number>(32).fill(0),
+  virqsHeld: 0,
+  worldSwitches: 0,
+});
+
+const KIND_CODE = new Map<string, number>(KINDS.map((x, i) => [x, i]));
+const OUTCOME_CODE = new Map<string, number>(OUTCOMES.map((x, i) => [x, i]));
+const REASON_CODE = new Map<string, number>(REASONS.map((x, i) => [x, i]));
+
+/** All records of a run, the newest `capacity` of them in full. */
+export class TrapLog {
+  /** Records made since the start; the next one gets this k. */
+  count = 0;
+  totals = newTotals();
+  private readonly words: Int32Array;
+  private readonly floats: Float64Array;
+  /** Texts of deaths, by k. */
+  private readonly messages = new Map<number, string>();
+  /** Called with every new record's k, after it is in the ring; for those who stream the log. */
+  onRecord: ((k: number) => void) | undefined;
+
+  /** @param capacity records kept, a power of two. */
+  constructor(readonly capacity = 1 << 16) {
+    const buffer = new ArrayBuffer(capacity * RECORD_BYTES);
+    this.words = new Int32Array(buffer);
+    this.floats = new Float64Array(buffer);
+  }
+
+  /** k of the oldest record still in full. */
+  get first(): number {
+    return Math.max(0, this.count - this.capacity);
+  }
+
+  /** Writes a record without counting it: what get(count) would show of it is `preview()`. */
+  private write(d: Draft): void {
+    const { words } = this;
+    const at = (this.count % this.capacity) * WORDS;
+    const flags =
+      (d.hasError ? Flag.HAS_ERROR : 0) | (d.hasCr2 ? Flag.HAS_CR2 : 0) | (d.hasGate ? Flag.HAS_GATE : 0) | (d.hasFrame ? Flag.HAS_FRAME : 0) | (d.hasIo ? Flag.HAS_IO : 0);
+    words[at + Word.HEAD] =
+      (KIND_CODE.get(d.kind) ?? 0) | ((OUTCOME_CODE.get(d.outcome) ?? 0) << 4) | ((REASON_CODE.get(d.reason) ?? 0) << 8) | (d.depth << 16) | (flags << 24);
+    words[at + Word.VECTOR] = d.vector | ((d.slot + 1) << 16);
+    words[at + Word.ERROR] = d.error;
+    words[at + Word.EIP] = d.eip;
+    words[at + Word.CS_SS] = (d.cs & 0xffff) | (d.ss << 16);
+    words[at + Word.ESP] = d.esp;
+    words[at + Word.EFLAGS] = d.eflags;
+    words[at + Word.CR2] = d.cr2;
+    words[at + Word.CR3] = d.cr3;
+    words[at + Word.HOST_STEP] = d.hostStep;
+    this.floats[(at + Word.RETIRED) >> 1] = d.retired;
+    this.floats[(at + Word.NS) >> 1] = d.ns;
+    words[at + Word.PARENT] = d.parent < 0 ? 0 : this.count - d.parent;
+    words[at + Word.A] = d.a;
+    words[at + Word.B] = d.b;
+    words[at + Word.C] = d.c;
+    words[at + Word.D] = d.d;
+    words[at + Word.E] = d.e;
+    words[at + Word.GATE_LOW] = d.gateLow;
+    words[at + Word.GATE_HIGH] = d.gateHigh;
+    words[at + Word.FRAME_AT] = d.frameAt;
+    words[at + Word.FRAME_EFLAGS] = d.frameEflags;
+  }
+
+  /** Adds a record. @returns its k. */
+  add(d: Draft, message?: string): number {
+    this.write(d);
+    const k = this.count++;
+    if (message !== undefined) this.messages.set(k, message);
+    this.tally(d);
+    this.onRecord?.(k);
+    return k;
+  }
+
+  /** The record that add(d) would make, without making it. */
+  preview(d: Draft, message?: string): TrapRecord {
+    this.write(d);
+    const record = this.read(this.count, this.count);
+    if (message !== undefined) record.message = message;
+    return record;
+  }
+
+  private tally(d: Draft): void {
+    const t = this.totals;
+    t.outcomes[d.outcome]++;
+    const number = (list: number[], n: number): void => {
+      list[n >>> 0 < HYPERCALL_KINDS - 1 ? n : HYPERCALL_KINDS - 1]++;
+    };
+    switch (d.kind) {
+      case 'hypercall':
+        if (d.slot < 0) t.traps[31]++;
+        number(d.slot < 0 ? t.hypercallsSync : t.hypercallsAsync, d.a);
+        return;
+      case 'direct':
+        t.direct[d.vector]++;
+        return;
+      case 'virq':
+        if (d.outcome === 'virq-held') t.virqsHeld++;
+        else t.virqsDelivered[d.vector - 32]++;
+        return;
+      case 'kill':
+        return;
+      default:
+        t.traps[d.vector]++;
+    }
+    const user = (d.error & 4) !== 0;
+    if (d.vector === 14) {
+      if (d.outcome === 'reflected') {
+        if ((d.cs & 3) === 1) t.pageFaultsGiven.ring1++;
+        else t.pageFaultsGiven.ring3++;
+      } else if (d.outcome === 'paged-in') {
+        if (d.reason === 'dirty-upgrade') t.filled.dirtyUpgrade++;
+        else if (d.reason === 'filled-before') t.filled.before++;
+        else if (d.reason === 'write-absent') user ? t.filled.writeAbsentUser++ : t.filled.writeAbsentKernel++;
+        else user ? t.filled.readAbsentUser++ : t.filled.readAbsentKernel++;
+      }
+    } else if (d.vector === 13) {
+      if (d.reason === 'in') t.emulatedIn++;
+      else if (d.reason === 'out') t.emulatedOut++;
+      else if (d.outcome === 'reflected') t.gpGiven++;
+    } else if (d.vector === 7) {
+      t.nmTaken++;
+      if (d.outcome === 'reflected') t.nmGiven++;
+    }
+  }
+
+  /** Record k, or undefined when it is not made yet or no longer kept. */
+  get(k: number): TrapRecord | undefined {
+    return k >= this.first && k < this.count ? this.read(k, this.count) : undefined;
+  }
+  /** Changes the outcome of a record: what it set off ended in a death. */
+  amend(k: number, outcome: Outcome, reason: Reason): void {
+    if (k < this.first || k >= this.count) return;
+    const at = (k % this.capacity) * WORDS + Word.HEAD;
+    const before = OUTCOMES[(this.words[at] >> 4) & 15];
+    this.totals.outcomes[before]--;
+    this.totals.outcomes[outcome]++;
+    this.words[at] = (this.words[at] & ~0xfff0) | ((OUTCOME_CODE.get(outcome) ?? 0) << 4) | ((REASON_CODE.get(reason) ?? 0) << 8);
+  }
+  *[Symbol.iterator](): Generator<TrapRecord> {
+    for (let k = this.first; k < this.count; k++) yield this.read(k, this.count);
+  }
+
+  private read(k: number, _count: number): TrapRecord {
+    const { words } = this;
+    const at = (k % this.capacity) * WORDS;
+    const head = words[at + Word.HEAD];
+    const flags = head >>> 24;
+    const depth = (head >> 16) & 0xff;
+    const kind = KINDS[head & 15];
+    const cs = words[at + Word.CS_SS] & 0xffff;
+    const back = words[at + Word.PARENT];
+    const vector = words[at + Word.VECTOR] & 0xffff;
+    const slot = (words[at + Word.VECTOR] >>> 16) - 1;
+    const u = (w: number): number => words[at + w] >>> 0;
+    const gate = flags & Flag.HAS_GATE ? { low: u(Word.GATE_LOW), high: u(Word.GATE_HIGH) } : undefined;
+    const record: TrapRecord = {
+      k,
+      kind,
+      pos: { retired: this.floats[(at + Word.RETIRED) >> 1], hostStep: u(Word.HOST_STEP) },
+      ns: this.floats[(at + Word.NS) >> 1],
+      vector,
+      err: flags & Flag.HAS_ERROR ? u(Word.ERROR) : undefined,
+      eip: u(Word.EIP),
+      cs,
+      cpl: cs & 3,
+      ss: words[at + Word.CS_SS] >>> 16,
+      esp: u(Word.ESP),
+      eflags: u(Word.EFLAGS),
+      cr2: flags & Flag.HAS_CR2 ? u(Word.CR2) : undefined,
+      cr3: u(Word.CR3),
+      outcome: OUTCOMES[(head >> 4) & 15],
+      reason: REASONS[(head >> 8) & 0xff],
+      parent: back === 0 ? undefined : k - back,
+      handler: undefined,
+    };
+    if (gate !== undefined) {
+      record.gate = gate;
+      if (gate.high & 0x8000) record.handler = ((gate.high & 0xffff0000) | (gate.low & 0xffff)) >>> 0;
+    }
+    const message = this.messages.get(k);
+    if (message !== undefined) record.message = message;
+    if (kind === 'trap' && vector === 14) {
+      record.walk = {
+        gpde: depth >= 1 ? u(Word.A) : undefined,
+        spde: depth >= 2 ? u(Word.B) : undefined,
+        gpte: depth >= 3 ? u(Word.C) : undefined,
+        spte: depth >= 4 ? u(Word.D) : undefined,
+        filled: record.outcome === 'paged-in' ? u(Word.E) : undefined,
+      };
+    } else if (flags & Flag.HAS_IO) record.io = { length: u(Word.A), eaxBefore: u(Word.B), eaxAfter: u(Word.C) };
+    else if (kind === 'hypercall') {
+      record.hypercall = {
+        number: words[at + Word.A],
+        name: hypercallName(words[at + Word.A]),
+        args: [u(Word.B), u(Word.C), u(Word.D)],
+        slot: slot < 0 ? undefined : slot,
+      };
+    } else if (kind === 'virq') record.virq = { irq: vector - 32, pending: u(Word.A), blocked: u(Word.B), irqEnabled: u(Word.C) };
+    if (flags & Flag.HAS_FRAME) record.frame = frameOf(record, u(Word.FRAME_AT), u(Word.FRAME_EFLAGS));
+    return record;
+  }
+
+  /** For snapshots: how far the log is. The records themselves stay in the ring. */
+  save(): { count: number; totals: TrapTotals } {
+    return { count: this.count, totals: structuredClone(this.totals) };
+  }
+  restore(s: { count: number; totals: TrapTotals }): void {
+    this.count = s.count;
+    this.totals = structuredClone(s.totals);
+  }
+}
+
+const frameOf = (r: TrapRecord, at: number, eflags: number): PushedFrame => {
+  const by = r.kind === 'direct' ? 'processor' : 'Host';
+  const words: PushedFrame['words'] = [];
+  if (r.cpl === 3) words.push({ name: 'ss', value: r.ss, by: 'Guest state' }, { name: 'esp', value: r.esp, by: 'Guest state' });
+  words.push({ name: 'eflags', value: eflags, by });
+  words.push({ name: 'cs', value: r.cs, by: 'Guest state' }, { name: 'eip', value: r.eip, by: 'Guest state' });
+  if (r.err !== undefined && r.kind !== 'virq') words.push({ name: 'error', value: r.err, by: 'processor' });
+  return { at, words };
+};
+
+/** One line of NDJSON. Addresses are hex strings, counts numbers; keys in the order of architecture.md. */
+export const toJson = (r: TrapRecord): string => {
+  const h = (value: number | undefined): string | null => (value === undefined ? null : hex(value));
+  return JSON.stringify({
+    k: r.k,
+    pos: formatPosition(r.pos),
+    ns: r.ns,
+    kind: r.kind,
+    vector: r.vector,
+    err: h(r.err),
+    eip: h(r.eip),
+    cs: h(r.cs),
+    cpl: r.cpl,
+    cr2: h(r.cr2),
+    outcome: r.outcome,
+    reason: r.reason,
+    parent: r.parent ?? null,
+    esp: h(r.esp),
+    eflags: h(r.eflags),
+    cr3: h(r.cr3),
+    ...(r.handler === undefined ? {} : { handler: h(r.handler) }),
+    ...(r.walk === undefined ? {} : { gpde: h(r.walk.gpde), gpte: h(r.walk.gpte), spde: h(r.walk.spde), spte: h(r.walk.spte), filled: h(r.walk.filled) }),
+    ...(r.io === undefined ? {} : { length: r.io.length, eax: h(r.io.eaxAfter) }),
+    ...(r.hypercall === undefined
+      ? {}
+      : { nr: r.hypercall.number, name: r.hypercall.name, args: r.hypercall.args.map(hex), ...(r.hypercall.slot === undefined ? {} : { slot: r.hypercall.slot }) }),
+    ...(r.virq === undefined ? {} : { irq: r.virq.irq, pending: h(r.virq.pending), blocked: h(r.virq.blocked), irqEnabled: h(r.virq.irqEnabled) }),
+    ...(r.message === undefined ? {} : { message: r.message }),
+  });
+};
