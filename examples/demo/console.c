@@ -18,7 +18,12 @@ struct virtqueue {
 };
 
 static struct virtqueue input, output;
-static struct { u32 length, next; char text[256]; } received __attribute__((aligned(512)));
+/*
+ * Aligned, so that the first byte of its address is zero: when the user's input
+ * has ended, the Launcher takes a kick of the input queue for an early string,
+ * and would print that address.
+ */
+static struct { char text[256]; u32 length, next; } received __attribute__((aligned(512)));
 u32 console_irq;
 
 static void kick(struct virtqueue *queue)
