@@ -131,12 +131,14 @@ const repeat = (c: Cpu, i: number, kind: Kind, size: Size): void => {
   const step = down ? -(1 << size) : 1 << size;
   const compares = kind >= Kind.CMPS;
   const whileEqual = (meta & M.REPE) !== 0;
-  const mayBulk = kind <= Kind.STOS && !down && !narrow;
-  for (let done = 0; done < CHUNK; ) {
+  // A single-step trap comes after every element.
+  const chunk = (m[W.EFLAGS] & FL.TF) === 0 ? CHUNK : 1;
+  const mayBulk = kind <= Kind.STOS && !down && !narrow && chunk > 1;
+  for (let done = 0; done < chunk; ) {
     const left = narrow ? c.m16[ECX << 1] : m[ECX] >>> 0;
     if (left === 0) return;
     if (mayBulk) {
-      const n = bulk(c, kind, size, seg, Math.min(left, CHUNK - done));
+      const n = bulk(c, kind, size, seg, Math.min(left, chunk - done));
       if (n > 0) {
         m[ECX] = left - n;
         done += n;
