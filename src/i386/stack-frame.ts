@@ -8,7 +8,6 @@ import { type Descriptor, fetchDescriptor, isNull, setAccessed, setSegment } fro
 import { ESP, EXC, SS, TR, W } from './state';
 
 export class StackFrame {
-  /** @param descriptor undefined: the current SS. @param esp where it starts. @param cpl privilege of the pushes. @param error code of #SS. */
   private readonly base: number;
   private readonly limit: number;
   private readonly access: number;
@@ -21,6 +20,7 @@ export class StackFrame {
     private esp: number,
     private readonly cpl: number,
     private readonly error: number,
+    private readonly aligned: boolean,
   ) {
     const m = c.m32;
     this.base = descriptor ? descriptor.base : m[W.BASE + SS];
@@ -29,9 +29,9 @@ export class StackFrame {
     this.wrap = this.access & 0x4000 ? -1 : 0xffff;
   }
 
-  /** The stack in use. @param ext EXT bit of a stack fault's error code. */
-  static current(c: Cpu, ext = 0): StackFrame {
-    return new StackFrame(c, c.m32[W.SELECTOR + SS], undefined, c.m32[ESP], c.m32[W.CPL], ext);
+  /** The stack in use. @param ext EXT bit of a stack fault's error code. @param program the pushes are an instruction's own: #AC applies. */
+  static current(c: Cpu, ext = 0, program = false): StackFrame {
+    return new StackFrame(c, c.m32[W.SELECTOR + SS], undefined, c.m32[ESP], c.m32[W.CPL], ext, program && c.alignmentChecks);
   }
 
   /**
@@ -51,7 +51,7 @@ export class StackFrame {
     const error = (selector & 0xfffc) | ext;
     if ((selector & 3) !== cpl || d.dpl !== cpl || !d.isWritableData) c.raise(EXC.TS, error);
     if (!d.present) c.raise(EXC.SS, error);
-    return new StackFrame(c, selector, d, esp, cpl, error);
+    return new StackFrame(c, selector, d, esp, cpl, error, false);
   }
 
   push(wide: boolean, value: number): void {
@@ -60,6 +60,7 @@ export class StackFrame {
     this.check(offset >>> 0, size);
     const linear = (this.base + offset) | 0;
     const { c } = this;
+    if (this.aligned && linear & (size - 1)) c.raise(EXC.AC, 0);
     if (this.cpl === 3) {
       if (wide) c.write32(linear, value);
       else c.write16(linear, value);

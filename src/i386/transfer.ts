@@ -86,7 +86,7 @@ export const farCall = (c: Cpu, selector: number, offset: number, wide: boolean)
   const m = c.m32;
   if (!c.protectedNotV86) {
     if (offset >>> 0 > (c.v86 ? 0xffff : m[W.LIMIT + CS] >>> 0)) c.gp(0);
-    const frame = StackFrame.current(c);
+    const frame = StackFrame.current(c, 0, true);
     frame.push(wide, m[W.SELECTOR + CS]);
     frame.push(wide, m[W.EIP]);
     frame.commit();
@@ -110,10 +110,11 @@ export const farCall = (c: Cpu, selector: number, offset: number, wide: boolean)
 /** A call that stays at its privilege. */
 const pushAndEnter = (c: Cpu, selector: number, d: Descriptor, eip: number, wide: boolean): void => {
   const m = c.m32;
-  checkEip(c, d, eip);
-  const frame = StackFrame.current(c);
+  const frame = StackFrame.current(c, 0, true);
   frame.push(wide, m[W.SELECTOR + CS]);
   frame.push(wide, m[W.EIP]);
+  // Only now: the hardware pushes before it looks at the limit, and a stack fault wins.
+  checkEip(c, d, eip);
   setAccessed(c, d);
   frame.commit();
   enterCode(c, selector, d, eip, m[W.CPL]);

@@ -110,7 +110,7 @@ const loadTable =
 /** CR0 bits that exist. */
 const CR0_BITS = 0xe005003f | 0;
 /** CR4 bits that exist; the others raise #GP. */
-const CR4_BITS = CR4.TSD | CR4.DE | CR4.PSE | CR4.PGE | CR4.OSFXSR | CR4.OSXMMEXCPT;
+const CR4_BITS = CR4.TSD | CR4.DE | CR4.PSE | CR4.PGE | CR4.PCE | CR4.OSFXSR | CR4.OSXMMEXCPT;
 
 const writeCr0 = (c: Cpu, wanted: number): void => {
   const m = c.m32;
