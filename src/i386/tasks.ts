@@ -168,11 +168,12 @@ const enterTask = (c: Cpu, saved: Saved, nested: boolean, ext: number): void => 
   const cpl = segments[CS] & 3;
   const stack = checkTaskStack(c, segments[SS], cpl, ext);
   setAccessed(c, stack);
+  setSegment(c, SS, segments[SS], stack);
+  m[W.CPL] = cpl;
+  c.updateMode();
   const code = checkTaskCode(c, segments[CS], ext);
   setAccessed(c, code);
-  setSegment(c, SS, segments[SS], stack);
   setSegment(c, CS, segments[CS], code);
-  m[W.CPL] = cpl;
   c.updateMode();
   for (const seg of [ES, DS, FS, GS]) loadTaskData(c, seg, segments[seg], cpl, ext);
   c.updateMode();

@@ -183,6 +183,9 @@ export const returnTo = (
   const m = c.m32;
   const cpl = m[W.CPL];
   const rpl = selector & 3;
+  // The hardware reads the outer stack pointer, selector first, before it looks at CS.
+  const ss = rpl === cpl ? 0 : peekStack(c, above + (wide ? 4 : 2), wide) & 0xffff;
+  const esp = rpl === cpl ? 0 : peekStack(c, above, wide);
   if (isNull(selector)) c.gp(0);
   const d = fetchDescriptor(c, selector, EXC.GP, 0);
   if (rpl < cpl) c.gp(selector & 0xfffc);
@@ -195,8 +198,6 @@ export const returnTo = (
     enterCode(c, selector, d, eip, cpl);
     return;
   }
-  const esp = peekStack(c, above, wide);
-  const ss = peekStack(c, above + (wide ? 4 : 2), wide) & 0xffff;
   const stack = checkOuterStack(c, ss, rpl);
   checkEip(c, d, eip);
   setAccessed(c, d);

@@ -27,7 +27,8 @@ const popSegment: Binder = (row, size) => {
   const bytes = size === 2 ? 4 : 2;
   return (c) => {
     const m = c.m32;
-    const selector = c.read16(c.linR(SS, c.stackOffset(0), bytes));
+    const linear = c.linR(SS, c.stackOffset(0), bytes);
+    const selector = size === 2 ? c.read32(linear) & 0xffff : c.read16(linear);
     const big = m[W.SS_BIG];
     loadSegment(c, seg, selector);
     // The old stack's width decides how the pointer moves, also after POP SS.
