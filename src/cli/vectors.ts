@@ -356,7 +356,7 @@ export class HardwareRunner {
       if (this.system && test.e?.[0] === 14 && cpu.m32[W.EIP] >>> 0 !== test.o.p && next === test.o.cr2) return proc.run(1);
       return exit;
     }
-    const final = (test.o.p ?? test.p ?? STRAIGHT) >>> 0;
+    const final = (test.o.p ?? (test.p ?? STRAIGHT) + test.b.length / 2) >>> 0;
     let exit: Exit | undefined;
     for (let n = 0; n < test.k; n++) {
       exit = proc.run(1);
