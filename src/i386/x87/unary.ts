@@ -5,9 +5,10 @@
 import type { Binder, Binders } from '../interpreter/operands';
 import { W } from '../state';
 import { C2, sqrt } from './arith';
-import { C1, copy, putIndefinite, SIGN, T0, T1 } from './float80';
+import { C1, copy, IE, putIndefinite, SF, SIGN, T0, T1 } from './float80';
 import { extract, integral, remainder, scale } from './remainder';
-import { begin, isEmpty, note, overflow, push, setValid, signal, st, underflow } from './unit';
+import { arcTan2, cos, exponential, sin, sinCos, tan, yLog2, yLog2P1 } from './transcendental';
+import { begin, isEmpty, note, overflow, pop, push, setValid, signal, st, underflow } from './unit';
 
 /** ST = f(ST). */
 const unary =
@@ -40,6 +41,71 @@ const binary =
         putIndefinite(m, st(m, 0));
         setValid(m, 0);
       } else if (signal(m, f(m, st(m, 0), st(m, 1)))) copy(m, st(m, 0), T0);
+    };
+  };
+
+/** ST(1) = f(ST, ST(1)), then pops. */
+const popping =
+  (f: (m: Int32Array, a: number, b: number) => number): Binder =>
+  (row) => {
+    const opcode = (row.op & 7) << 8;
+    return (c, i) => {
+      begin(c);
+      note(c, i, opcode);
+      const m = c.m32;
+      if (isEmpty(m, 0) || isEmpty(m, 1)) {
+        if (!underflow(m)) return;
+        putIndefinite(m, st(m, 1));
+        setValid(m, 1);
+      } else {
+        if (!signal(m, f(m, st(m, 0), st(m, 1)))) return;
+        copy(m, st(m, 1), T0);
+      }
+      pop(m);
+    };
+  };
+/** FSIN, FCOS: C2 says that the argument was out of range and stands as it was. */
+const trigonometric =
+  (f: (m: Int32Array, a: number) => number): Binder =>
+  (row) => {
+    const opcode = (row.op & 7) << 8;
+    return (c, i) => {
+      begin(c);
+      note(c, i, opcode);
+      const m = c.m32;
+      m[W.FPU_SW] &= ~C2;
+      if (isEmpty(m, 0)) {
+        if (!underflow(m)) return;
+        putIndefinite(m, st(m, 0));
+        setValid(m, 0);
+        return;
+      }
+      const flags = f(m, st(m, 0));
+      if (signal(m, flags) && (flags & C2) === 0) copy(m, st(m, 0), T0);
+    };
+  };
+/** FPTAN, FSINCOS: as trigonometric(), with a second result that is pushed. f leaves the first in T1, the second in T0. */
+const pushing =
+  (f: (m: Int32Array, a: number) => number): Binder =>
+  (row) => {
+    const opcode = (row.op & 7) << 8;
+    return (c, i) => {
+      begin(c);
+      note(c, i, opcode);
+      const m = c.m32;
+      m[W.FPU_SW] &= ~C2;
+      if (isEmpty(m, 0) || !isEmpty(m, 7)) {
+        const empty = isEmpty(m, 0);
+        if (empty ? !underflow(m) : !signal(m, IE | SF | C1)) return;
+        putIndefinite(m, st(m, 0));
+        setValid(m, 0);
+        putIndefinite(m, push(m));
+        return;
+      }
+      const flags = f(m, st(m, 0));
+      if (!signal(m, flags) || (flags & C2) !== 0) return;
+      copy(m, st(m, 0), T1);
+      copy(m, push(m), T0);
     };
   };
 
@@ -97,4 +163,12 @@ export const UNARY: Binders = {
   fprem1: binary((m, a, b) => remainder(m, a, b, true), C2),
   fscale: binary(scale, 0),
   fxtract,
+  f2xm1: unary(exponential),
+  fyl2x: popping(yLog2),
+  fyl2xp1: popping(yLog2P1),
+  fpatan: popping(arcTan2),
+  fsin: trigonometric(sin),
+  fcos: trigonometric(cos),
+  fptan: pushing(tan),
+  fsincos: pushing(sinCos),
 };
