@@ -3,6 +3,7 @@
 // It leaves out decoding line tables (dwarf/line.ts) and finding functions.
 
 import * as D from './dwarf/constants';
+import type { Die } from './dwarf/die';
 import type { FunctionEntry } from './dwarf/functions';
 import type { LineRow, LineTable } from './dwarf/line-table';
 import type { AddressRange } from './dwarf/ranges';
@@ -180,7 +181,7 @@ function isClang(unit: Unit): boolean {
   return unit.producer.includes('clang');
 }
 
-function nameOfInlined(die: import('./dwarf/die').Die): string | undefined {
+function nameOfInlined(die: Die): string | undefined {
   return die.string(D.DW_AT_name) ?? die.referenced(D.DW_AT_abstract_origin)?.string(D.DW_AT_name);
 }
 

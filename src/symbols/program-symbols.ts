@@ -4,7 +4,7 @@
 
 import { type FrameTable as FrameTableType, FrameTable, type UnwindRow } from './dwarf/cfi';
 import * as D from './dwarf/constants';
-import type { Die } from './dwarf/die';
+import type { DebugUnit, Die } from './dwarf/die';
 import { Dwarf } from './dwarf/dwarf';
 import type { Location } from './dwarf/expression';
 import { type Frame, type Unwound, lookupPc, unwindByRow } from './dwarf/frame';
@@ -165,7 +165,7 @@ export class ProgramSymbols {
     return functions;
   }
 
-  private lineTable(unit: Unit): LineTable | undefined {
+  private lineTable(unit: DebugUnit): LineTable | undefined {
     const key = unit.lineOffset;
     if (key === undefined) return undefined;
     if (!this.lineTables.has(key)) this.lineTables.set(key, LineTable.of(unit));
@@ -177,7 +177,7 @@ export class ProgramSymbols {
     return unit && this.functionsOf(unit).at(address);
   }
 
-  private fileOf(unit: Unit, file: number | undefined): string | undefined {
+  private fileOf(unit: DebugUnit, file: number | undefined): string | undefined {
     if (file === undefined) return undefined;
     const table = this.lineTable(unit);
     if (table) return table.path(file);
@@ -560,7 +560,7 @@ export class ProgramSymbols {
     // An enumerator does not say which enumeration it belongs to: look for the one around it.
     let owner: number | undefined;
     this.dwarf.problems.guard(undefined, () => {
-      const { unit } = die;
+      const unit = this.dwarf.unitOf(die.id)!;
       unit.scan(unit.firstDie, (abbrev, _at, offset) => {
         if (offset > die.offset) return false;
         if (abbrev.tag === D.DW_TAG_enumeration_type) owner = unit.base + offset;

@@ -172,13 +172,16 @@ export function u32At(bytes: Uint8Array, at: number): number {
 
 /** The UTF-8 text in `bytes[start, end)`; a byte that is no UTF-8 stands for itself (old kernels carry Latin-1 names). */
 export function text(bytes: Uint8Array, start: number, end: number): string {
+  for (let at = start; at < end; at++) if (bytes[at]! >= 0x80) return utf8(bytes, start, end);
+  // In one call: names are short, and adding character by character would leave a chain of fragments for each.
+  if (end - start <= 4096) return String.fromCharCode.apply(null, bytes.subarray(start, end) as unknown as number[]);
+  return utf8(bytes, start, end);
+}
+
+function utf8(bytes: Uint8Array, start: number, end: number): string {
   let result = '';
   for (let at = start; at < end; at++) {
     const byte = bytes[at]!;
-    if (byte < 0x80) {
-      result += String.fromCharCode(byte);
-      continue;
-    }
     const length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
     let code = length === 1 ? byte : byte & (0x7f >> length);
     let used = 1;

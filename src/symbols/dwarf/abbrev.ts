@@ -14,6 +14,8 @@ export interface FormSizes {
   offsetSize: 4 | 8;
 }
 
+const WHAT = '.debug_abbrev';
+
 /** Sizes of forms that are not a fixed number of bytes, as negative numbers. */
 export const SIZE_LEB = -1;
 export const SIZE_STRING = -2;
@@ -25,16 +27,15 @@ export const SIZE_INDIRECT = -7;
 
 /** One declaration. The arrays run in parallel, one entry an attribute. */
 export interface Abbrev {
-  code: number;
   tag: number;
   children: boolean;
   /** Attribute numbers (DW_AT_...). */
   names: readonly number[];
   forms: readonly number[];
   /** Byte size of each attribute or a SIZE_... code. */
-  sizes: Int8Array;
+  sizes: readonly number[];
   /** Byte offset of each attribute from the first, or -1 when something of unknown size stands before it. */
-  offsets: Int16Array;
+  offsets: readonly number[];
   /** Size of all attributes together, or -1 when it varies. */
   fixed: number;
   /** Values of DW_FORM_implicit_const, at their attribute's index. */
@@ -117,38 +118,82 @@ export function formSize(form: number, sizes: FormSizes): number | undefined {
   }
 }
 
-/** The declarations of one table, by code. Codes are small and dense in practice; others go to a map. */
+/** Codes up to this are looked up in an array; compilers count from 1. */
+const DENSE_LIMIT = 4096;
+
+/**
+ * One table. Opening it only notes where each declaration starts: a unit of a kernel declares two hundred and most visits need a few.
+ * Units declare the same things over and over; `shared` holds the decoded declarations of all tables with the same sizes, by their bytes.
+ */
 export class AbbrevTable {
-  private readonly dense: (Abbrev | undefined)[] = [];
-  private readonly sparse = new Map<number, Abbrev>();
+  /** By code: offsets of the declaration's tag and of its end, one after the other. */
+  private readonly places: number[] = [];
+  private readonly rarePlaces = new Map<number, [number, number]>();
+  private readonly read: (Abbrev | undefined)[] = [];
+
+  /** Throws SymbolError when the table is cut off. Unknown forms throw when a DIE uses them. */
+  constructor(
+    private readonly bytes: Uint8Array,
+    offset: number,
+    private readonly sizes: FormSizes,
+    private readonly shared: Map<string, Abbrev>,
+  ) {
+    const r = new Reader(bytes, offset, bytes.length, WHAT);
+    for (let code = r.uleb(); code !== 0; code = r.uleb()) {
+      const start = r.pos;
+      skipDeclaration(r);
+      if (code >= DENSE_LIMIT) {
+        this.rarePlaces.set(code, [start, r.pos]);
+        continue;
+      }
+      while (this.places.length <= code * 2) this.places.push(0, 0);
+      this.places[code * 2] = start;
+      this.places[code * 2 + 1] = r.pos;
+    }
+  }
 
   get(code: number): Abbrev | undefined {
-    return code < 4096 ? this.dense[code] : this.sparse.get(code);
+    return this.read[code] ?? this.open(code);
   }
 
-  add(abbrev: Abbrev): void {
-    if (abbrev.code < 4096) this.dense[abbrev.code] = abbrev;
-    else this.sparse.set(abbrev.code, abbrev);
+  private open(code: number): Abbrev | undefined {
+    const [start, end] = code < DENSE_LIMIT ? [this.places[code * 2], this.places[code * 2 + 1]] : (this.rarePlaces.get(code) ?? []);
+    if (!start || !end) return undefined;
+    const key = String.fromCharCode.apply(null, this.bytes.subarray(start, Math.min(end, start + KEY_LIMIT)) as unknown as number[]);
+    let abbrev = end - start <= KEY_LIMIT ? this.shared.get(key) : undefined;
+    if (!abbrev) {
+      abbrev = readAbbrev(new Reader(this.bytes, start, end, WHAT), this.sizes);
+      if (end - start <= KEY_LIMIT) this.shared.set(key, abbrev);
+    }
+    if (code < DENSE_LIMIT) this.read[code] = abbrev;
+    return abbrev;
   }
 
+  /** Every declaration. */
   *[Symbol.iterator](): Generator<Abbrev> {
-    for (const abbrev of this.dense) if (abbrev) yield abbrev;
-    yield* this.sparse.values();
+    for (let code = 1; code * 2 < this.places.length; code++) {
+      const abbrev = this.get(code);
+      if (abbrev) yield abbrev;
+    }
+    for (const code of this.rarePlaces.keys()) yield this.get(code)!;
   }
 }
 
-/** Reads the table at `offset` of .debug_abbrev. Throws SymbolError when it is cut off or uses an unknown form. */
-export function readAbbrevs(bytes: Uint8Array, offset: number, sizes: FormSizes): AbbrevTable {
-  const r = new Reader(bytes, offset, bytes.length, '.debug_abbrev');
-  const table = new AbbrevTable();
+/** Longer declarations than this, in bytes, are not shared. */
+const KEY_LIMIT = 200;
+
+function skipDeclaration(r: Reader): void {
+  r.uleb();
+  r.skip(1);
   for (;;) {
-    const code = r.uleb();
-    if (code === 0) return table;
-    table.add(readAbbrev(r, code, sizes));
+    const name = r.uleb();
+    const form = r.uleb();
+    if (form === D.DW_FORM_implicit_const) r.sleb();
+    if (name === 0 && form === 0) return;
   }
 }
 
-function readAbbrev(r: Reader, code: number, sizes: FormSizes): Abbrev {
+function readAbbrev(r: Reader, sizes: FormSizes): Abbrev {
   const tag = r.uleb();
   const children = r.u8() !== 0;
   const names: number[] = [];
@@ -165,7 +210,7 @@ function readAbbrev(r: Reader, code: number, sizes: FormSizes): Abbrev {
     if (name === 0 && form === 0) break;
     const size = formSize(form, sizes);
     if (size === undefined) {
-      throw new SymbolError(`.debug_abbrev uses form 0x${form.toString(16)}, which is not DWARF 2 to 5: build with -gdwarf-5 or lower.`);
+      throw new SymbolError(`${WHAT} uses form 0x${form.toString(16)}, which is not DWARF 2 to 5: build with -gdwarf-5 or lower.`);
     }
     if (name === D.DW_AT_sibling && form === D.DW_FORM_ref4 && at >= 0) sibling = names.length;
     names.push(name);
@@ -175,13 +220,12 @@ function readAbbrev(r: Reader, code: number, sizes: FormSizes): Abbrev {
     at = size < 0 || at < 0 || at > 0x7f00 ? -1 : at + size;
   }
   return {
-    code,
     tag,
     children,
     names,
     forms,
-    sizes: Int8Array.from(bytes),
-    offsets: Int16Array.from(offsets),
+    sizes: bytes,
+    offsets: offsets,
     fixed: at,
     implicit,
     sibling,

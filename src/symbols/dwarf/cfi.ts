@@ -4,7 +4,7 @@
 
 import { SymbolError } from '../errors';
 import { Reader } from '../reader';
-import type { Dwarf } from './dwarf';
+import type { DebugFile } from './die';
 
 /** How to get a register of the caller. Offsets are bytes from the CFA. */
 export type RegisterRule =
@@ -64,7 +64,7 @@ class FrameSection {
   private readonly cies = new Map<number, Cie | undefined>();
 
   constructor(
-    private readonly dwarf: Dwarf,
+    private readonly dwarf: DebugFile,
     private readonly name: UnwindRow['section'],
   ) {
     this.bytes = dwarf.section(name);
@@ -344,7 +344,7 @@ class FrameSection {
 export class FrameTable {
   private readonly sections: FrameSection[];
 
-  constructor(dwarf: Dwarf) {
+  constructor(dwarf: DebugFile) {
     this.sections = (['.debug_frame', '.eh_frame'] as const)
       .filter((name) => dwarf.section(name).length > 0)
       .map((name) => new FrameSection(dwarf, name));

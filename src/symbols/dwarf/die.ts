@@ -1,12 +1,13 @@
 // One debugging information entry (DIE), decoded: attribute values by name, in the class that the reader asks for.
 // Values stay as stored until asked for: a string is an offset, a reference the place it points to.
+// The unit and the file around it are known here by what a DIE asks of them; the classes are in unit.ts and dwarf.ts, which build on this.
 // It leaves out the tree (unit.ts walks it) and what the tags mean (functions.ts, types.ts).
 
 import { SymbolError } from '../errors';
 import type { Reader } from '../reader';
 import type { Abbrev } from './abbrev';
 import * as D from './constants';
-import type { Unit } from './unit';
+import type { Problems } from '../errors';
 
 /** An attribute as stored: numbers, offsets, indices and flags as number (bigint beyond 2^53), blocks and data16 as bytes. */
 export type RawValue = number | bigint | Uint8Array;
@@ -14,12 +15,70 @@ export type RawValue = number | bigint | Uint8Array;
 /** A location or constant: an expression, an offset into a location list, or a number. */
 export type LocationValue = { kind: 'expression'; bytes: Uint8Array } | { kind: 'list'; offset: number };
 
+/** Where the sections come from. */
+export interface DwarfSource {
+  /** Contents of a section by name, or undefined. */
+  section(name: string): Uint8Array | undefined;
+  /** Run-time address of a section, for addresses relative to it. */
+  sectionAddress(name: string): number | undefined;
+  /** Whether an address lies in code of this file. Linkers leave debug information of dropped functions behind at 0 or so. */
+  isCode(address: number): boolean;
+}
+
+/** The debug sections of a file, as DIEs, lists and line tables use them. */
+export interface DebugFile {
+  readonly source: DwarfSource;
+  readonly problems: Problems;
+  /** Contents of a section; empty when the file has none. */
+  section(name: string): Uint8Array;
+  /** A text of .debug_str. */
+  string(offset: number): string | undefined;
+  /** A text of .debug_line_str. */
+  lineString(offset: number): string | undefined;
+  /** The DIE of that id, or undefined when there is none there. */
+  die(id: number): Die | undefined;
+  /** The id of the type that a type unit of that signature defines. */
+  typeUnitDie(signature: bigint): number | undefined;
+}
+
+/** The unit of a DIE. */
+export interface DebugUnit {
+  readonly dwarf: DebugFile;
+  readonly index: number;
+  /** The unit's first byte and end in its section. */
+  readonly offset: number;
+  readonly end: number;
+  /** Added to offsets to make DIE ids: 0 for .debug_info. */
+  readonly base: number;
+  readonly version: number;
+  readonly addressSize: number;
+  readonly offsetSize: 4 | 8;
+  readonly abbrevs: { get(code: number): Abbrev | undefined };
+  /** How messages name the unit. */
+  readonly what: string;
+  readonly name: string;
+  readonly directory: string;
+  /** The base for range and location lists: the unit's low pc, or 0. */
+  readonly lowPc: number;
+  /** Offset of the line program in .debug_line. */
+  readonly lineOffset: number | undefined;
+  reader(at: number): Reader;
+  /** The text of a string form; `value` is what the form stores (a section offset, or an index). */
+  stringOf(form: number, value: number): string | undefined;
+  /** Entry `index` of the unit's part of .debug_addr. */
+  addressAt(index: number): number | undefined;
+  rangeListAt(index: number): number | undefined;
+  locationListAt(index: number): number | undefined;
+  /** The DIEs below `die`, one level. */
+  childrenOf(die: Die): Die[];
+}
+
 export class Die {
   /** Offset of what follows the attributes: the first child, or the next sibling when there are no children. */
   next = 0;
   private constructor(
-    readonly unit: Unit,
-    /** Offset in the section, which names the DIE (see Unit.base for .debug_types). */
+    readonly unit: DebugUnit,
+    /** Offset in the section, which names the DIE (see DebugUnit.base for .debug_types). */
     readonly offset: number,
     readonly abbrev: Abbrev,
     /** As in the abbreviation, with DW_FORM_indirect replaced. */
@@ -28,7 +87,7 @@ export class Die {
   ) {}
 
   /** Decodes the DIE at section offset `at`; undefined for a null entry. Throws SymbolError on damage. */
-  static read(unit: Unit, at: number): Die | undefined {
+  static read(unit: DebugUnit, at: number): Die | undefined {
     const r = unit.reader(at);
     const code = r.uleb();
     if (code === 0) return undefined;
@@ -199,7 +258,7 @@ function narrow(value: bigint): number | bigint {
   return value <= BigInt(Number.MAX_SAFE_INTEGER) && value >= BigInt(Number.MIN_SAFE_INTEGER) ? Number(value) : value;
 }
 
-function readForm(r: Reader, form: number, unit: Unit): RawValue {
+function readForm(r: Reader, form: number, unit: DebugUnit): RawValue {
   switch (form) {
     case D.DW_FORM_flag_present:
       return 1;

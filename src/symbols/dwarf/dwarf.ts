@@ -5,26 +5,17 @@
 import type { Problems } from '../errors';
 import { SymbolError } from '../errors';
 import { Reader, textAt } from '../reader';
-import { AbbrevTable, readAbbrevs } from './abbrev';
+import { type Abbrev, AbbrevTable } from './abbrev';
 import * as D from './constants';
-import { Die } from './die';
+import { type DebugFile, Die, type DwarfSource } from './die';
 import { Unit, type UnitHeader, readUnitHeader } from './unit';
-
-/** Where the sections come from. */
-export interface DwarfSource {
-  /** Contents of a section by name, or undefined. */
-  section(name: string): Uint8Array | undefined;
-  /** Run-time address of a section, for addresses relative to it. */
-  sectionAddress(name: string): number | undefined;
-  /** Whether an address lies in code of this file. Linkers leave debug information of dropped functions behind at 0 or so. */
-  isCode(address: number): boolean;
-}
 
 /** DIE ids of .debug_types start here: no section of a 32-bit file reaches it. */
 const TYPES_BASE = 2 ** 33;
 /** Abbreviation tables kept at a time. */
 const TABLES_KEPT = 64;
 const NOTHING = new Uint8Array(0);
+const NO_ABBREVS = new AbbrevTable(new Uint8Array(1), 0, { version: 4, addressSize: 4, offsetSize: 4 }, new Map());
 const EMPTY_HEADER: UnitHeader = {
   offset: 0,
   end: 0,
@@ -38,13 +29,15 @@ const EMPTY_HEADER: UnitHeader = {
   typeOffset: 0,
 };
 
-export class Dwarf {
+export class Dwarf implements DebugFile {
   /** Compile, partial and type units, in file order, .debug_types last. */
   readonly units: Unit[] = [];
   private readonly sections = new Map<string, Uint8Array>();
   private readonly tables = new Map<string, AbbrevTable>();
+  private readonly lineStrings = new Map<number, string>();
+  private readonly declarations = new Map<string, Map<string, Abbrev>>();
   private lastUnit: Unit | undefined;
-  private lastTable = new AbbrevTable();
+  private lastTable = NO_ABBREVS;
   private placeholder: Unit | undefined;
   private typeUnits: Map<bigint, Unit> | undefined;
 
@@ -81,6 +74,15 @@ export class Dwarf {
     return bytes;
   }
 
+  /** A text of .debug_line_str. Kept: the line tables of all units name the same few files. */
+  lineString(offset: number): string | undefined {
+    const known = this.lineStrings.get(offset);
+    if (known !== undefined) return known;
+    const text = textAt(this.section('.debug_line_str'), offset);
+    if (text !== undefined) this.lineStrings.set(offset, text);
+    return text;
+  }
+
   string(offset: number): string | undefined {
     return textAt(this.section('.debug_str'), offset);
   }
@@ -96,10 +98,20 @@ export class Dwarf {
     const key = `${unit.abbrevOffset} ${unit.version} ${unit.addressSize} ${unit.offsetSize}`;
     let table = this.tables.get(key);
     if (table) return table;
-    table = this.problems.guard(new AbbrevTable(), () => readAbbrevs(this.section('.debug_abbrev'), unit.abbrevOffset, unit));
+    table = this.problems.guard(
+      NO_ABBREVS,
+      () => new AbbrevTable(this.section('.debug_abbrev'), unit.abbrevOffset, unit, this.declarationsFor(unit)),
+    );
     if (this.tables.size >= TABLES_KEPT) this.tables.delete(this.tables.keys().next().value!);
     this.tables.set(key, table);
     return table;
+  }
+
+  private declarationsFor({ version, addressSize, offsetSize }: Unit): Map<string, Abbrev> {
+    const key = `${version} ${addressSize} ${offsetSize}`;
+    let declarations = this.declarations.get(key);
+    if (!declarations) this.declarations.set(key, (declarations = new Map()));
+    return declarations;
   }
 
   /** The unit that contains a DIE id. */

@@ -6,7 +6,7 @@
 import { SymbolError } from '../errors';
 import { Reader } from '../reader';
 import * as D from './constants';
-import type { Unit } from './unit';
+import type { DebugUnit } from './die';
 
 /** Where something is. Registers are numbered as in `REGISTER_NAMES`; addresses are uint32. */
 export type Location =
@@ -83,7 +83,7 @@ class Unknown extends Error {}
  * Evaluates `expression`, which stands in `unit`.
  * @param initial values on the stack at the start (the CFA for register rules, 0 for member offsets).
  */
-export function evaluate(expression: Uint8Array, unit: Unit, context: ExpressionContext, initial: readonly number[] = []): Location {
+export function evaluate(expression: Uint8Array, unit: DebugUnit, context: ExpressionContext, initial: readonly number[] = []): Location {
   if (expression.length === 0) return { kind: 'optimized-out' };
   try {
     return new Evaluation(unit, context, initial).run(expression);
@@ -98,7 +98,7 @@ export function evaluate(expression: Uint8Array, unit: Unit, context: Expression
 /** The integer that an expression leaves: an address for memory, else the value. Undefined when it is not known. */
 export function evaluateNumber(
   expression: Uint8Array,
-  unit: Unit,
+  unit: DebugUnit,
   context: ExpressionContext,
   initial: readonly number[] = [],
 ): number | undefined {
@@ -123,7 +123,7 @@ class Evaluation {
   private steps = 0;
 
   constructor(
-    private readonly unit: Unit,
+    private readonly unit: DebugUnit,
     private readonly context: ExpressionContext,
     initial: readonly number[],
   ) {
@@ -240,7 +240,7 @@ class Evaluation {
   }
 
   /** The operators that have an operation of their own; numbers from DWARF 5 table 7.9. */
-  private operator(op: number, r: Reader, depth: number, unit: Unit): void {
+  private operator(op: number, r: Reader, depth: number, unit: DebugUnit): void {
     switch (op) {
       case 0x03: // addr
         this.push(BigInt(r.unsigned(unit.addressSize) + (this.context.bias ?? 0)));

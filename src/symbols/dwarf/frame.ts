@@ -3,7 +3,7 @@
 
 import type { CfaRule, FrameTable, RegisterRule, UnwindRow } from './cfi';
 import { type ExpressionContext, evaluate, evaluateNumber } from './expression';
-import type { Unit } from './unit';
+import type { DebugUnit } from './die';
 
 /** A frame. Addresses are run-time addresses, uint32; `bias` is run-time minus link-time, usually 0. */
 export interface Frame {
@@ -42,7 +42,7 @@ const ESP = 4;
 const CALLER_SAVED = new Set([0, 1, 2]);
 
 /** The CFA of a frame, or undefined when its row does not describe it or a register is not known. */
-export function cfaOf(rule: CfaRule, frame: Frame, unit: Unit): number | undefined {
+export function cfaOf(rule: CfaRule, frame: Frame, unit: DebugUnit): number | undefined {
   if (rule.kind === 'register') {
     const base = frame.register(rule.register);
     return base === undefined ? undefined : (base + rule.offset) >>> 0;
@@ -51,7 +51,7 @@ export function cfaOf(rule: CfaRule, frame: Frame, unit: Unit): number | undefin
 }
 
 /** Steps from a frame to its caller by its row. `unit` is any unit of the file: expressions of rules need its address size. */
-export function unwindByRow(row: UnwindRow, frame: Frame, unit: Unit): Unwound | undefined {
+export function unwindByRow(row: UnwindRow, frame: Frame, unit: DebugUnit): Unwound | undefined {
   const cfa = cfaOf(row.cfa, frame, unit);
   if (cfa === undefined) return undefined;
   const registers: (number | undefined)[] = [];
@@ -66,7 +66,7 @@ export function unwindByRow(row: UnwindRow, frame: Frame, unit: Unit): Unwound |
   return { cfa, registers, signalFrame: row.signalFrame, row };
 }
 
-function apply(rule: RegisterRule, number: number, cfa: number, frame: Frame, unit: Unit): number | undefined {
+function apply(rule: RegisterRule, number: number, cfa: number, frame: Frame, unit: DebugUnit): number | undefined {
   switch (rule.kind) {
     case 'undefined':
       return undefined;
@@ -105,7 +105,7 @@ function plainContext(frame: Frame): ExpressionContext {
 }
 
 /** Everything that a variable's expression may ask of a frame, but for the function's frame base and values on entry. */
-export function frameContext(frame: Frame, table: FrameTable, unit: Unit): ExpressionContext {
+export function frameContext(frame: Frame, table: FrameTable, unit: DebugUnit): ExpressionContext {
   return {
     ...plainContext(frame),
     cfa: () => {

@@ -210,11 +210,48 @@ export class UnitFunctions {
   named(name: string): { functions: FunctionEntry[]; inlined: { scope: Scope; within: FunctionEntry }[] } {
     const functions = this.list.filter((entry) => entry.name === name || entry.linkageName === name);
     const inlined: { scope: Scope; within: FunctionEntry }[] = [];
-    for (const entry of this.list) {
-      for (const scope of entry.scope.all()) {
-        if (scope.kind === 'inlined' && nameOf(scope.die) === name) inlined.push({ scope, within: entry });
+    for (const within of this.inliners(name)) {
+      for (const scope of within.scope.all()) {
+        if (scope.kind === 'inlined' && nameOf(scope.die) === name) inlined.push({ scope, within });
       }
     }
     return { functions, inlined };
   }
+
+  /** Functions that contain an inlined copy of `name`, found without opening the scopes of all. */
+  private inliners(name: string): Set<FunctionEntry> {
+    const { unit } = this;
+    const found = new Set<FunctionEntry>();
+    const isWanted = new Map<number, boolean>(); // by id of the abstract instance
+    const byOffset = new Map(this.list.map((entry) => [entry.die.offset, entry]));
+    let within: FunctionEntry | undefined;
+    unit.dwarf.problems.guard(undefined, () => {
+      if (unit.firstDie >= unit.end) return;
+      unit.scan(unit.firstDie, (abbrev, at, offset) => {
+        if (abbrev.tag === D.DW_TAG_subprogram) {
+          within = byOffset.get(offset);
+          return within !== undefined;
+        }
+        if (abbrev.tag === D.DW_TAG_inlined_subroutine && within) {
+          const origin = unit.referenceOf(abbrev, at, D.DW_AT_abstract_origin);
+          let wanted = origin === undefined || isWanted.get(origin);
+          if (wanted === undefined) {
+            const die = unit.dwarf.die(origin!);
+            isWanted.set(origin!, (wanted = die !== undefined && nameOf(die) === name));
+          }
+          if (wanted) found.add(within);
+        }
+        return DESCENDS.has(abbrev.tag);
+      });
+    });
+    return found;
+  }
 }
+
+const DESCENDS = new Set([
+  D.DW_TAG_compile_unit,
+  D.DW_TAG_partial_unit,
+  D.DW_TAG_namespace,
+  D.DW_TAG_lexical_block,
+  D.DW_TAG_inlined_subroutine,
+]);

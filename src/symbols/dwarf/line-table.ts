@@ -2,7 +2,7 @@
 // Rows come in sequences (runs of addresses that only grow); sequences of code that the linker dropped are left out.
 // Which of several rows at one address counts is decided here once: the last, but a statement before a non-statement (as gdb does).
 
-import type { Dwarf } from './dwarf';
+import type { DebugFile, DebugUnit } from './die';
 import {
   type LineHeader,
   type LineRows,
@@ -13,7 +13,6 @@ import {
   readLineHeader,
   readLineRows,
 } from './line';
-import type { Unit } from './unit';
 
 /** A run of rows [first, last] of ascending addresses; `last` is the end-of-sequence row. It covers [low, high). */
 interface Sequence {
@@ -40,9 +39,9 @@ export class LineTable {
   private readonly paths: (string | undefined)[] = [];
 
   constructor(
-    dwarf: Dwarf,
+    dwarf: DebugFile,
     readonly header: LineHeader,
-    private readonly unit: Unit,
+    private readonly unit: DebugUnit,
   ) {
     this.rows = readLineRows(dwarf, header);
     const { count, flags, address } = this.rows;
@@ -59,7 +58,7 @@ export class LineTable {
   }
 
   /** The table of a unit, or undefined when it has none or its header is damaged (which is noted). */
-  static of(unit: Unit): LineTable | undefined {
+  static of(unit: DebugUnit): LineTable | undefined {
     const { dwarf, lineOffset } = unit;
     if (lineOffset === undefined) return undefined;
     const header = dwarf.problems.guard(undefined, () => readLineHeader(dwarf, lineOffset, unit.addressSize));

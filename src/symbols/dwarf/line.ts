@@ -3,9 +3,9 @@
 // It leaves out which row answers a question (line-table.ts).
 
 import { SymbolError } from '../errors';
-import { Reader, textAt } from '../reader';
+import { Reader } from '../reader';
 import * as D from './constants';
-import type { Dwarf } from './dwarf';
+import type { DebugFile } from './die';
 
 /** A file of the header: its name as written, and the index of its directory. */
 interface FileEntry {
@@ -54,7 +54,7 @@ const WHAT = '.debug_line';
 const FILE_LIMIT = 0xffff;
 
 /** Reads the header at `offset`. Throws SymbolError when it is damaged. */
-export function readLineHeader(dwarf: Dwarf, offset: number, unitAddressSize: number): LineHeader {
+export function readLineHeader(dwarf: DebugFile, offset: number, unitAddressSize: number): LineHeader {
   const bytes = dwarf.section('.debug_line');
   const r = new Reader(bytes, offset, bytes.length, WHAT);
   const { length, offsetSize } = r.initialLength();
@@ -121,7 +121,7 @@ export function readLineHeader(dwarf: Dwarf, offset: number, unitAddressSize: nu
 }
 
 /** A DWARF 5 list of directories or files: a description of the columns, then the rows. */
-function readEntries(r: Reader, dwarf: Dwarf, offsetSize: 4 | 8): FileEntry[] {
+function readEntries(r: Reader, dwarf: DebugFile, offsetSize: 4 | 8): FileEntry[] {
   const columns: { content: number; form: number }[] = [];
   for (let count = r.u8(); count > 0; count--) columns.push({ content: r.uleb(), form: r.uleb() });
   const entries: FileEntry[] = [];
@@ -139,12 +139,12 @@ function readEntries(r: Reader, dwarf: Dwarf, offsetSize: 4 | 8): FileEntry[] {
   return entries;
 }
 
-function readEntryForm(r: Reader, dwarf: Dwarf, form: number, offsetSize: 4 | 8): string | number | undefined {
+function readEntryForm(r: Reader, dwarf: DebugFile, form: number, offsetSize: 4 | 8): string | number | undefined {
   switch (form) {
     case D.DW_FORM_string:
       return r.cstring();
     case D.DW_FORM_line_strp:
-      return textAt(dwarf.section('.debug_line_str'), r.offset(offsetSize));
+      return dwarf.lineString(r.offset(offsetSize));
     case D.DW_FORM_strp:
       return dwarf.string(r.offset(offsetSize));
     case D.DW_FORM_udata:
@@ -215,7 +215,7 @@ class RowBuilder implements LineRows {
 }
 
 /** Runs the program of a header. Damage ends it and is noted; the rows before it stay. */
-export function readLineRows(dwarf: Dwarf, header: LineHeader): LineRows {
+export function readLineRows(dwarf: DebugFile, header: LineHeader): LineRows {
   const rows = new RowBuilder();
   dwarf.problems.guard(undefined, () =>
     runProgram(new Reader(dwarf.section('.debug_line'), header.program, header.end, WHAT), header, rows),

@@ -4,7 +4,7 @@
 import { SymbolError } from '../errors';
 import { Reader } from '../reader';
 import * as D from './constants';
-import type { Unit } from './unit';
+import type { DebugUnit } from './die';
 
 /** One entry; `expression` is DWARF bytes. The default location of DWARF 5 covers everything: it comes last, as [0, 2^32). */
 export interface LocationEntry {
@@ -16,11 +16,11 @@ export interface LocationEntry {
 const LIST_LIMIT = 0x10000;
 
 /** The list at `offset` of the unit's location section, in file order. Throws SymbolError on damage. */
-export function readLocationList(unit: Unit, offset: number): LocationEntry[] {
+export function readLocationList(unit: DebugUnit, offset: number): LocationEntry[] {
   return unit.version >= 5 ? readLoclist(unit, offset) : readLoc(unit, offset);
 }
 
-function readLoc(unit: Unit, offset: number): LocationEntry[] {
+function readLoc(unit: DebugUnit, offset: number): LocationEntry[] {
   const bytes = unit.dwarf.section('.debug_loc');
   const r = new Reader(bytes, offset, bytes.length, '.debug_loc');
   const entries: LocationEntry[] = [];
@@ -40,7 +40,7 @@ function readLoc(unit: Unit, offset: number): LocationEntry[] {
   throw tooLong('.debug_loc', offset);
 }
 
-function readLoclist(unit: Unit, offset: number): LocationEntry[] {
+function readLoclist(unit: DebugUnit, offset: number): LocationEntry[] {
   const bytes = unit.dwarf.section('.debug_loclists');
   const r = new Reader(bytes, offset, bytes.length, '.debug_loclists');
   const entries: LocationEntry[] = [];

@@ -4,8 +4,7 @@
 import { SymbolError } from '../errors';
 import { Reader } from '../reader';
 import * as D from './constants';
-import type { Die } from './die';
-import type { Unit } from './unit';
+import type { DebugUnit, Die } from './die';
 
 export interface AddressRange {
   low: number;
@@ -30,7 +29,7 @@ export function readRanges(die: Die): AddressRange[] {
   return high !== undefined && high > low ? [{ low, high }] : [];
 }
 
-function readRangelist(unit: Unit, at: number): AddressRange[] {
+function readRangelist(unit: DebugUnit, at: number): AddressRange[] {
   const bytes = unit.dwarf.section('.debug_ranges');
   const r = new Reader(bytes, at, bytes.length, '.debug_ranges');
   const ranges: AddressRange[] = [];
@@ -46,7 +45,7 @@ function readRangelist(unit: Unit, at: number): AddressRange[] {
   throw tooLong('.debug_ranges', at);
 }
 
-function readRnglist(unit: Unit, at: number): AddressRange[] {
+function readRnglist(unit: DebugUnit, at: number): AddressRange[] {
   const bytes = unit.dwarf.section('.debug_rnglists');
   const r = new Reader(bytes, at, bytes.length, '.debug_rnglists');
   const ranges: AddressRange[] = [];

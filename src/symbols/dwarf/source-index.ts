@@ -22,31 +22,37 @@ export class SourceIndex {
   private byBasename: Map<string, number[]> | undefined;
 
   constructor(private readonly dwarf: Dwarf) {
-    const known = new Map<string, number>(); // joining and tidying a path costs more than finding it
-    const done = new Set<number>();
+    // Joining and tidying a path costs more than finding it: directory, then name, to path id.
+    const known = new Map<string, Map<string, number>>();
     for (const unit of dwarf.units) {
       const { lineOffset } = unit;
-      if (lineOffset === undefined || (done.has(lineOffset) && unit.signature !== undefined)) continue;
-      done.add(lineOffset);
+      if (lineOffset === undefined || unit.signature !== undefined) continue;
       const header = dwarf.problems.guard(undefined, () => readLineHeader(dwarf, lineOffset, unit.addressSize));
       if (!header) continue;
       const { directory, name } = unit;
+      const folders = header.directories.map((folder) => this.folder(known, joinPath(directory, folder)));
       for (let file = 0; file < header.files.length; file++) {
         const entry = header.files[file];
         if (!entry) continue;
-        const key = `${entry.name}\n${header.directories[entry.directory] ?? ''}\n${directory}`;
-        let id = known.get(key);
+        const folder = folders[entry.directory];
+        let id = folder?.get(entry.name);
         if (id === undefined) {
           const path = filePath(header, file, directory, name);
           if (path === undefined) continue;
           id = this.idOf(path);
-          known.set(key, id);
+          folder?.set(entry.name, id);
         }
         const users = this.users[id]!;
         const use = unit.index * FILES_PER_UNIT + file;
         if (users[users.length - 1] !== use) users.push(use);
       }
     }
+  }
+
+  private folder(known: Map<string, Map<string, number>>, path: string): Map<string, number> {
+    let folder = known.get(path);
+    if (!folder) known.set(path, (folder = new Map()));
+    return folder;
   }
 
   private idOf(path: string): number {

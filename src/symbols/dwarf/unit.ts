@@ -16,8 +16,7 @@ import {
   formSize,
 } from './abbrev';
 import * as D from './constants';
-import { Die } from './die';
-import type { Dwarf } from './dwarf';
+import { type DebugFile, type DebugUnit, Die } from './die';
 import { type AddressRange, readRanges } from './ranges';
 
 /** Children deeper than this belong to damaged data. */
@@ -77,7 +76,12 @@ export function readUnitHeader(r: Reader, isTypes: boolean): UnitHeader {
 /** Called for each DIE of a scan. `at` is the section offset of its first attribute. Answer true to visit its children as well. */
 export type Visitor = (abbrev: Abbrev, at: number, offset: number) => boolean;
 
-export class Unit implements UnitHeader {
+/** What a unit needs of the file around it. */
+export interface UnitFile extends DebugFile {
+  abbrevsOf(unit: Unit): AbbrevTable;
+}
+
+export class Unit implements UnitHeader, DebugUnit {
   readonly offset: number;
   readonly end: number;
   readonly version: number;
@@ -92,7 +96,7 @@ export class Unit implements UnitHeader {
   private rangeCache: AddressRange[] | undefined;
 
   constructor(
-    readonly dwarf: Dwarf,
+    readonly dwarf: UnitFile,
     readonly index: number,
     /** The section that holds the unit. */
     readonly bytes: Uint8Array,
@@ -110,12 +114,11 @@ export class Unit implements UnitHeader {
     this.firstDie = header.firstDie;
     this.signature = header.signature;
     this.typeOffset = header.typeOffset;
+    this.what = `The unit at offset 0x${this.offset.toString(16)} of ${base === 0 ? '.debug_info' : '.debug_types'}`;
   }
 
   /** How messages name the unit. */
-  get what(): string {
-    return `The unit at offset 0x${this.offset.toString(16)} of ${this.base === 0 ? '.debug_info' : '.debug_types'}`;
-  }
+  readonly what: string;
 
   get abbrevs(): AbbrevTable {
     return this.dwarf.abbrevsOf(this);
@@ -182,7 +185,7 @@ export class Unit implements UnitHeader {
       case D.DW_FORM_strp:
         return dwarf.string(value);
       case D.DW_FORM_line_strp:
-        return textAt(dwarf.section('.debug_line_str'), value);
+        return dwarf.lineString(value);
       case D.DW_FORM_strx:
       case D.DW_FORM_strx1:
       case D.DW_FORM_strx2:
@@ -367,5 +370,13 @@ export class Unit implements UnitHeader {
     const size = abbrev.sizes[index]!;
     const value = size === SIZE_LEB ? r.uleb() : size > 0 && size <= 8 ? r.unsigned(size) : undefined;
     return value === undefined ? undefined : this.stringOf(form, value);
+  }
+
+  /** The DIE id that an attribute of a scanned DIE refers to, when it is a plain reference within the unit; else undefined. */
+  referenceOf(abbrev: Abbrev, at: number, attribute: number): number | undefined {
+    const index = abbrev.names.indexOf(attribute);
+    if (index < 0 || abbrev.forms[index] !== D.DW_FORM_ref4) return undefined;
+    const where = this.attributeAt(abbrev, at, index);
+    return where + 4 <= this.end ? this.base + this.offset + u32At(this.bytes, where) : undefined;
   }
 }
