@@ -5,7 +5,7 @@
 import { M, R } from '../decode';
 import type { Row } from '../opcodes';
 import { EAX, EBX, ECX, EDX, EXC, FL, W } from '../state';
-import { Alu, alu } from './alu';
+import { Alu, alu } from './arithmetic';
 import { setCarry } from './bits';
 import {
   type Binders,

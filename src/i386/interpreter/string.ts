@@ -8,7 +8,7 @@ import type { Cpu } from '../cpu';
 import { M, R } from '../decode';
 import type { Row } from '../opcodes';
 import { EAX, ECX, EDI, ES, ESI, FL, PAGE, W } from '../state';
-import { Alu, alu } from './alu';
+import { Alu, alu } from './arithmetic';
 import { type Binders, getReg, type Handler, readLinear, type Size, setReg, thisEip, writeLinear } from './operands';
 
 /** Elements a REP processes before it returns to the run loop. */

@@ -5,7 +5,7 @@
 import { Cpu, CpuFault } from '../../../src/i386/cpu';
 import { decode, R } from '../../../src/i386/decode';
 import { HANDLERS } from '../../../src/i386/interpreter';
-import { CR0, CS, ES, GS, PAGE, RAM_BASE, SS, W } from '../../../src/i386/state';
+import { CR0, CS, ES, GS, PAGE, RAM_BASE, SS, TLB, W } from '../../../src/i386/state';
 
 /** What an instruction raised. */
 export interface Raised {
@@ -22,9 +22,26 @@ export class Bench {
 
   constructor() {
     this.cpu.code = new Int32Array(64);
+    this.reset();
+  }
+
+  /** Everything as new: registers and memory zero, no paging. */
+  private reset(): void {
+    this.m8.fill(0, 0, TLB.SUPER_READ);
+    this.m8.fill(0, RAM_BASE);
+    this.cpu.flushTlb();
+    this.cpu.unfinished = false;
     this.m32[W.EFLAGS] = 2;
     this.m32[W.CR0] = CR0.PE | CR0.ET;
     this.segments(true, 0);
+  }
+
+  private static shared: Bench | undefined;
+  /** The bench of this test file, as new: one test at a time uses it. */
+  static fresh(): Bench {
+    Bench.shared ??= new Bench();
+    Bench.shared.reset();
+    return Bench.shared;
   }
 
   /** Flat 4 GB segments, 32-bit or 16-bit, at a privilege level. */

@@ -2,13 +2,13 @@
 
 import assert from 'node:assert';
 import { test } from 'node:test';
-import { Alu, alu } from '../../../src/i386/interpreter/alu';
+import { Alu, alu } from '../../../src/i386/interpreter/arithmetic';
 import { condition } from '../../../src/i386/interpreter/control';
 import { Shift, shift } from '../../../src/i386/interpreter/shift';
 import { FL, W } from '../../../src/i386/state';
 import { Bench, stream } from './bench-cpu';
 
-const bench = new Bench();
+const bench = Bench.fresh();
 const { cpu, m32 } = bench;
 
 const bit = (value: bigint, n: number): number => Number((value >> BigInt(n)) & 1n);

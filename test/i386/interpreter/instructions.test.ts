@@ -22,7 +22,7 @@ test('the upper halves of 32-bit products are exact', () => {
 });
 
 test('div and idiv give the exact quotient and remainder, or #DE when the quotient does not fit', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   const { m32 } = bench;
   const next = stream(17);
   const words = (): number => {
@@ -65,7 +65,7 @@ test('div and idiv give the exact quotient and remainder, or #DE when the quotie
 });
 
 test('imul with two and three operands sets CF and OF exactly when the product is cut', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   const next = stream(23);
   for (let n = 0; n < 2000; n++) {
     const a = next() >> (next() & 31);
@@ -79,7 +79,7 @@ test('imul with two and three operands sets CF and OF exactly when the product i
 });
 
 test('a read-modify-write of a read-only page faults as a write and changes nothing', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.paging((page) => (page === 0x20 ? 5 : 7));
   bench.setDword(0x20000, 0x11223344);
   for (const code of [
@@ -108,7 +108,7 @@ test('a read-modify-write of a read-only page faults as a write and changes noth
 });
 
 test('a store that crosses into a missing page faults on that page and leaves the first one unchanged', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.paging((page) => (page === 0x21 ? 0 : 7));
   bench.setDword(0x20ffc, 0x55667788);
   for (const code of ['8903', '0103', '8703', 'c703 01020304']) {
@@ -120,7 +120,7 @@ test('a store that crosses into a missing page faults on that page and leaves th
 });
 
 test('an unaligned read-modify-write inside a page and across two pages gives what an aligned one gives', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   for (const at of [0x20000, 0x20001, 0x20002, 0x20003, 0x20ffd, 0x20ffe, 0x20fff]) {
     bench.poke(at, '78563412');
     bench.setRegs({ [EAX]: 0x11111111, [EBX]: at });
@@ -130,7 +130,7 @@ test('an unaligned read-modify-write inside a page and across two pages gives wh
 });
 
 test('push esp stores the value from before the push', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.setRegs({ [ESP]: 0x3000 });
   assert.equal(bench.run('54'), undefined);
   assert.equal(bench.m32[ESP], 0x2ffc);
@@ -138,7 +138,7 @@ test('push esp stores the value from before the push', () => {
 });
 
 test('pop esp leaves the popped value, and pop [esp+4] counts from the stack pointer after the pop', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.setRegs({ [ESP]: 0x3000 });
   bench.setDword(0x3000, 0xabcd);
   assert.equal(bench.run('5c'), undefined);
@@ -150,7 +150,7 @@ test('pop esp leaves the popped value, and pop [esp+4] counts from the stack poi
 });
 
 test('a pop whose destination faults leaves ESP alone', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.paging((page) => (page === 0x20 ? 5 : 7));
   bench.setRegs({ [ESP]: 0x3000, [EBX]: 0x20000 });
   assert.deepEqual(bench.run('8f03'), PF_WRITE_PRESENT);
@@ -158,7 +158,7 @@ test('a pop whose destination faults leaves ESP alone', () => {
 });
 
 test('with a 16-bit stack SP wraps at 64 KB and the upper half of ESP stays', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.narrowStack();
   bench.setRegs({ [ESP]: 0xabcd0002, [EAX]: 0x12345678 });
   assert.equal(bench.run('6650'), undefined);
@@ -170,7 +170,7 @@ test('with a 16-bit stack SP wraps at 64 KB and the upper half of ESP stays', ()
 });
 
 test('pusha stores the eight registers with the old ESP, and popa restores all but ESP', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   const { m32 } = bench;
   for (let n = 0; n < 8; n++) m32[n] = 0x1000 + n;
   m32[ESP] = 0x3000;
@@ -183,7 +183,7 @@ test('pusha stores the eight registers with the old ESP, and popa restores all b
 });
 
 test('enter copies the frame pointers of the outer levels, and leave undoes it', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   const { m32 } = bench;
   bench.setRegs({ [ESP]: 0x3000, [EBP]: 0x4000 });
   bench.setDword(0x3ffc, 0x111);
@@ -198,7 +198,7 @@ test('enter copies the frame pointers of the outer levels, and leave undoes it',
 });
 
 test('a register bit offset reaches memory before and behind the operand', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.setRegs({ [EBX]: 0x20000, [EAX]: -1 });
   bench.setDword(0x1fffc, 0);
   assert.equal(bench.run('0fab03'), undefined);
@@ -212,7 +212,7 @@ test('a register bit offset reaches memory before and behind the operand', () =>
 });
 
 test('bsf and bsr find every bit, and leave the destination alone when there is none', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   for (let n = 0; n < 32; n++) {
     bench.setRegs({ [EBX]: n === 0 ? 0x80000001 | 0 : (1 << n) | 0x80000000 | 0 });
     bench.run('0fbcc3');
@@ -228,7 +228,7 @@ test('bsf and bsr find every bit, and leave the destination alone when there is 
 });
 
 test('cmpxchg stores on a match and loads the accumulator otherwise', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.setRegs({ [EBX]: 0x20000, [ECX]: 42, [EAX]: 5 });
   bench.setDword(0x20000, 5);
   bench.run('0fb10b');
@@ -238,7 +238,7 @@ test('cmpxchg stores on a match and loads the accumulator otherwise', () => {
 });
 
 test('cmpxchg8b compares and exchanges eight bytes and changes ZF only', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.setRegs({ [EDI]: 0x20000, [EAX]: 1, [EDX]: 2, [EBX]: 3, [ECX]: 4 });
   bench.setDword(0x20000, 1);
   bench.setDword(0x20004, 2);
@@ -252,14 +252,14 @@ test('cmpxchg8b compares and exchanges eight bytes and changes ZF only', () => {
 });
 
 test('xadd with the same register twice doubles it', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.setRegs({ [EAX]: 21 });
   bench.run('0fc1c0');
   assert.equal(bench.m32[EAX], 42);
 });
 
 test('bound raises #BR outside the signed bounds, both inclusive', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.setRegs({ [EBX]: 0x20000 });
   bench.setDword(0x20000, -5);
   bench.setDword(0x20004, 10);
@@ -276,7 +276,7 @@ test('bound raises #BR outside the signed bounds, both inclusive', () => {
 });
 
 test('a jump beyond the CS limit raises #GP(0) and leaves EIP; an untaken one does not care', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.limit(CS, 0x1fff);
   const gp = { vector: EXC.GP, errorCode: 0 };
   assert.deepEqual(bench.run('e9 00100000'), gp);
@@ -296,7 +296,7 @@ test('a jump beyond the CS limit raises #GP(0) and leaves EIP; an untaken one do
 });
 
 test('a 16-bit operand size cuts the target of jumps, calls and returns to 16 bits', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.setRegs({ [ESP]: 0x3000 });
   assert.equal(bench.run('66e9 0100', 0x12345), undefined);
   assert.equal(bench.m32[W.EIP], 0x234a);
@@ -309,7 +309,7 @@ test('a 16-bit operand size cuts the target of jumps, calls and returns to 16 bi
 });
 
 test('call and ret go there and back, and ret n drops the arguments', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.setRegs({ [ESP]: 0x3000, [EAX]: 0x5000 });
   assert.equal(bench.run('ffd0'), undefined);
   assert.deepEqual([bench.m32[W.EIP], bench.m32[ESP], bench.dword(0x2ffc)], [0x5000, 0x2ffc, 0x1002]);
@@ -318,7 +318,7 @@ test('call and ret go there and back, and ret n drops the arguments', () => {
 });
 
 test('loop counts in CX with 16-bit addressing and keeps the upper half of ECX', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.setRegs({ [ECX]: 0x50001 });
   assert.equal(bench.run('67e2fd'), undefined);
   assert.deepEqual([bench.m32[ECX], bench.m32[W.EIP]], [0x50000, 0x1003]);
@@ -327,7 +327,7 @@ test('loop counts in CX with 16-bit addressing and keeps the upper half of ECX',
 });
 
 test('16-bit addresses wrap within 64 KB', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.setRegs({ [EBX]: 0xffff, [ESI]: 0x12 });
   bench.setDword(0x10, 0xcafe);
   assert.equal(bench.run('678b40ff', 0x1000), undefined); // mov eax, [bx+si-1]
@@ -335,7 +335,7 @@ test('16-bit addresses wrap within 64 KB', () => {
 });
 
 test('a limited or write-protected segment raises #GP, the stack segment #SS', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.limit(DS, 0x2fff);
   bench.limit(SS, 0x2fff);
   bench.setRegs({ [EBX]: 0x2ffd, [EBP]: 0x2ffd, [ESP]: 0x3002 });
@@ -352,7 +352,7 @@ test('a limited or write-protected segment raises #GP, the stack segment #SS', (
 });
 
 test('decimal adjustment corrects sums and differences of all packed pairs', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   const packed = (n: number): number => (Math.floor(n / 10) << 4) | (n % 10);
   for (let a = 0; a < 100; a++) {
     for (let b = 0; b < 100; b++) {
@@ -369,7 +369,7 @@ test('decimal adjustment corrects sums and differences of all packed pairs', () 
 });
 
 test('aam splits, aad joins, and aam by zero raises #DE', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   for (let n = 0; n < 100; n++) {
     bench.setRegs({ [EAX]: n });
     bench.run('d40a');
@@ -381,7 +381,7 @@ test('aam splits, aad joins, and aam by zero raises #DE', () => {
 });
 
 test('cbw, cwde, cwd, cdq and bswap', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   const { m32 } = bench;
   bench.setRegs({ [EAX]: 0x12340080, [EDX]: 0x55555555 });
   bench.run('6698');
@@ -398,7 +398,7 @@ test('cbw, cwde, cwd, cdq and bswap', () => {
 });
 
 test('cmov reads its memory operand even when the condition is false', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   bench.paging((page) => (page === 0x20 ? 0 : 7));
   bench.setRegs({ [EBX]: 0x20000, [EAX]: 1 });
   bench.cpu.setStatus(0);

@@ -29,7 +29,7 @@ const model = (
 };
 
 test('rep movs and rep stos do what single elements do: all widths, directions, overlaps and page crossings', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   const { cpu, m32, m8 } = bench;
   const next = stream(4711);
   const pick = (n: number): number => next() % n;
@@ -65,7 +65,7 @@ test('rep movs and rep stos do what single elements do: all widths, directions, 
 });
 
 test('a long rep works in parts, asks the run loop to come back, and completes', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   const { cpu, m32 } = bench;
   bench.setRegs({ [EAX]: 0x5a, [ECX]: 150_000, [EDI]: 0x20000 });
   let parts = 0;
@@ -81,7 +81,7 @@ test('a long rep works in parts, asks the run loop to come back, and completes',
 });
 
 test('a fault in the middle of rep movs leaves the registers at the element that faulted', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   const { m32 } = bench;
   bench.paging((page) => (page === 0x30 ? 5 : 7));
   bench.setRegs({ [ECX]: 100, [ESI]: 0x20000, [EDI]: 0x30000 - 40 });
@@ -92,7 +92,7 @@ test('a fault in the middle of rep movs leaves the registers at the element that
 });
 
 test('with 16-bit addressing only SI, DI and CX move, and they wrap', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   const { m32 } = bench;
   bench.poke(0xfffe, '1122');
   bench.poke(0, '3344');
@@ -103,7 +103,7 @@ test('with 16-bit addressing only SI, DI and CX move, and they wrap', () => {
 });
 
 test('repe cmps and repne scas stop at the first difference and the first match', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   const { cpu, m32 } = bench;
   bench.poke(0x20000, '0102030405');
   bench.poke(0x21000, '0102030905');
@@ -117,7 +117,7 @@ test('repe cmps and repne scas stop at the first difference and the first match'
 });
 
 test('a rep with a count of zero changes nothing, flags included', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   const { cpu, m32 } = bench;
   cpu.setStatus(FL.CF | FL.PF);
   for (const op of ['f3a4', 'f3a5', 'f3a6', 'f2a7', 'f3aa', 'f3ac', 'f2ae', 'f3af']) {
@@ -129,7 +129,7 @@ test('a rep with a count of zero changes nothing, flags included', () => {
 });
 
 test('while TF is set a rep does one element at a time', () => {
-  const bench = new Bench();
+  const bench = Bench.fresh();
   const { cpu, m32 } = bench;
   m32[W.EFLAGS] = 2 | FL.TF;
   bench.setRegs({ [ECX]: 2, [EDI]: 0x20000 });
