@@ -10,7 +10,20 @@ import { accessRights, loadLdt, loadTask, mayAccess, segmentLimit } from '../seg
 import { CR0, CR4, EAX, ECX, EDX, ESP, EXC, F, FL, LDTR, TR, W } from '../state';
 import { loadFlatPair } from '../transfer';
 import { IO } from './io';
-import { type Binder, type Binders, ea, type Handler, linR, linW, probeM, readE, regField, rmField, segment, setReg, writeLinear } from './operands';
+import {
+  type Binder,
+  type Binders,
+  ea,
+  type Handler,
+  linR,
+  linW,
+  readE,
+  regField,
+  rmField,
+  segment,
+  setReg,
+  writeE,
+} from './operands';
 
 const requirePrivilege = (c: Cpu): void => {
   if (c.m32[W.CPL] !== 0) c.gp(0);
@@ -325,17 +338,13 @@ const verify =
     setZero(c, mayAccess(c, readE(c, i, 1, memory), write));
   };
 
+/** The destination is written only when its RPL rises: a read-only page stands as long as it does not. */
 const adjustRpl: Binder = (_row, _size, memory) => (c, i) => {
   requireProtected(c);
   const wanted = c.m16[regField(c, i) << 1] & 3;
-  const linear = memory ? probeM(c, i, 1) : 0;
-  const old = memory ? c.read16(linear) : c.m16[rmField(c, i) << 1];
+  const old = readE(c, i, 1, memory);
   const raised = (old & 3) < wanted;
-  if (raised) {
-    const value = (old & 0xfffc) | wanted;
-    if (memory) writeLinear(c, 1, linear, value);
-    else c.m16[rmField(c, i) << 1] = value;
-  }
+  if (raised) writeE(c, i, 1, memory, (old & 0xfffc) | wanted);
   setZero(c, raised);
 };
 
