@@ -804,6 +804,8 @@ export class Translator {
     const { f, code } = this;
     const t = b.terminator;
     if (t === undefined) return;
+    // Emitting one way may translate whole blocks, which moves this.next on.
+    const { next } = this;
     const { rm, memory } = this.get(i);
     switch (t.kind) {
       case 'jmp':
@@ -820,7 +822,7 @@ export class Translator {
         f.op(OP.end);
         this.flags = before;
         this.compared = compared;
-        this.goto(b, p, this.next);
+        this.goto(b, p, next);
         return;
       }
       case 'loop': {
@@ -850,7 +852,7 @@ export class Translator {
         f.op(OP.end);
         this.flags = before;
         this.compared = compared;
-        this.goto(b, p, this.next);
+        this.goto(b, p, next);
         return;
       }
       case 'call':
@@ -886,7 +888,7 @@ export class Translator {
       case 'interpret':
         // A REP string instruction: straight on when it is done.
         this.interpret(i);
-        this.goto(b, p, this.next);
+        this.goto(b, p, next);
         return;
     }
   }
