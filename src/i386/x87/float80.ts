@@ -28,7 +28,7 @@ export const EXP_MAX = 0x7fff;
 export const BIAS = 0x3fff;
 export const TOP_BIT = 0x80000000 | 0;
 /** What an unmasked overflow or underflow adds to or takes from the exponent of a register result. */
-const WRAP = 0x6000;
+export const WRAP = 0x6000;
 
 /** Rounding control as it stands in the control word, bits 10-11. */
 export const RC = { NEAREST: 0, DOWN: 0x400, UP: 0x800, CHOP: 0xc00, MASK: 0xc00 } as const;

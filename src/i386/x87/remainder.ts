@@ -17,7 +17,9 @@ import {
   Kind,
   kindOf,
   normalise,
+  OE,
   oneNaN,
+  PE,
   put,
   putInfinity,
   putZero,
@@ -28,6 +30,8 @@ import {
   T2,
   T3,
   twoNaNs,
+  UE,
+  WRAP,
   ZE,
 } from './float80';
 
@@ -167,7 +171,18 @@ export const scale = (m: Int32Array, a: number, b: number): number => {
     else if (e >= 0) n = m[b + 1] >>> (31 - e);
     if (down) n = -n;
   }
-  return flags | roundExtended(m, sign, m[T2 + 2] + n, m[T2 + 1], m[T2]);
+  const exp = m[T2 + 2] + n;
+  // Where even the shifted exponent of an unmasked exception is out of range: infinity or zero, whatever the rounding.
+  const unmasked = ~m[W.FPU_CW];
+  if (exp >= EXP_MAX + WRAP && unmasked & OE) {
+    putInfinity(m, T0, sign);
+    return flags | OE | PE | C1;
+  }
+  if (exp <= -WRAP && unmasked & UE) {
+    putZero(m, T0, sign);
+    return flags | UE | PE;
+  }
+  return flags | roundExtended(m, sign, exp, m[T2 + 1], m[T2]);
 };
 
 /** FXTRACT: significand (exponent 0) in T0, unbiased exponent as a number in T1. */

@@ -363,7 +363,7 @@ const logOnePlus = (rh: number, rl: number): number => {
 
 /** log2 of (mh + ml) * 2^exp, mh in [1, 2). */
 const log2 = (mh: number, ml: number, exp: number): number => {
-  if (mh >= 1.4142) {
+  if (mh >= 1.42) {
     mh *= 0.5;
     ml *= 0.5;
     exp++;
@@ -528,7 +528,8 @@ export const arcTan2 = (m: Int32Array, a: number, b: number): number => {
   let ql = LOW[0];
   if (steep) distance = -distance;
   if (distance < TINY) {
-    if (!steep && !left) return flags | finishPair(m, sign, distance, qh, ql);
+    // atan(t) is less than t by t^3 / 3.
+    if (!steep && !left) return flags | finishPair(m, sign, distance, qh, ql - qh * 2 ** -90);
     // Only to be seen as "a little less" or "a little more".
     distance = -100;
   }
