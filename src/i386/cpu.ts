@@ -123,6 +123,8 @@ export class Cpu {
   tsc: () => number = () => this.f64[F.RETIRED];
   /** DR6 bits of data breakpoints hit by the current instruction (see checkSegment). */
   debugHits = 0;
+  /** False: faults push RF as it is. For machines whose software cannot reach the breakpoint registers, where RF has no use. */
+  pushesRf = true;
   /** True when CPL 0 is the Host's: its deliveries are never intercepted. */
   hostRing0 = false;
   /** [vector] = 1: the debugger wants to stop before this vector is delivered. */

@@ -70,10 +70,10 @@ const deliverProtected = (c: Cpu, vector: number, cause: Cause, errorCode: numbe
   else throughGate(c, gate, frameFlags(c, vector, cause), errorCode, ext);
 };
 
-/** EFLAGS as the frame holds them: a fault sets RF there, so that an instruction breakpoint does not fire again on the way back. */
+/** EFLAGS as the frame holds them: a fault sets RF there (see Cpu.pushesRf), so that an instruction breakpoint does not fire again on the way back. */
 const frameFlags = (c: Cpu, vector: number, cause: Cause): number => {
   const fault = cause === Cause.FAULT && vector !== EXC.DB && vector !== EXC.BP && vector !== EXC.OF;
-  return c.getFlags() | (fault ? FL.RF : 0);
+  return c.getFlags() | (fault && c.pushesRf ? FL.RF : 0);
 };
 
 const throughGate = (c: Cpu, gate: Descriptor, flags: number, errorCode: number, ext: number): void => {

@@ -100,10 +100,10 @@ const queried = (c: Cpu, selector: number, systemTypes: number): Descriptor | un
   return mayUse(d, selector, c.m32[W.CPL]) ? d : undefined;
 };
 
-/** LAR's answer (bits 8-23 of the high dword), or -1: ZF becomes 0. */
+/** LAR's answer (bits 8-23 of the high dword without the limit's, which are undefined), or -1: ZF becomes 0. */
 export const accessRights = (c: Cpu, selector: number): number => {
   const d = queried(c, selector, LAR_TYPES);
-  return d === undefined ? -1 : d.hi & 0x00ffff00;
+  return d === undefined ? -1 : d.hi & 0x00f0ff00;
 };
 
 /** LSL's answer, or undefined: ZF becomes 0. */

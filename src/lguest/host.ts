@@ -162,6 +162,7 @@ export class Host {
     lg.onKill = (message) => this.recordKill(message);
     lg.onPinned = () => this.records.totals.pinnedFilled++;
     this.context = new Context(this);
+    cpu.pushesRf = false; // as in the recordings of real lguest; no Guest has breakpoint registers
     const scale = lg.tscKhz === 0 ? 1 : lg.tscKhz / 1_000_000;
     cpu.tsc = () => Math.floor((this.retiredNow() + this.extraNs) * scale);
     cpu.onTransfer = (vector, cause, errorCode, cs, eip, cpl) => this.transferred(vector, cause, errorCode, cs, eip, cpl);
