@@ -232,7 +232,7 @@ const moveToDebug: Handler = (c, i) => {
 
 // ---- model-specific registers, time, SYSENTER -----------------------------------------------------------------------------------------
 
-const MSR = { TSC: 0x10, PLATFORM_ID: 0x17, MICROCODE: 0x8b, SYSENTER_CS: 0x174, SYSENTER_ESP: 0x175, SYSENTER_EIP: 0x176 } as const;
+const MSR = { TSC: 0x10, PLATFORM_ID: 0x17, APIC_BASE: 0x1b, MICROCODE: 0x8b, SYSENTER_CS: 0x174, SYSENTER_ESP: 0x175, SYSENTER_EIP: 0x176 } as const;
 const TWO32 = 0x100000000;
 
 const now = (c: Cpu): number => c.tsc() + c.f64[F.TSC_OFFSET];
@@ -256,6 +256,9 @@ const readMsr: Handler = (c) => {
       const t = now(c);
       return setEdxEax(c, Math.floor(t / TWO32), t % TWO32);
     }
+    case MSR.APIC_BASE:
+      // The register of a P6 whose APIC is switched off for good.
+      return setEdxEax(c, 0, 0xfee00000);
     case MSR.PLATFORM_ID:
     case MSR.MICROCODE:
       return setEdxEax(c, 0, 0);
@@ -279,6 +282,7 @@ const writeMsr: Handler = (c) => {
       // Writes clear the upper half, as P6 processors do: 2^53 stays far away.
       c.f64[F.TSC_OFFSET] = (low >>> 0) - c.tsc();
       return;
+    case MSR.APIC_BASE:
     case MSR.MICROCODE:
       return;
     case MSR.SYSENTER_CS:
