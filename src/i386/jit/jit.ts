@@ -143,7 +143,7 @@ export class Jit {
       blocks.runs[block] = -1000;
       return;
     }
-    const region = discover(cpu, blocks, a, linear, user, (at, target, forUser) => this.slotFor(at, target, forUser));
+    const region = discover(cpu, blocks, a, linear, user, (at, target, forUser) => this.slotFor(at, target, forUser), (b) => this.users.has(b));
     if (region === undefined) {
       this.stats.refused++;
       blocks.runs[block] = -1 << 30;

@@ -10,7 +10,9 @@ import { ROW_BITS, ROWS } from '../rows';
 import { canTranslate } from './translate';
 
 const MAX_BLOCKS = 64;
-const MAX_INSTRUCTIONS = 600;
+const MAX_INSTRUCTIONS = 300;
+/** A block joins a region only when it ran at least this share of the times its entry did (cold paths stay with the interpreter). */
+const WARM_SHARE = 1 / 16;
 const MAX_PAGES = 4;
 
 export type Terminator =
@@ -84,11 +86,10 @@ export type Slots = (a: number, linear: number, user: boolean) => number;
 
 /**
  * Finds the region entered at `linear`, whose code lies at index `a` of the memory.
- * @returns undefined when its first instruction is not translatable or the block cache had to start afresh meanwhile.
+ * @returns undefined when its first instruction is not translatable.
  */
-export const discover = (cpu: Cpu, cache: BlockCache, a: number, linear: number, user: boolean, slots: Slots): Region | undefined => {
+export const discover = (cpu: Cpu, cache: BlockCache, a: number, linear: number, user: boolean, slots: Slots, isTranslated: (block: number) => boolean): Region | undefined => {
   const { code, m32 } = cpu;
-  const { clears } = cache;
   const blocks: RegionBlock[] = [];
   const nodeOf = new Map<number, number>();
   const pages = new Map<number, number>([[linear >>> 12, (a - linear) | 0]]);
@@ -105,11 +106,14 @@ export const discover = (cpu: Cpu, cache: BlockCache, a: number, linear: number,
     }
     return (target + delta) | 0;
   };
+  let warm = 0;
   const add = (at: number, target: number): number | undefined => {
     const page = cache.pages[(at - cache.base) >>> 12];
-    let number = page === undefined ? -1 : page.index[at & 0xfff] - 1;
-    if (number < 0 || cache.big[number] !== 1) number = cache.build(at, true);
-    if (number < 0 || cache.clears !== clears) return undefined;
+    const number = page === undefined ? -1 : page.index[at & 0xfff] - 1;
+    if (number < 0 || cache.big[number] !== 1) return undefined;
+    // Translated blocks no longer count their runs: they were warm when they were translated.
+    if (blocks.length > 0 && cache.runs[number] < warm && !isTranslated(number)) return undefined;
+    if (blocks.length === 0) warm = cache.runs[number] * WARM_SHARE;
     const first = cache.first[number];
     const count = cache.count[number];
     const last = first + (count - 1) * RECORD;
@@ -151,7 +155,6 @@ export const discover = (cpu: Cpu, cache: BlockCache, a: number, linear: number,
       if (node === undefined && blocks.length < MAX_BLOCKS && instructions < MAX_INSTRUCTIONS && cache.splits[target & 0xfff] === 0) {
         const at = locate(target, true);
         if (at >= 0) node = add(at, target);
-        if (cache.clears !== clears) return undefined;
       }
       if (node !== undefined && !b.edges.has(target)) {
         b.edges.set(target, node);
