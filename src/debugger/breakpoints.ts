@@ -1,0 +1,179 @@
+// Breakpoints: which addresses each stands at, and whether a hit counts: condition, hit count, log message.
+//
+// They live in the processor's own list, never in Guest memory, and a false condition never leaves the processor's loop (Debugger asks `hit` from there). A place in
+// a program stands at its virtual and, early in a boot, its physical address. What it leaves out: stops and stepping (session.ts).
+
+import { ExpressionError } from './expression';
+import type { Program, Programs } from './programs';
+import type { Target } from './target';
+
+export type BreakpointKind = 'source' | 'function' | 'instruction';
+
+export interface BreakpointSpec {
+  kind: BreakpointKind;
+  /** Source: path and line; function: pattern; instruction: address. Listing: addresses given. */
+  file?: string;
+  line?: number;
+  column?: number;
+  pattern?: string;
+  address?: number;
+  condition?: string;
+  hitCondition?: string;
+  logMessage?: string;
+}
+
+export interface Breakpoint {
+  id: number;
+  spec: BreakpointSpec;
+  /** Run-time addresses; `low`: a physical alias, which only ring 1 can mean. */
+  places: { address: number; alias: boolean }[];
+  verified: boolean;
+  message: string | undefined;
+  /** Where it really is. */
+  file: string | undefined;
+  line: number | undefined;
+  column: number | undefined;
+  hits: number;
+  /** Conditions and log, made by the debugger. */
+  test: (() => boolean) | undefined;
+  log: (() => string) | undefined;
+  wantsHit: ((hits: number) => boolean) | undefined;
+}
+
+/** `5`, `>= 3`, `% 10`: a function of the number of hits. @throws ExpressionError. */
+export const hitCondition = (text: string): ((hits: number) => boolean) => {
+  const m = /^\s*(>=|<=|>|<|==|=|%)?\s*(\d+)\s*$/.exec(text);
+  if (m === null) throw new ExpressionError(`"${text}" is no hit count; write 5, >= 5, < 5 or % 5`);
+  const n = Number(m[2]);
+  switch (m[1]) {
+    case '>=':
+      return (h) => h >= n;
+    case '<=':
+      return (h) => h <= n;
+    case '>':
+      return (h) => h > n;
+    case '<':
+      return (h) => h < n;
+    case '%':
+      return (h) => n !== 0 && h % n === 0;
+    case '==':
+    case '=':
+      return (h) => h === n;
+    default:
+      return (h) => h >= n; // VS Code's users expect "5" to mean: from the fifth time on
+  }
+};
+
+export class Breakpoints {
+  private readonly all = new Map<number, Breakpoint>();
+  private readonly byAddress = new Map<number, Breakpoint[]>();
+
+  constructor(
+    private readonly target: Target,
+    private readonly programs: Programs,
+  ) {}
+
+  *[Symbol.iterator](): Generator<Breakpoint> {
+    yield* this.all.values();
+  }
+
+  at(address: number): readonly Breakpoint[] {
+    return this.byAddress.get(address) ?? [];
+  }
+
+  /** Finds where a breakpoint belongs and puts it there. `make` compiles its texts and may throw ExpressionError. */
+  add(id: number, spec: BreakpointSpec, make: (b: Breakpoint) => void): Breakpoint {
+    const b: Breakpoint = {
+      id,
+      spec,
+      places: [],
+      verified: false,
+      message: undefined,
+      file: spec.file,
+      line: spec.line,
+      column: undefined,
+      hits: 0,
+      test: undefined,
+      log: undefined,
+      wantsHit: undefined,
+    };
+    try {
+      if (spec.hitCondition !== undefined && spec.hitCondition.trim() !== '') b.wantsHit = hitCondition(spec.hitCondition);
+      make(b);
+    } catch (error) {
+      if (!(error instanceof ExpressionError)) throw error;
+      b.message = error.message;
+      return b;
+    }
+    this.bind(b);
+    this.all.set(id, b);
+    for (const { address } of b.places) {
+      const list = this.byAddress.get(address);
+      if (list === undefined) this.byAddress.set(address, [b]);
+      else list.push(b);
+      this.target.processor.addBreakpoint(address);
+    }
+    return b;
+  }
+
+  remove(b: Breakpoint): void {
+    if (!this.all.delete(b.id)) return;
+    for (const { address } of b.places) {
+      const rest = (this.byAddress.get(address) ?? []).filter((x) => x !== b);
+      if (rest.length === 0) this.byAddress.delete(address);
+      else this.byAddress.set(address, rest);
+      this.target.processor.removeBreakpoint(address);
+    }
+  }
+
+  private bind(b: Breakpoint): void {
+    const { spec } = b;
+    if (spec.kind === 'instruction') {
+      const address = (spec.address ?? 0) >>> 0;
+      b.places = [{ address, alias: false }];
+      b.verified = true;
+      return;
+    }
+    if (spec.kind === 'function') this.bindFunction(b, spec.pattern ?? '');
+    else this.bindLine(b, spec.file ?? '', spec.line ?? 0, spec.column);
+  }
+
+  private place(b: Breakpoint, program: Program, link: number): void {
+    this.programs.addresses(program, link).forEach((address, i) => {
+      if (!b.places.some((p) => p.address === address)) b.places.push({ address, alias: i > 0 });
+    });
+    b.verified = true;
+  }
+
+  private bindFunction(b: Breakpoint, text: string): void {
+    const address = /^\*?\s*(0[xX][0-9a-fA-F]{1,8})$/.exec(text.trim());
+    if (address !== null) {
+      b.places = [{ address: Number(address[1]) >>> 0, alias: false }];
+      b.verified = true;
+      return;
+    }
+    const found = this.programs.functionsNamed(text.trim());
+    for (const f of found) this.place(b, f.program, f.postPrologue);
+    if (found.length === 0) {
+      const similar = this.programs.similar(text);
+      b.message = `No function "${text}" is known${similar === undefined ? '' : `; did you mean ${similar}?`}`;
+      return;
+    }
+    const line = this.programs.lineAt(b.places[0].address);
+    b.file = line?.file;
+    b.line = line?.line;
+    if (found.length > 1) b.message = `${found.length} places`;
+  }
+
+  private bindLine(b: Breakpoint, file: string, line: number, column: number | undefined): void {
+    const found = this.programs.locationsForLine(file, line, column);
+    if (found.length === 0) {
+      b.message = this.programs.knowsFile(file) ? `No code at line ${line} or behind it` : `No program of this session was built from ${file.split(/[\\/]/).pop()}`;
+      return;
+    }
+    for (const { program, at } of found) this.place(b, program, at.address);
+    b.line = found[0].at.line;
+    b.column = found[0].at.column === 0 ? undefined : found[0].at.column;
+    if (found.length > 1) b.message = `${found.length} places`;
+  }
+}

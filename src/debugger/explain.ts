@@ -1,0 +1,257 @@
+// A trap record in words: what happened, where, what became of it, which questions the Host asked on the way, and what would have had to differ.
+//
+// The decision chain is rebuilt from the record, which holds every value that the Host read. Numbers in parentheses are sections of our documentation of lguest.
+// What it leaves out: layout (the adapter's views) and the page walk of an address at will (page-walk.ts).
+
+import { HYPERCALLS, LHCALL, PT } from '../lguest/abi';
+import { type DecisionStep, formatPosition, type TrapRecord } from '../lguest/trap-record';
+import { VECTOR_NAMES } from '../i386/state';
+import type { Namer } from './value';
+import { vectorName } from './filters';
+import { hex8 } from './target';
+
+const ringName = (cpl: number): string => (cpl === 3 ? 'user' : cpl === 1 ? 'kernel' : cpl === 0 ? 'Host' : `ring ${cpl}`);
+const hex = (value: number | undefined): string => (value === undefined ? 'not read' : `0x${(value >>> 0).toString(16)}`);
+
+/** Bits of a page table entry in letters. */
+export const entryBits = (entry: number): string => {
+  const names: [number, string][] = [
+    [PT.P, 'P'],
+    [PT.RW, 'RW'],
+    [PT.US, 'US'],
+    [PT.PWT, 'PWT'],
+    [PT.PCD, 'PCD'],
+    [PT.A, 'A'],
+    [PT.D, 'D'],
+    [PT.PSE, 'PSE'],
+    [PT.G, 'G'],
+  ];
+  const set = names.filter(([bit]) => entry & bit).map(([, name]) => name);
+  return set.length === 0 ? 'no bit set' : set.join(' ');
+};
+
+/** `err 2: write, kernel mode, page not present`. */
+export const errorWords = (err: number): string =>
+  [
+    err & 16 ? 'instruction fetch' : err & 2 ? 'write' : 'read',
+    err & 4 ? 'user mode' : 'kernel mode',
+    err & 1 ? 'protection violation' : 'page not present',
+  ].join(', ');
+
+/** `SET_PTE(pgdir=0x1000, vaddr=0xc0101000, pte=0x101063)`. */
+export const hypercallText = (r: TrapRecord): string => {
+  const call = r.hypercall;
+  if (call === undefined) return '';
+  const names = HYPERCALLS[call.number]?.args ?? ['edx', 'ebx', 'ecx'];
+  return `${call.name}(${names.map((name, i) => `${name}=${hex(call.args[i])}`).join(', ')})`;
+};
+
+/** `#PF(14)`, `int 0x80`, `virq 0`. */
+export const mnemonic = (r: TrapRecord): string => {
+  if (r.kind === 'virq') return `virq ${r.virq?.irq ?? r.vector - 32}`;
+  if (r.kind === 'hypercall') return 'hypercall';
+  if (r.vector === 256) return 'Switcher fault';
+  if (r.vector < VECTOR_NAMES.length) return `${VECTOR_NAMES[r.vector]}(${r.vector})`;
+  return r.outcome === 'host-irq' ? `Host interrupt ${r.vector}` : `int 0x${r.vector.toString(16)}`;
+};
+
+/** What happened, one sentence. */
+export const whatText = (r: TrapRecord): string => {
+  if (r.kind === 'kill') return `The Guest is killed: ${r.message ?? 'no reason given'}.`;
+  if (r.kind === 'hypercall') return `Hypercall ${hypercallText(r)}${r.hypercall?.slot === undefined ? '' : `, slot ${r.hypercall.slot} of the asynchronous ring`}.`;
+  if (r.kind === 'virq') return `Virtual interrupt ${r.virq?.irq}${r.virq?.irq === 0 ? ' (timer)' : ''} is pending.`;
+  if (r.vector === 14 && r.cr2 !== undefined) {
+    const err = r.err ?? 0;
+    const access = err & 2 ? 'Write to' : r.cr2 === r.eip ? 'Fetch from' : 'Read from';
+    return `#PF page fault: ${access} ${hex8(r.cr2)} from ${err & 4 ? 'user' : 'kernel'} mode: ${err & 1 ? 'the page is there but forbids it' : 'page not present'}.`;
+  }
+  if (r.vector === 256) return 'The Switcher itself faulted: the Guest did not get as far as running.';
+  const error = r.err === undefined ? '' : `, error code 0x${r.err.toString(16)}`;
+  const origin = r.outcome === 'host-irq' ? ' came while the Guest ran' : ` from ${ringName(r.cpl)} mode`;
+  return `${r.vector < 32 ? vectorName(r.vector) : mnemonic(r)}${origin}${error}.`;
+};
+
+const REFUSED: Partial<Record<TrapRecord['reason'], string>> = {
+  'gpde-absent': "the Guest's page directory entry is not present",
+  'gpte-absent': "the Guest's page table entry is not present",
+  'gpte-read-only': "the Guest's page table entry is read-only",
+  'gpte-supervisor': "the Guest's page table entry is not for user mode",
+  'error-code': 'it carries an error code, so it is no port instruction',
+  'not-ring-1': 'port instructions of user mode are not emulated',
+  'not-in-out': 'the instruction is neither IN nor OUT',
+  'ts-set': 'the Guest itself asked for the next use of the FPU to trap (TS)',
+  given: 'the Host gives every such trap to the Guest',
+};
+const HELD: Partial<Record<TrapRecord['reason'], string>> = {
+  'before-init': 'the Guest has not made its first hypercall yet',
+  blocked: 'the Guest masked it (blocked_interrupts)',
+  disabled: 'the Guest has interrupts off (irq_enabled is 0)',
+  'noirq-range': 'eip is in the range where the Guest is about to return from an interrupt',
+  'no-gate': 'the Guest has no gate for it',
+};
+
+/** What became of it, one sentence without a full stop. */
+export const becameText = (r: TrapRecord, names: Namer): string => {
+  const handler = r.handler === undefined ? 'its handler' : `${names.nameOf(r.handler) ?? hex8(r.handler)}`;
+  const gate = r.gate === undefined ? '' : ` (gate type 0x${((r.gate.high >> 8) & 0xf).toString(16).toUpperCase()})`;
+  switch (r.outcome) {
+    case 'direct':
+      return `no Host involved: the processor goes straight to ${handler}${gate}`;
+    case 'reflected':
+      return `Host: ${REFUSED[r.reason] ?? r.reason} → reflected to the Guest's handler ${handler}${gate}`;
+    case 'paged-in': {
+      const why: Partial<Record<TrapRecord['reason'], string>> = {
+        'read-absent': 'the shadow entry was missing',
+        'write-absent': 'the shadow entry was missing, and this is a write',
+        'dirty-upgrade': 'the shadow entry was read-only until the first write',
+        'filled-before': 'the shadow entry was there already',
+      };
+      return `Host: the Guest's tables allow it; ${why[r.reason] ?? r.reason} → demand paging fills it${r.walk?.filled === undefined ? '' : ` with ${hex8(r.walk.filled)}`} and the Guest goes on, unaware`;
+    }
+    case 'emulated':
+      return `Host: a port ${r.reason === 'in' ? 'read, answered with all ones' : 'write, ignored'}; eip moves on by ${r.io?.length ?? 0}`;
+    case 'fpu-restored':
+      return 'Host: TS was set by the Host only → the FPU is given back and the instruction runs again';
+    case 'hypercall':
+      return r.reason === 'async' ? 'Host: it runs now, before the hypercall that emptied the ring' : 'Host: it runs before the Guest goes on';
+    case 'host-irq':
+      return "Host: its own interrupt; nothing for the Guest, but the Host's timers are looked at";
+    case 'nmi-ignored':
+      return 'Host: ignored';
+    case 'virq-delivered':
+      return `Host: ${r.reason === 'woke-halted' ? 'it wakes the sleeping Guest' : 'interrupts are on'} → delivered to ${handler}${gate}`;
+    case 'virq-held':
+      return `Host: held back, ${HELD[r.reason] ?? r.reason}`;
+    case 'killed':
+      return `the Guest is killed by the Host: ${r.message ?? r.reason}`;
+    case 'switcher-fault':
+      return `the Switcher faulted: ${r.message ?? r.reason}`;
+  }
+};
+
+/** `── #PF(14) err 2: … cr2 0x0804c000 → reflected   trap 48211 ──`: the frame between handler and interrupted code. */
+export const boundaryText = (r: TrapRecord): string => {
+  const error = r.vector === 14 && r.err !== undefined ? ` err ${r.err}: ${errorWords(r.err)}` : r.err === undefined || r.kind === 'virq' ? '' : ` err 0x${r.err.toString(16)}`;
+  const cr2 = r.cr2 === undefined ? '' : `  cr2 ${hex8(r.cr2)}`;
+  const what = r.kind === 'hypercall' ? `hypercall ${hypercallText(r)}` : mnemonic(r);
+  return `── ${what}${error}${cr2}${r.cpl === 3 ? '  from user' : ''} → ${r.outcome}   trap ${r.k} ──`;
+};
+
+// ---- the decision chain -----------------------------------------------------------------------------------------------------------------
+
+const step = (fn: string, section: string, condition: string, values: string, taken: string): DecisionStep => ({ fn, section, condition, values, taken });
+
+const pageChain = (r: TrapRecord): DecisionStep[] => {
+  const w = r.walk ?? { gpde: undefined, gpte: undefined, spde: undefined, spte: undefined, filled: undefined };
+  const err = r.err ?? 0;
+  const chain: DecisionStep[] = [];
+  const ask = (condition: string, values: string, yes: boolean): boolean => {
+    chain.push(step('demand_page', '8.6', condition, values, yes ? 'yes' : 'no'));
+    return yes;
+  };
+  chain.push(step('lguest_arch_run_guest', '6.1', 'save cr2 before anything else can fault', hex(r.cr2), 'saved'));
+  if (w.gpde === undefined) return chain;
+  if (!ask("is the Guest's page directory entry present?", `gpde ${hex8(w.gpde)}: ${entryBits(w.gpde)}`, (w.gpde & PT.P) !== 0)) return chain;
+  if (w.spde !== undefined) {
+    const present = (w.spde & PT.P) !== 0;
+    chain.push(step('demand_page', '8.6', 'has the shadow directory a page table there?', `spde ${hex8(w.spde)}`, present ? 'yes' : 'no: a page is taken for one'));
+  }
+  if (w.gpte === undefined) return chain;
+  if (!ask("is the Guest's page table entry present?", `gpte ${hex8(w.gpte)}: ${entryBits(w.gpte)}`, (w.gpte & PT.P) !== 0)) return chain;
+  if (err & 2 && !ask('a write: does the Guest allow it (RW)?', entryBits(w.gpte), (w.gpte & PT.RW) !== 0)) return chain;
+  if (err & 4 && !ask('from user mode: does the Guest allow it (US)?', entryBits(w.gpte), (w.gpte & PT.US) !== 0)) return chain;
+  if (r.outcome === 'killed') {
+    chain.push(step('check_gpte', '8.4', 'is the entry one that a Guest may have?', `gpte ${hex8(w.gpte)}`, 'no'));
+    return chain;
+  }
+  if (w.spte !== undefined) ask('was the shadow entry there before?', `spte ${hex8(w.spte)}: ${entryBits(w.spte)}`, (w.spte & PT.P) !== 0);
+  if (w.filled !== undefined) {
+    const dirty = err & 2 ? 'accessed and dirty are set in the Guest entry' : 'accessed is set in the Guest entry; read-only until the first write';
+    chain.push(step('demand_page', '8.6', 'fill the shadow entry', `spte ← ${hex8(w.filled)}`, dirty));
+  }
+  return chain;
+};
+
+/** Every question that the Host asked about a trap, in order. */
+export const decisionChain = (r: TrapRecord, names: Namer): DecisionStep[] => {
+  const chain: DecisionStep[] = [];
+  if (r.kind === 'direct') {
+    chain.push(step('setup_trap', '6.6', 'may this vector go straight to the Guest?', `vector ${r.vector}, gate type 0x${r.gate === undefined ? '?' : ((r.gate.high >> 8) & 0xf).toString(16)}`, 'yes: a trap gate, and no vector that the Host must see'));
+    return chain;
+  }
+  if (r.kind === 'virq') {
+    const v = r.virq;
+    chain.push(step('maybe_do_interrupt', '5.4', 'is one pending that is not blocked?', `pending ${hex(v?.pending)}, blocked ${hex(v?.blocked)}`, r.reason === 'blocked' ? 'no' : `irq ${v?.irq}`));
+    if (r.reason === 'blocked' || r.reason === 'before-init') return chain;
+    chain.push(step('maybe_do_interrupt', '5.4', 'is eip outside the range that must not be interrupted?', `eip ${hex8(r.eip)}`, r.reason === 'noirq-range' ? 'no' : 'yes'));
+    if (r.reason === 'noirq-range') return chain;
+    chain.push(step('maybe_do_interrupt', '5.4', 'does the Guest have interrupts on, or sleep?', `irq_enabled ${hex(v?.irqEnabled)}`, r.reason === 'disabled' ? 'no' : r.reason === 'woke-halted' ? 'it sleeps: awake' : 'yes'));
+    if (r.reason === 'disabled') return chain;
+    chain.push(step('maybe_do_interrupt', '5.4', 'has the Guest a gate?', r.handler === undefined ? 'none' : hex8(r.handler), r.reason === 'no-gate' ? 'no' : 'yes'));
+  } else if (r.kind === 'hypercall') {
+    chain.push(step('do_hypercalls', '4.1', 'was lguest_data given?', 'LGUEST_INIT', r.hypercall?.number === LHCALL.LGUEST_INIT ? 'this is it' : 'yes'));
+    chain.push(step('do_hcall', '4.2', 'which call?', `eax ${hex(r.hypercall?.number)}`, hypercallText(r)));
+  } else {
+    const v = r.vector;
+    chain.push(step('lguest_arch_handle_trap', '6.2', 'which trap?', `trapnum ${v}`, v < 32 ? vectorName(v) : v === 256 ? 'none: the Switcher faulted' : "the Host's own interrupt"));
+    if (v === 14) chain.push(...pageChain(r));
+    else if (v === 13) {
+      chain.push(step('emulate_insn', '6.3', 'an error code of 0?', hex(r.err), r.err === 0 ? 'yes' : 'no'));
+      if (r.err === 0) {
+        chain.push(step('emulate_insn', '6.3', 'from ring 1?', `cs 0x${r.cs.toString(16)}`, r.reason === 'not-ring-1' ? 'no' : 'yes'));
+        if (r.reason !== 'not-ring-1') chain.push(step('emulate_insn', '6.3', 'IN or OUT?', `at ${hex8(r.eip)}`, r.outcome === 'emulated' ? `yes, ${r.reason}` : 'no'));
+      }
+    } else if (v === 7) chain.push(step('lguest_arch_handle_trap', '6.2', 'did the Guest set TS itself?', r.reason, r.reason === 'ts-set' ? 'yes' : 'no'));
+  }
+  if (r.handler !== undefined && (r.outcome === 'reflected' || r.outcome === 'virq-delivered')) {
+    chain.push(step('deliver_trap', '6.2', 'has the Guest a gate?', `0x${(r.gate?.high ?? 0).toString(16)} 0x${(r.gate?.low ?? 0).toString(16)}`, `yes: ${names.nameOf(r.handler) ?? hex8(r.handler)}`));
+    chain.push(step('set_guest_interrupt', '6.5', 'on which stack?', r.cpl === 3 ? 'from user: the one of SET_STACK' : 'its own', r.frame === undefined ? '' : `frame at ${hex8(r.frame.at)}, ${r.frame.words.length} words`));
+  } else if (r.outcome === 'killed') chain.push(step('kill_guest', '12', 'and so', r.message ?? r.reason, 'the Guest dies'));
+  return chain;
+};
+
+/** The smallest change that would have led elsewhere, or undefined. */
+export const nearestFlip = (r: TrapRecord): string | undefined => {
+  switch (r.reason) {
+    case 'gpde-absent':
+      return "It would have been filled silently if the Guest's page directory entry were present and led to a page table with a fitting entry.";
+    case 'gpte-absent':
+      return "It would have been filled silently if the Guest's page table entry had P = 1.";
+    case 'gpte-read-only':
+      return "It would have been filled silently if the Guest's page table entry had RW = 1.";
+    case 'gpte-supervisor':
+      return "It would have been filled silently if the Guest's page table entry had US = 1.";
+    case 'read-absent':
+    case 'write-absent':
+    case 'dirty-upgrade':
+      return "The Guest would have seen this fault if its own entry had P = 0" + ((r.err ?? 0) & 2 ? ' or RW = 0' : '') + '.';
+    case 'disabled':
+      return 'It would have gone in with irq_enabled = 0x200.';
+    case 'blocked':
+      return 'It would have gone in with its bit in blocked_interrupts clear.';
+    case 'noirq-range':
+      return 'It goes in as soon as eip leaves that range.';
+    case 'no-gate':
+      return `With a gate for vector ${r.vector} (LOAD_IDT_ENTRY) the Guest would have got it.`;
+    case 'bad-gpte':
+      return 'The Guest may not set PSE or PCD-reserved bits there, nor name a page beyond its memory; a plain entry would have been filled.';
+    default:
+      return undefined;
+  }
+};
+
+/** The whole answer to "why", as lines. */
+export const whyText = (r: TrapRecord, names: Namer, instruction: string | undefined): string => {
+  const at = names.nameOf(r.eip);
+  const lines = [
+    `${whatText(r)}`,
+    `at ${hex8(r.eip)}${at === undefined ? '' : ` in ${at}`}${instruction === undefined ? '' : `: ${instruction}`}, ${formatPosition(r.pos)}, trap ${r.k}`,
+    `${becameText(r, names)}.`,
+    '',
+    'What was asked on the way (numbers: sections of our documentation of lguest):',
+    ...decisionChain(r, names).map((s, i) => `${String(i + 1).padStart(2)}. ${s.fn} (${s.section}): ${s.condition}  [${s.values}]  → ${s.taken}`),
+  ];
+  const flip = nearestFlip(r);
+  if (flip !== undefined) lines.push('', flip);
+  return `${lines.join('\n')}\n`;
+};

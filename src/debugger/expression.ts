@@ -1,0 +1,694 @@
+// C expressions: read into a tree once, evaluated against a frame as often as needed.
+//
+// The tree is plain data, so that a condition that is met a million times is parsed once; compile() turns the integer part of the language into closures over
+// numbers, which is what breakpoint conditions use. What it leaves out: how values look (value.ts) and where names come from (an Environment).
+
+import type { Member, Type } from '../symbols/dwarf/types';
+import { stripType } from '../symbols/dwarf/types';
+import { typeName } from '../symbols/dwarf/type-names';
+
+/** Something is wrong with what the user wrote, or with what it asks for now. One line. */
+export class ExpressionError extends Error {
+  override readonly name = 'ExpressionError';
+}
+const fail = (message: string): never => {
+  throw new ExpressionError(message);
+};
+
+/** A value, and where it is. `bits`: the integer (signed as its type says); aggregates have bytes instead. */
+export interface Value {
+  type: Type;
+  bits: bigint;
+  bytes?: Uint8Array;
+  /** Linear address of an lvalue in memory. */
+  address?: number;
+  /** Bit-field: lowest bit counted from `address`, width. */
+  bitOffset?: number;
+  bitSize?: number;
+  /** An lvalue in a register. */
+  register?: string;
+  /** Why there is no value. */
+  missing?: string;
+}
+
+export const INT: Type = { kind: 'base', name: 'int', size: 4, encoding: 'signed' };
+export const UINT: Type = { kind: 'base', name: 'unsigned int', size: 4, encoding: 'unsigned' };
+export const UCHAR: Type = { kind: 'base', name: 'unsigned char', size: 1, encoding: 'unsigned char' };
+const LLONG: Type = { kind: 'base', name: 'long long', size: 8, encoding: 'signed' };
+const ULLONG: Type = { kind: 'base', name: 'unsigned long long', size: 8, encoding: 'unsigned' };
+const USHORT: Type = { kind: 'base', name: 'unsigned short', size: 2, encoding: 'unsigned' };
+const SHORT: Type = { kind: 'base', name: 'short', size: 2, encoding: 'signed' };
+const CHAR: Type = { kind: 'base', name: 'char', size: 1, encoding: 'signed char' };
+const VOID: Type = { kind: 'void', name: 'void', size: 0 };
+const PLAIN: Readonly<Record<string, Type>> = {
+  int: INT,
+  unsigned: UINT,
+  'unsigned int': UINT,
+  long: INT,
+  'unsigned long': UINT,
+  short: SHORT,
+  'unsigned short': USHORT,
+  char: CHAR,
+  'unsigned char': UCHAR,
+  'signed char': CHAR,
+  'long long': LLONG,
+  'unsigned long long': ULLONG,
+  void: VOID,
+  u8: UCHAR,
+  u16: USHORT,
+  u32: UINT,
+  u64: ULLONG,
+  s8: CHAR,
+  s16: SHORT,
+  s32: INT,
+  uint8_t: UCHAR,
+  uint16_t: USHORT,
+  uint32_t: UINT,
+  uint64_t: ULLONG,
+};
+export const pointerTo = (target: Type): Type => ({ kind: 'pointer', what: 'pointer', size: 4, target });
+export const number = (value: number | bigint, type: Type = UINT): Value => ({ type, bits: fit(BigInt(value), type) });
+
+/** What an expression may ask. */
+export interface Environment {
+  /** A register of the frame; undefined: no such register. Throws ExpressionError when it is not known in this frame. */
+  register(name: string): Value | undefined;
+  /** A variable or other name. */
+  variable(name: string): Value | undefined;
+  read(address: number, size: number): Uint8Array | undefined;
+  type(name: string): Type | undefined;
+  /** A machine function; undefined: no such function. */
+  call?(name: string, args: Value[]): Value | undefined;
+  /** Missing in hovers and watches: nothing may change there. */
+  write?(address: number, bytes: Uint8Array): boolean;
+  setRegister?(name: string, value: number): void;
+  /** Help with a name that is not known. */
+  similar?(name: string): string | undefined;
+}
+
+export type Node =
+  | { k: 'num'; value: bigint; type: Type }
+  | { k: 'str'; text: string }
+  | { k: 'reg'; name: string }
+  | { k: 'name'; name: string }
+  | { k: 'unary'; op: string; a: Node }
+  | { k: 'binary'; op: string; a: Node; b: Node }
+  | { k: 'cond'; a: Node; b: Node; c: Node }
+  | { k: 'member'; a: Node; name: string; arrow: boolean }
+  | { k: 'index'; a: Node; b: Node }
+  | { k: 'cast'; type: string; a: Node }
+  | { k: 'sizeof'; type: string | undefined; a: Node | undefined }
+  | { k: 'call'; name: string; args: Node[] }
+  | { k: 'assign'; op: string; a: Node; b: Node };
+
+// ---- reading --------------------------------------------------------------------------------------------------------------------------
+
+interface Token {
+  t: 'num' | 'id' | 'reg' | 'op' | 'str' | 'end';
+  text: string;
+  at: number;
+}
+const TOKEN =
+  /\s*(?:(0[xX][0-9a-fA-F]+[uUlL]*|\d+[uUlL]*)|('(?:[^'\\]|\\.)*'::\w+)|('(?:[^'\\]|\\.)')|'([A-Za-z_]\w*)'|("(?:[^"\\]|\\.)*")|\$(\w+)|([A-Za-z_][\w]*(?:::\w+)?)|(<<=|>>=|->|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|[-+*/%&|^~!<>=?:.,()[\]@]))/y;
+
+const tokenize = (text: string): Token[] => {
+  const tokens: Token[] = [];
+  TOKEN.lastIndex = 0;
+  let at = 0;
+  while (at < text.length && text.slice(at).trim() !== '') {
+    TOKEN.lastIndex = at;
+    const m = TOKEN.exec(text);
+    if (m === null) return fail(`unexpected "${text.slice(at).trim()[0]}" at column ${at + 1}`);
+    const start = at + (m[0].length - m[0].trimStart().length);
+    if (m[1] !== undefined) tokens.push({ t: 'num', text: m[1].replace(/[uUlL]+$/, ''), at: start });
+    else if (m[2] !== undefined) tokens.push({ t: 'id', text: m[2], at: start });
+    else if (m[3] !== undefined) tokens.push({ t: 'num', text: String(charValue(m[3].slice(1, -1))), at: start });
+    else if (m[4] !== undefined) tokens.push({ t: 'id', text: m[4], at: start });
+    else if (m[5] !== undefined) tokens.push({ t: 'str', text: m[5].slice(1, -1), at: start });
+    else if (m[6] !== undefined) tokens.push({ t: 'reg', text: m[6], at: start });
+    else if (m[7] !== undefined) tokens.push({ t: 'id', text: m[7], at: start });
+    else tokens.push({ t: 'op', text: m[8], at: start });
+    at += m[0].length;
+  }
+  tokens.push({ t: 'end', text: '', at: text.length });
+  return tokens;
+};
+const charValue = (text: string): number => {
+  if (text[0] !== '\\') return text.charCodeAt(0);
+  return { n: 10, r: 13, t: 9, '0': 0 }[text[1]] ?? text.charCodeAt(1);
+};
+
+const BINARY: Readonly<Record<string, number>> = {
+  '*': 10,
+  '/': 10,
+  '%': 10,
+  '+': 9,
+  '-': 9,
+  '<<': 8,
+  '>>': 8,
+  '<': 7,
+  '<=': 7,
+  '>': 7,
+  '>=': 7,
+  '==': 6,
+  '!=': 6,
+  '&': 5,
+  '^': 4,
+  '|': 3,
+  '&&': 2,
+  '||': 1,
+};
+const TYPE_WORDS = new Set(['struct', 'union', 'enum', 'unsigned', 'signed', 'const', 'volatile', 'int', 'char', 'short', 'long', 'void']);
+const ASSIGN = new Set(['=', '+=', '-=', '*=', '/=', '%=', '&=', '|=', '^=', '<<=', '>>=']);
+const DEEP = 200;
+
+class Parser {
+  private at = 0;
+  private depth = 0;
+  constructor(
+    private readonly tokens: Token[],
+    private readonly isType: (name: string) => boolean,
+  ) {}
+
+  whole(): Node {
+    const node = this.assignment();
+    const rest = this.peek();
+    if (rest.t !== 'end') fail(`unexpected "${rest.text}" at column ${rest.at + 1}`);
+    return node;
+  }
+  private peek(ahead = 0): Token {
+    return this.tokens[Math.min(this.at + ahead, this.tokens.length - 1)];
+  }
+  private take(): Token {
+    return this.tokens[Math.min(this.at++, this.tokens.length - 1)];
+  }
+  private accept(op: string): boolean {
+    const t = this.peek();
+    if (t.t !== 'op' || t.text !== op) return false;
+    this.at++;
+    return true;
+  }
+  private expect(op: string): void {
+    if (!this.accept(op)) {
+      const t = this.peek();
+      fail(t.t === 'end' ? `"${op}" is missing at the end` : `"${op}" expected before "${t.text}" at column ${t.at + 1}`);
+    }
+  }
+  private assignment(): Node {
+    const a = this.conditional();
+    const t = this.peek();
+    if (t.t === 'op' && ASSIGN.has(t.text)) {
+      this.at++;
+      return { k: 'assign', op: t.text, a, b: this.assignment() };
+    }
+    return a;
+  }
+  private conditional(): Node {
+    if (++this.depth > DEEP) fail('the expression is nested too deeply');
+    const a = this.binary(0);
+    this.depth--;
+    if (!this.accept('?')) return a;
+    const b = this.conditional();
+    this.expect(':');
+    return { k: 'cond', a, b, c: this.conditional() };
+  }
+  private binary(min: number): Node {
+    let a = this.unary();
+    for (;;) {
+      const t = this.peek();
+      const level = t.t === 'op' ? BINARY[t.text] : undefined;
+      if (level === undefined || level <= min) return a;
+      this.at++;
+      a = { k: 'binary', op: t.text, a, b: this.binary(level) };
+    }
+  }
+  private unary(): Node {
+    if (++this.depth > DEEP) fail('the expression is nested too deeply');
+    try {
+      const t = this.peek();
+      if (t.t === 'op' && ['-', '+', '~', '!', '*', '&'].includes(t.text)) {
+        this.at++;
+        return { k: 'unary', op: t.text, a: this.unary() };
+      }
+      if (t.t === 'id' && t.text === 'sizeof') {
+        this.at++;
+        if (this.peek().text === '(') {
+          const type = this.typeInParens();
+          if (type !== undefined) return { k: 'sizeof', type, a: undefined };
+        }
+        return { k: 'sizeof', type: undefined, a: this.unary() };
+      }
+      if (t.t === 'op' && t.text === '(') {
+        const type = this.typeInParens();
+        if (type !== undefined) return { k: 'cast', type, a: this.unary() };
+      }
+      return this.postfix();
+    } finally {
+      this.depth--;
+    }
+  }
+  /** At "(": the type's text when a type stands in the parentheses, which are taken then. */
+  private typeInParens(): string | undefined {
+    const first = this.peek(1);
+    if (first.t !== 'id' || (!TYPE_WORDS.has(first.text) && !this.isType(first.text))) return undefined;
+    let n = 1;
+    const words: string[] = [];
+    while (this.peek(n).t === 'id') words.push(this.peek(n++).text);
+    let stars = '';
+    while (this.peek(n).text === '*') {
+      stars += '*';
+      n++;
+    }
+    if (this.peek(n).text !== ')') return undefined;
+    this.at += n + 1;
+    return words.join(' ') + (stars === '' ? '' : ` ${stars}`);
+  }
+  private postfix(): Node {
+    let a = this.primary();
+    for (;;) {
+      if (this.accept('->')) a = { k: 'member', a, name: this.identifier(), arrow: true };
+      else if (this.accept('.')) a = { k: 'member', a, name: this.identifier(), arrow: false };
+      else if (this.accept('[')) {
+        a = { k: 'index', a, b: this.assignment() };
+        this.expect(']');
+      } else if (this.peek().text === '(' && a.k === 'name') {
+        this.at++;
+        const args: Node[] = [];
+        if (!this.accept(')')) {
+          do args.push(this.assignment());
+          while (this.accept(','));
+          this.expect(')');
+        }
+        a = { k: 'call', name: a.name, args };
+      } else return a;
+    }
+  }
+  private identifier(): string {
+    const t = this.take();
+    return t.t === 'id' ? t.text : fail(`a member's name expected at column ${t.at + 1}`);
+  }
+  private primary(): Node {
+    const t = this.take();
+    switch (t.t) {
+      case 'num': {
+        const value = BigInt(t.text);
+        const isHex = /^0[xX]/.test(t.text);
+        const type = value > 0xffffffffn ? (value > 0x7fffffffffffffffn ? ULLONG : LLONG) : isHex || value > 0x7fffffffn ? UINT : INT;
+        return { k: 'num', value, type };
+      }
+      case 'reg':
+        return { k: 'reg', name: t.text };
+      case 'id':
+        return { k: 'name', name: t.text };
+      case 'str':
+        return { k: 'str', text: t.text };
+      case 'op':
+        if (t.text === '(') {
+          const a = this.assignment();
+          this.expect(')');
+          return a;
+        }
+        return fail(`unexpected "${t.text}" at column ${t.at + 1}`);
+      default:
+        return fail('the expression ends too early');
+    }
+  }
+}
+
+/** Reads an expression. @throws ExpressionError. */
+export const parse = (text: string, isType: (name: string) => boolean = () => false): Node => {
+  if (text.trim() === '') fail('the expression is empty');
+  if (text.length > 10_000) fail('the expression is too long');
+  return new Parser(tokenize(text), (name) => name in PLAIN || isType(name)).whole();
+};
+
+// ---- integers -------------------------------------------------------------------------------------------------------------------------
+
+const isSigned = (type: Type): boolean => {
+  const t = stripType(type);
+  return (t.kind === 'base' && (t.encoding === 'signed' || t.encoding === 'signed char')) || (t.kind === 'enum' && t.signed);
+};
+const sizeOf = (type: Type): number => stripType(type).size;
+export const fit = (value: bigint, type: Type): bigint => {
+  const bits = Math.min(8, sizeOf(type) || 4) * 8;
+  return isSigned(type) ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value);
+};
+export const fromBytes = (bytes: Uint8Array, type: Type): bigint => {
+  let value = 0n;
+  for (let i = Math.min(bytes.length, 8) - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]);
+  return fit(value, type);
+};
+export const toLittleEndian = (value: bigint, size: number): Uint8Array => {
+  const bytes = new Uint8Array(size);
+  let rest = BigInt.asUintN(64, value);
+  for (let i = 0; i < size && i < 8; i++) {
+    bytes[i] = Number(rest & 0xffn);
+    rest >>= 8n;
+  }
+  return bytes;
+};
+
+const isAggregate = (type: Type): boolean => {
+  const t = stripType(type);
+  return t.kind === 'struct' || t.kind === 'union' || t.kind === 'class' || t.kind === 'array';
+};
+
+// ---- evaluating -----------------------------------------------------------------------------------------------------------------------
+
+/** Reads what lies at an address as a type. */
+export const load = (env: Pick<Environment, 'read'>, type: Type, address: number): Value => {
+  const t = stripType(type);
+  if (t.kind === 'function' || t.kind === 'void') return { type, bits: BigInt(address >>> 0), address };
+  const bytes = env.read(address, Math.min(t.size, 1 << 16));
+  if (bytes === undefined) return { type, bits: 0n, address, missing: `memory at 0x${(address >>> 0).toString(16).padStart(8, '0')} is not mapped` };
+  if (isAggregate(type)) return { type, bits: BigInt(address >>> 0), bytes, address };
+  if (t.kind === 'base' && (t.encoding === 'float' || t.encoding === 'complex')) return { type, bits: 0n, bytes, address };
+  return { type, bits: fromBytes(bytes, type), address };
+};
+
+/** The pointer that an array or a function stands for, else the value. Throws when there is none. */
+const decay = (v: Value): Value => {
+  if (v.missing !== undefined) fail(v.missing);
+  const t = stripType(v.type);
+  if (t.kind === 'array') return v.address === undefined ? fail('this array has no address') : { type: pointerTo(t.element), bits: BigInt(v.address >>> 0) };
+  if (t.kind === 'function') return { type: pointerTo(v.type), bits: BigInt((v.address ?? 0) >>> 0) };
+  if (t.kind === 'struct' || t.kind === 'union' || t.kind === 'class') return fail(`${typeName(v.type)} is not a number`);
+  if (t.kind === 'base' && t.encoding === 'float') return fail('floating-point arithmetic is not done here');
+  return v;
+};
+
+export const member = (env: Pick<Environment, 'read'>, v: Value, m: Member): Value => {
+  const out: Value = { type: m.type, bits: 0n };
+  if (v.missing !== undefined) return { ...out, missing: v.missing };
+  if (m.bitSize !== undefined && m.bitOffset !== undefined) {
+    const first = m.bitOffset >> 3;
+    const size = (m.bitOffset + m.bitSize + 7) >> 3;
+    const bytes = v.bytes?.subarray(first, size) ?? (v.address === undefined ? undefined : env.read(v.address + first, size - first));
+    if (bytes === undefined) return { ...out, missing: 'not readable' };
+    let raw = 0n;
+    for (let i = bytes.length - 1; i >= 0; i--) raw = (raw << 8n) | BigInt(bytes[i]);
+    raw >>= BigInt(m.bitOffset & 7);
+    out.bits = isSigned(m.type) ? BigInt.asIntN(m.bitSize, raw) : BigInt.asUintN(m.bitSize, raw);
+    if (v.address !== undefined) Object.assign(out, { address: v.address + first, bitOffset: m.bitOffset & 7, bitSize: m.bitSize });
+    return out;
+  }
+  if (v.address !== undefined) return load(env, m.type, (v.address + m.offset) >>> 0);
+  const bytes = v.bytes?.subarray(m.offset, m.offset + sizeOf(m.type));
+  if (bytes === undefined) return { ...out, missing: 'not readable' };
+  return isAggregate(m.type) ? { ...out, bytes } : { ...out, bits: fromBytes(bytes, m.type) };
+};
+
+const findMember = (env: Environment, v: Value, name: string): Value | undefined => {
+  const t = stripType(v.type);
+  if (t.kind !== 'struct' && t.kind !== 'union' && t.kind !== 'class') return undefined;
+  for (const m of t.members) {
+    if (m.name === name) return member(env, v, m);
+    if (m.name === undefined) {
+      const inner = findMember(env, member(env, v, m), name);
+      if (inner !== undefined) return inner;
+    }
+  }
+  return undefined;
+};
+
+/** Types by name: plain C, else what the environment knows. */
+export const namedType = (env: Pick<Environment, 'type'>, text: string): Type => {
+  const m = /^(.*?)\s*(\**)$/.exec(text);
+  const words = (m?.[1] ?? text)
+    .split(/\s+/)
+    .filter((w) => w !== 'const' && w !== 'volatile' && w !== 'signed')
+    .join(' ');
+  const plain = words.replace(/^(.*?) ?\bint$/, (all, front: string) => (front === '' || !/long|short|unsigned/.test(front) ? all : front));
+  let type = env.type(words) ?? PLAIN[plain === '' ? 'int' : plain] ?? fail(`no type "${words}" is known`);
+  for (const _ of m?.[2] ?? '') type = pointerTo(type);
+  return type;
+};
+
+const usual = (a: Type, b: Type): Type => {
+  const size = Math.max(4, sizeOf(a), sizeOf(b));
+  const unsigned = (!isSigned(a) && sizeOf(a) === size) || (!isSigned(b) && sizeOf(b) === size);
+  return size > 4 ? (unsigned ? ULLONG : LLONG) : unsigned ? UINT : INT;
+};
+const arith = (op: string, a: bigint, b: bigint): bigint => {
+  switch (op) {
+    case '+':
+      return a + b;
+    case '-':
+      return a - b;
+    case '*':
+      return a * b;
+    case '/':
+      return b === 0n ? fail('division by zero') : a / b;
+    case '%':
+      return b === 0n ? fail('division by zero') : a % b;
+    case '&':
+      return a & b;
+    case '|':
+      return a | b;
+    case '^':
+      return a ^ b;
+    case '<':
+      return a < b ? 1n : 0n;
+    case '<=':
+      return a <= b ? 1n : 0n;
+    case '>':
+      return a > b ? 1n : 0n;
+    case '>=':
+      return a >= b ? 1n : 0n;
+    case '==':
+      return a === b ? 1n : 0n;
+    case '!=':
+      return a !== b ? 1n : 0n;
+    default:
+      return fail(`"${op}" is not done here`);
+  }
+};
+const COMPARE = new Set(['<', '<=', '>', '>=', '==', '!=']);
+
+const target = (v: Value): Type => {
+  const t = stripType(v.type);
+  return t.kind === 'pointer' ? t.target : UINT;
+};
+
+const binary = (op: string, x: Value, y: Value): Value => {
+  const a = decay(x);
+  const b = decay(y);
+  const ta = stripType(a.type);
+  const tb = stripType(b.type);
+  if (op === '<<' || op === '>>') {
+    const type = usual(a.type, INT);
+    const count = b.bits & 63n;
+    return { type, bits: fit(op === '<<' ? fit(a.bits, type) << count : fit(a.bits, type) >> count, type) };
+  }
+  if (!COMPARE.has(op) && (ta.kind === 'pointer' || tb.kind === 'pointer')) {
+    if (ta.kind === 'pointer' && tb.kind === 'pointer') {
+      if (op !== '-') return fail(`"${op}" of two pointers means nothing`);
+      return number((a.bits - b.bits) / BigInt(sizeOf(ta.target) || 1), INT);
+    }
+    const pointer = ta.kind === 'pointer' ? a : b;
+    const other = ta.kind === 'pointer' ? b : a;
+    if (op !== '+' && op !== '-') return { type: UINT, bits: fit(arith(op, a.bits, b.bits), UINT) };
+    const step = other.bits * BigInt(sizeOf(target(pointer)) || 1);
+    return { type: pointer.type, bits: BigInt.asUintN(32, op === '+' ? pointer.bits + step : pointer.bits - step) };
+  }
+  const type = usual(a.type, b.type);
+  const bits = arith(op, fit(a.bits, type), fit(b.bits, type));
+  return COMPARE.has(op) ? number(bits, INT) : { type, bits: fit(bits, type) };
+};
+
+export const truth = (v: Value): boolean => decay(v).bits !== 0n;
+
+const nameValue = (env: Environment, name: string): Value => {
+  const found = env.variable(name) ?? env.register(name);
+  if (found !== undefined) return found;
+  const similar = env.similar?.(name);
+  return fail(`no symbol, variable or register "${name}"${similar === undefined ? '' : `; did you mean ${similar}?`}`);
+};
+
+export const evaluate = (node: Node, env: Environment): Value => {
+  switch (node.k) {
+    case 'num':
+      return { type: node.type, bits: node.value };
+    case 'str':
+      return fail('text is only an argument of functions');
+    case 'reg':
+      return env.register(node.name) ?? fail(`no register "$${node.name}"`);
+    case 'name':
+      return nameValue(env, node.name);
+    case 'unary':
+      return unary(node.op, node.a, env);
+    case 'binary': {
+      if (node.op === '&&') return number(truth(evaluate(node.a, env)) && truth(evaluate(node.b, env)) ? 1 : 0, INT);
+      if (node.op === '||') return number(truth(evaluate(node.a, env)) || truth(evaluate(node.b, env)) ? 1 : 0, INT);
+      return binary(node.op, evaluate(node.a, env), evaluate(node.b, env));
+    }
+    case 'cond':
+      return truth(evaluate(node.a, env)) ? evaluate(node.b, env) : evaluate(node.c, env);
+    case 'member': {
+      // `err.W` and the like are names of their own.
+      if (!node.arrow && node.a.k === 'name') {
+        const dotted = env.variable(`${node.a.name}.${node.name}`);
+        if (dotted !== undefined) return dotted;
+      }
+      let v = evaluate(node.a, env);
+      if (stripType(v.type).kind === 'pointer') v = load(env, target(v), Number(decay(v).bits));
+      return findMember(env, v, node.name) ?? fail(`${typeName(v.type)} has no member "${node.name}"`);
+    }
+    case 'index': {
+      const a = decay(evaluate(node.a, env));
+      const at = binary('+', stripType(a.type).kind === 'pointer' ? a : { ...a, type: pointerTo(UINT) }, evaluate(node.b, env));
+      return load(env, target(at), Number(at.bits));
+    }
+    case 'cast': {
+      const type = namedType(env, node.type);
+      const v = evaluate(node.a, env);
+      if (isAggregate(type)) return v.address === undefined ? fail('only something in memory can be seen as a structure') : load(env, type, v.address);
+      return { type, bits: fit(decay(v).bits, type) };
+    }
+    case 'sizeof':
+      return number(sizeOf(node.type !== undefined ? namedType(env, node.type) : evaluate(node.a as Node, env).type), UINT);
+    case 'call': {
+      const args = node.args.map((a): Value => (a.k === 'str' ? { type: VOID, bits: 0n, bytes: new TextEncoder().encode(a.text) } : evaluate(a, env)));
+      return env.call?.(node.name, args) ?? fail(`"${node.name}" cannot be called: only the machine's functions can (pa, sym, read8, read16, read32, walk, trap)`);
+    }
+    case 'assign': {
+      const to = evaluate(node.a, env);
+      const value = evaluate(node.b, env);
+      return store(env, to, node.op === '=' ? decay(value) : binary(node.op.slice(0, -1), to, value));
+    }
+  }
+};
+
+const unary = (op: string, a: Node, env: Environment): Value => {
+  if (op === '&') {
+    const v = evaluate(a, env);
+    if (v.address === undefined) return fail('this has no address');
+    return { type: pointerTo(v.type), bits: BigInt(v.address >>> 0) };
+  }
+  if (op === '*') {
+    const v = decay(evaluate(a, env));
+    const type = target(v);
+    return load(env, stripType(type).kind === 'void' ? UCHAR : type, Number(v.bits));
+  }
+  const v = decay(evaluate(a, env));
+  if (op === '!') return number(v.bits === 0n ? 1 : 0, INT);
+  const type = usual(v.type, INT);
+  const bits = fit(v.bits, type);
+  return { type, bits: fit(op === '-' ? -bits : op === '~' ? ~bits : bits, type) };
+};
+
+/** Writes a value to an lvalue. @returns what is there then. */
+export const store = (env: Environment, to: Value, value: Value): Value => {
+  if (to.register !== undefined) {
+    if (env.setRegister === undefined) return fail('nothing can be changed from here; use the Debug Console');
+    env.setRegister(to.register, Number(BigInt.asUintN(32, value.bits)));
+    return env.register(to.register) ?? value;
+  }
+  if (to.address === undefined) return fail(to.missing ?? 'this cannot be assigned to');
+  if (env.write === undefined) return fail('nothing can be changed from here; use the Debug Console');
+  if (isAggregate(to.type)) return fail('assign to its members one by one');
+  let bytes: Uint8Array;
+  if (to.bitSize !== undefined) {
+    const size = ((to.bitOffset ?? 0) + to.bitSize + 7) >> 3;
+    const old = env.read(to.address, size) ?? fail('not readable');
+    const shift = BigInt(to.bitOffset ?? 0);
+    const mask = ((1n << BigInt(to.bitSize)) - 1n) << shift;
+    const merged = (fromBytes(old, ULLONG) & ~mask) | ((value.bits << shift) & mask);
+    bytes = toLittleEndian(merged, size);
+  } else bytes = toLittleEndian(value.bits, sizeOf(to.type));
+  if (!env.write(to.address, bytes)) return fail(`memory at 0x${to.address.toString(16).padStart(8, '0')} cannot be written`);
+  return to.bitSize !== undefined ? { ...to, bits: fit(value.bits, to.type) } : load(env, to.type, to.address);
+};
+
+// ---- conditions at speed ----------------------------------------------------------------------------------------------------------------
+
+/** Numbers for compiled conditions. */
+export interface FastEnvironment {
+  /** A reader for a register or name whose place never changes, or undefined. uint32. */
+  reader(name: string): (() => number) | undefined;
+}
+type Fast = { get: () => number; signed: boolean };
+
+/** A closure for the integer part of the language, or undefined when the expression needs more. Same results as evaluate(). */
+export const compile = (node: Node, env: FastEnvironment): (() => number) | undefined => fast(node, env)?.get;
+
+const fast = (node: Node, env: FastEnvironment): Fast | undefined => {
+  switch (node.k) {
+    case 'num': {
+      if (node.type.size > 4) return undefined;
+      const value = Number(node.value);
+      return { get: () => value, signed: isSigned(node.type) };
+    }
+    case 'reg':
+    case 'name': {
+      const get = env.reader(node.name);
+      return get === undefined ? undefined : { get, signed: false };
+    }
+    case 'member': {
+      const get = !node.arrow && node.a.k === 'name' ? env.reader(`${node.a.name}.${node.name}`) : undefined;
+      return get === undefined ? undefined : { get, signed: false };
+    }
+    case 'unary': {
+      const a = fast(node.a, env);
+      if (a === undefined) return undefined;
+      const { get, signed } = a;
+      if (node.op === '!') return { get: () => (get() === 0 ? 1 : 0), signed: true };
+      if (node.op === '~') return { get: signed ? () => ~get() : () => ~get() >>> 0, signed };
+      if (node.op === '-') return { get: signed ? () => -get() | 0 : () => -get() >>> 0, signed };
+      return node.op === '+' ? a : undefined;
+    }
+    case 'binary': {
+      const x = fast(node.a, env);
+      const y = fast(node.b, env);
+      return x === undefined || y === undefined ? undefined : fastBinary(node.op, x, y);
+    }
+    default:
+      return undefined;
+  }
+};
+const fastBinary = (op: string, x: Fast, y: Fast): Fast | undefined => {
+  const signed = x.signed && y.signed;
+  const a = signed || !x.signed ? x.get : () => x.get() >>> 0;
+  const b = signed || !y.signed ? y.get : () => y.get() >>> 0;
+  const yes = (get: () => boolean): Fast => ({ get: () => (get() ? 1 : 0), signed: true });
+  const int = (get: () => number): Fast => ({ get: signed ? () => get() | 0 : () => get() >>> 0, signed });
+  switch (op) {
+    case '&&':
+      return yes(() => x.get() !== 0 && y.get() !== 0);
+    case '||':
+      return yes(() => x.get() !== 0 || y.get() !== 0);
+    case '==':
+      return yes(() => a() === b());
+    case '!=':
+      return yes(() => a() !== b());
+    case '<':
+      return yes(() => a() < b());
+    case '<=':
+      return yes(() => a() <= b());
+    case '>':
+      return yes(() => a() > b());
+    case '>=':
+      return yes(() => a() >= b());
+    case '+':
+      return int(() => a() + b());
+    case '-':
+      return int(() => a() - b());
+    case '*':
+      return int(() => Math.imul(a(), b()));
+    case '&':
+      return int(() => a() & b());
+    case '|':
+      return int(() => a() | b());
+    case '^':
+      return int(() => a() ^ b());
+    case '<<':
+    case '>>': {
+      const value = x.get;
+      const count = y.get;
+      const { signed: s } = x;
+      return { get: op === '<<' ? () => (s ? value() << count() : (value() << count()) >>> 0) : () => (s ? value() >> count() : value() >>> count()), signed: s };
+    }
+    default:
+      return undefined;
+  }
+};

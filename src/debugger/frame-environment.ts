@@ -1,0 +1,304 @@
+// What an expression sees in a frame: its registers, its variables, the program's symbols and types, and the machine's own names and functions.
+//
+// Names of the machine (vector, err, cr2, lguest_data's fields, position) come last, so that a program's own names win; `$` always means a register.
+// What it leaves out: the language (expression.ts).
+
+import { LD } from '../lguest/abi';
+import type { GuestRegister } from '../lguest/context';
+import { GUEST_REGISTERS } from '../lguest/context';
+import type { TrapRecord } from '../lguest/trap-record';
+import { frameContext } from '../symbols/dwarf/frame';
+import { fetchBytes } from '../symbols/dwarf/value';
+import { type Type, stripType } from '../symbols/dwarf/types';
+import type { Variable } from '../symbols/dwarf/variables';
+import { W } from '../i386/state';
+import { type Environment, ExpressionError, fromBytes, INT, load, number, pointerTo, UINT, type Value } from './expression';
+import type { Programs } from './programs';
+import { DWARF_REGISTERS, type Frame, Stack } from './stack';
+import type { Target } from './target';
+
+export const FLAG_BITS: Readonly<Record<string, number>> = { CF: 1, PF: 4, AF: 0x10, ZF: 0x40, SF: 0x80, TF: 0x100, IF: 0x200, DF: 0x400, OF: 0x800, NT: 0x4000, RF: 0x10000, VM: 0x20000, AC: 0x40000, ID: 0x200000 };
+const PARTS: Readonly<Record<string, [GuestRegister, number, number]>> = {
+  ax: ['eax', 0, 16],
+  al: ['eax', 0, 8],
+  ah: ['eax', 8, 8],
+  bx: ['ebx', 0, 16],
+  bl: ['ebx', 0, 8],
+  bh: ['ebx', 8, 8],
+  cx: ['ecx', 0, 16],
+  cl: ['ecx', 0, 8],
+  ch: ['ecx', 8, 8],
+  dx: ['edx', 0, 16],
+  dl: ['edx', 0, 8],
+  dh: ['edx', 8, 8],
+  sp: ['esp', 0, 32],
+  pc: ['eip', 0, 32],
+};
+export const isGuestRegister = (name: string): name is GuestRegister => (GUEST_REGISTERS as readonly string[]).includes(name);
+
+/** What a trap's record says, by the names that conditions use. */
+export const trapNumber = (r: TrapRecord, name: string): number | undefined => {
+  switch (name) {
+    case 'vector':
+      return r.vector;
+    case 'err':
+      return r.err ?? 0;
+    case 'err.P':
+      return (r.err ?? 0) & 1;
+    case 'err.W':
+      return ((r.err ?? 0) >> 1) & 1;
+    case 'err.U':
+      return ((r.err ?? 0) >> 2) & 1;
+    case 'cr2':
+      return r.cr2 ?? 0;
+    case 'cpl':
+      return r.cpl;
+    case 'nr':
+      return r.hypercall?.number ?? 0;
+    case 'arg1':
+      return r.hypercall?.args[0] ?? 0;
+    case 'arg2':
+      return r.hypercall?.args[1] ?? 0;
+    case 'arg3':
+      return r.hypercall?.args[2] ?? 0;
+    case 'virq':
+      return r.virq?.irq ?? -1;
+    case 'handler':
+      return r.handler ?? 0;
+    case 'trap':
+      return r.k;
+    case 'insns':
+      return r.pos.retired;
+    default:
+      return undefined;
+  }
+};
+
+export interface EnvironmentOptions {
+  target: Target;
+  programs: Programs;
+  frame?: Frame;
+  stack?: Stack;
+  /** The trap at hand: its fields are names. */
+  record?: TrapRecord;
+  /** May change the machine. */
+  writable?: boolean;
+  onWrite?: (address: number, length: number) => void;
+}
+
+const arrayOf = (element: Type, count: number): Type => ({ kind: 'array', element, count, size: element.size * count, vector: false });
+
+/** The value of a DWARF variable in a frame. */
+export const variableValue = (variable: Variable, frame: Frame, target: Target, programs: Programs, stack: Stack): Value => {
+  const type = variable.type;
+  const at = programs.linked(frame.afterCall ? frame.pc - 1 : frame.pc);
+  const symbolFrame = stack.symbolFrame(frame, at?.bias ?? 0);
+  const place = variable.locate(symbolFrame);
+  const t = stripType(type);
+  if (place.kind === 'memory') return load({ read: readerOf(target) }, type, place.address);
+  const size = Math.max(1, t.size);
+  const table = frameContext(symbolFrame, { rowAt: (pc: number) => at?.program.symbols?.unwind(pc) } as never, variable.die.unit);
+  const got = fetchBytes(place, size, table);
+  if (got.bytes === undefined) return { type, bits: 0n, missing: got.why };
+  const value: Value = { type, bits: t.size <= 8 ? fromBytes(got.bytes, type) : 0n, bytes: got.bytes };
+  if (place.kind === 'register' && frame.method === 'exact' && t.size === 4) value.register = DWARF_REGISTERS[place.register];
+  return value;
+};
+
+const readerOf =
+  (target: Target) =>
+  (address: number, size: number): Uint8Array | undefined => {
+    const bytes = target.read(address >>> 0, size);
+    return bytes.length === size ? bytes : undefined;
+  };
+
+export class FrameEnvironment implements Environment {
+  readonly read: (address: number, size: number) => Uint8Array | undefined;
+  write?: (address: number, bytes: Uint8Array) => boolean;
+  setRegister?: (name: string, value: number) => void;
+
+  constructor(private readonly o: EnvironmentOptions) {
+    const { target } = o;
+    this.read = readerOf(target);
+    if (!o.writable) return;
+    this.write = (address, bytes) => {
+      const done = target.write(address >>> 0, bytes);
+      if (done > 0) o.onWrite?.(address, done);
+      return done === bytes.length;
+    };
+    this.setRegister = (name, value) => {
+      const frame = o.frame;
+      if (frame !== undefined && frame.method !== 'exact') throw new ExpressionError('registers of a caller cannot be changed; select the top frame');
+      setRegister(target, name, value);
+    };
+  }
+
+  register(name: string): Value | undefined {
+    const lower = name.toLowerCase();
+    const { target, frame } = this.o;
+    const known = (register: GuestRegister): number => {
+      if (frame === undefined || frame.method === 'exact' || frame.registers.length === 0) return target.register(register);
+      const index = DWARF_REGISTERS.indexOf(register);
+      const value = index < 0 ? undefined : frame.registers[index];
+      if (value === undefined) throw new ExpressionError(`${register} is not known in this frame`);
+      return value;
+    };
+    if (isGuestRegister(lower)) return { ...number(known(lower)), register: lower };
+    const part = PARTS[lower];
+    if (part !== undefined) {
+      const [register, shift, bits] = part;
+      const value = known(register);
+      return number(bits === 32 ? value : (value >>> shift) & ((1 << bits) - 1));
+    }
+    const { m32 } = target.processor.cpu;
+    const system: Record<string, number> = { cr0: W.CR0, cr2: W.CR2, cr3: W.CR3, cr4: W.CR4 };
+    if (lower in system) return number(m32[system[lower]] >>> 0);
+    const dr = /^dr([0-7])$/.exec(lower);
+    if (dr !== null) return number(m32[W.DR + Number(dr[1])] >>> 0);
+    return undefined;
+  }
+
+  variable(name: string): Value | undefined {
+    const { target, programs, frame, stack, record } = this.o;
+    // A trap condition is about the trap: its names come first there.
+    if (record !== undefined) {
+      const value = trapNumber(record, name);
+      if (value !== undefined) return number(value, value < 0 ? INT : UINT);
+    }
+    if (frame !== undefined && stack !== undefined && frame.kind === 'code') {
+      const local = this.locals().find((v) => v.name === name && v.inlineDepth >= frame.inlineDepth && !v.shadowed);
+      if (local !== undefined) return variableValue(local, frame, target, programs, stack);
+    }
+    const flag = /^eflags\.([A-Z]+)$/.exec(name);
+    if (flag !== null && flag[1] in FLAG_BITS) return number(target.register('eflags') & FLAG_BITS[flag[1]] ? 1 : 0, INT);
+    const plain = name.replace(/^'(.*)'$/, '$1');
+    for (const program of programs.list) {
+      const [found] = program.symbols?.globals(plain) ?? [];
+      const address = found?.staticAddress;
+      if (found !== undefined && address !== undefined) return load(this, found.type, this.place(programs.addresses(program, address)));
+    }
+    for (const program of programs.list) {
+      const enumerator = program.symbols?.enumerator(plain);
+      if (enumerator !== undefined) return { type: enumerator.type, bits: enumerator.value };
+    }
+    if (isGuestRegister(plain)) return undefined;
+    const f = programs.functionsNamed(plain).find((x) => x.name === plain);
+    if (f !== undefined) {
+      const info = f.program.symbols?.functionAt(f.entry);
+      const type: Type = info?.type ?? { kind: 'function', returns: UINT, parameters: [], variadic: false, prototyped: false, size: 0 };
+      return { type, bits: BigInt(f.entry), address: this.place(programs.addresses(f.program, f.entry)) };
+    }
+    const address = programs.addressOf(plain);
+    if (address !== undefined) {
+      const at = programs.linked(address);
+      return load(this, UINT, at === undefined ? address : this.place(programs.addresses(at.program, at.link)));
+    }
+    return this.machineName(name);
+  }
+
+  /** Of the two places of a symbol the one that is mapped now. */
+  private place(addresses: number[]): number {
+    const { target } = this.o;
+    return addresses.find((a) => target.locate(a) >= 0) ?? addresses[0];
+  }
+
+  private machineName(name: string): Value | undefined {
+    const { target } = this.o;
+    const { host } = target;
+    if (host === undefined) return undefined;
+    const { lg, cr2 } = host;
+    switch (name) {
+      case 'cr2.hw':
+        return number(cr2.hw);
+      case 'cr2.host':
+        return number(cr2.host);
+      case 'cr2.guest':
+        return cr2.guest === undefined ? { type: UINT, bits: 0n, missing: 'the Guest has not made LGUEST_INIT yet' } : number(cr2.guest);
+      case 'lg.ts':
+        return number(lg.ts);
+      case 'lg.halted':
+        return number(lg.halted ? 1 : 0);
+      case 'lg.irqs_pending':
+        return number(lg.irqsPending >>> 0);
+      case 'lg.gpgdir':
+        return number(lg.pgdirs[lg.pgdidx].gpgdir);
+      case 'virt.irq_enabled':
+        return number(lg.ld32(LD.irqEnabled) >>> 0);
+      case 'virt.blocked_interrupts':
+        return number(lg.ld32(LD.blockedInterrupts) >>> 0);
+      case 'insns':
+        return number(BigInt(target.position.retired), { kind: 'base', name: 'unsigned long long', size: 8, encoding: 'unsigned' });
+      case 'cr2':
+        return undefined; // the processor's own register
+      default: {
+        const r = target.current;
+        const value = r === undefined ? undefined : trapNumber(r, name);
+        return value === undefined ? undefined : number(value);
+      }
+    }
+  }
+
+  /** Locals and arguments in sight of the frame. */
+  locals(): Variable[] {
+    const { programs, frame } = this.o;
+    if (frame === undefined) return [];
+    const at = programs.linked(frame.afterCall ? frame.pc - 1 : frame.pc);
+    const all = at?.program.symbols?.variablesAt(frame.afterCall ? at.link : at.link) ?? [];
+    return all.filter((v) => v.name !== '');
+  }
+
+  type(name: string): Type | undefined {
+    const { programs, frame } = this.o;
+    for (const program of programs.list) {
+      const at = frame === undefined ? undefined : programs.linked(frame.pc);
+      const found = program.symbols?.typeNamed(name, at?.program === program ? at.link : undefined);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  similar(name: string): string | undefined {
+    return this.o.programs.similar(name);
+  }
+
+  call(name: string, args: Value[]): Value | undefined {
+    const { target, programs } = this.o;
+    const first = args[0] === undefined ? 0 : Number(BigInt.asUintN(32, args[0].bits));
+    const read = (size: number, type: Type): Value => load(this, { ...type, size } as Type, first);
+    switch (name) {
+      case 'pa': {
+        const p = target.host?.guestPhysical(first);
+        return p === undefined ? { type: UINT, bits: 0n, missing: 'the Guest maps nothing there' } : number(p);
+      }
+      case 'sym': {
+        const text = programs.nameOf(first) ?? 'no symbol';
+        const bytes = new TextEncoder().encode(`${text}\0`);
+        return { type: arrayOf({ kind: 'base', name: 'char', size: 1, encoding: 'signed char' }, bytes.length), bits: 0n, bytes };
+      }
+      case 'read8':
+        return load(this, { kind: 'base', name: 'unsigned char', size: 1, encoding: 'unsigned' }, first);
+      case 'read16':
+        return read(2, UINT);
+      case 'read32':
+        return read(4, UINT);
+      case 'idt': {
+        const gate = target.host?.lg.idt;
+        return gate === undefined ? undefined : { ...number((gate[first * 2 + 1] & 0xffff0000) | (gate[first * 2] & 0xffff)), type: pointerTo({ kind: 'function', returns: UINT, parameters: [], variadic: false, prototyped: false, size: 0 }) };
+      }
+      default:
+        return undefined;
+    }
+  }
+}
+
+/** Sets a register by name; flags as `eflags.IF`. @throws Error with one line. */
+export const setRegister = (target: Target, name: string, value: number): void => {
+  const flag = /^eflags\.([A-Z]+)$/.exec(name);
+  if (flag !== null && flag[1] in FLAG_BITS) {
+    const old = target.register('eflags');
+    target.setRegister('eflags', value === 0 ? old & ~FLAG_BITS[flag[1]] : old | FLAG_BITS[flag[1]]);
+    return;
+  }
+  if (!isGuestRegister(name)) throw new ExpressionError(`${name} cannot be changed`);
+  target.setRegister(name, value | 0);
+};

@@ -1,0 +1,142 @@
+// All symbols of a session: the kernel, and whatever files were named beside it, each at its place.
+//
+// A kernel is linked at virtual addresses and runs its first instructions at physical ones, so every address may be given in two ways: `link` is the file's own,
+// a run-time address is either that plus the file's offset, or the physical one. What it leaves out: reading files, memory and registers.
+
+import { type BreakpointSpot, type CodeLocation, type LineInfo } from '../symbols/lines';
+import { type FunctionInfo, type InlineFrame, loadProgram, type ProgramSymbols } from '../symbols/program-symbols';
+import { type SymbolHit, SymbolTable } from '../symbols/symbol-table';
+
+export interface Program {
+  name: string;
+  path: string;
+  /** Undefined for a System.map. */
+  symbols: ProgramSymbols | undefined;
+  table: SymbolTable;
+  /** Run-time minus link-time address. */
+  offset: number;
+  /** Link-time address ranges of the file's segments, and virtual minus physical address of each. */
+  segments: { low: number; high: number; physicalBias: number }[];
+}
+
+/** A run-time address in terms of one file. */
+export interface Linked {
+  program: Program;
+  link: number;
+  /** Run-time minus link-time address for this very address. */
+  bias: number;
+}
+
+const decoder = new TextDecoder('latin1');
+
+/** Opens an ELF file or a System.map. @throws SymbolError or Error with one line. */
+export const openProgram = (bytes: Uint8Array, path: string, offset = 0): Program => {
+  const name = path.split(/[\\/]/).pop() ?? path;
+  if (bytes.length >= 4 && bytes[0] === 0x7f && bytes[1] === 0x45) {
+    const symbols = loadProgram(bytes, { name });
+    const segments = symbols.elf.segments
+      .filter((s) => s.type === 1 && s.memorySize > 0)
+      .map((s) => ({ low: s.vaddr, high: s.vaddr + s.memorySize, physicalBias: (s.vaddr - s.paddr) >>> 0 }));
+    return { name, path, symbols, table: symbols.symbols, offset, segments };
+  }
+  const text = decoder.decode(bytes);
+  if (!/^[0-9a-fA-F]{8,16} [A-Za-z] \S/m.test(text.slice(0, 4096))) {
+    throw new Error(`${path} is neither an ELF file nor a System.map; name a vmlinux or a System.map in symbolFiles.`);
+  }
+  return { name, path, symbols: undefined, table: SymbolTable.fromText(text), offset, segments: [] };
+};
+
+export class Programs {
+  constructor(readonly list: Program[]) {}
+
+  /** The file that has something at a run-time address; virtual addresses first. */
+  linked(address: number): Linked | undefined {
+    for (const program of this.list) {
+      const link = (address - program.offset) >>> 0;
+      if (program.segments.length === 0 || program.segments.some((s) => link >= s.low && link < s.high)) return { program, link, bias: program.offset };
+    }
+    for (const program of this.list) {
+      for (const s of program.segments) {
+        if (s.physicalBias === 0) continue;
+        const link = (address - program.offset + s.physicalBias) >>> 0;
+        if (link >= s.low && link < s.high) return { program, link, bias: (address - link) | 0 };
+      }
+    }
+    return undefined;
+  }
+
+  /** Every run-time address at which a link-time one may run: virtual, then physical. */
+  addresses(program: Program, link: number): number[] {
+    const virtual = (link + program.offset) >>> 0;
+    const segment = program.segments.find((s) => link >= s.low && link < s.high);
+    return segment === undefined || segment.physicalBias === 0 ? [virtual] : [virtual, (virtual - segment.physicalBias) >>> 0];
+  }
+
+  symbolAt(address: number): SymbolHit | undefined {
+    const at = this.linked(address);
+    return at?.program.table.lookup(at.link) ?? undefined;
+  }
+  /** `start_kernel+0x4`, or undefined. */
+  nameOf(address: number): string | undefined {
+    const hit = this.symbolAt(address);
+    if (hit === undefined || hit.offset > 0xfffff) return undefined;
+    return hit.offset === 0 ? hit.name : `${hit.name}+0x${hit.offset.toString(16)}`;
+  }
+  functionAt(address: number): (FunctionInfo & { bias: number; program: Program }) | undefined {
+    const at = this.linked(address);
+    const found = at?.program.symbols?.functionAt(at.link);
+    if (at === undefined || found === undefined) return undefined;
+    return { ...found, postPrologue: found.postPrologue, type: found.type, bias: at.bias, program: at.program };
+  }
+  lineAt(address: number): LineInfo | undefined {
+    const at = this.linked(address);
+    return at?.program.symbols?.lineAt(at.link);
+  }
+  inlineChain(address: number): InlineFrame[] {
+    const at = this.linked(address);
+    return at?.program.symbols?.inlineChain(at.link) ?? [];
+  }
+  /** Run-time range of the line around an address. */
+  lineRange(address: number): { low: number; high: number } | undefined {
+    const at = this.linked(address);
+    const range = at?.program.symbols?.lineRange(at.link);
+    return at === undefined || range === undefined ? undefined : { low: (range.low + at.bias) >>> 0, high: (range.high + at.bias) >>> 0 };
+  }
+
+  locationsForLine(file: string, line: number, column?: number): { program: Program; at: CodeLocation }[] {
+    return this.list.flatMap((program) => (program.symbols?.locationsForLine(file, line, column) ?? []).map((at) => ({ program, at })));
+  }
+  breakpointLocations(file: string, from: number, to: number): BreakpointSpot[] {
+    return this.list.flatMap((program) => program.symbols?.breakpointLocations(file, from, to) ?? []);
+  }
+  knowsFile(file: string): boolean {
+    return this.list.some((program) => (program.symbols?.matchFiles(file).length ?? 0) > 0);
+  }
+
+  /** Functions by name, wildcard, /regex/ or file.c:func; link-time addresses. */
+  functionsNamed(pattern: string): { program: Program; name: string; entry: number; postPrologue: number }[] {
+    return this.list.flatMap((program) => {
+      if (program.symbols === undefined) {
+        return program.table.search(pattern).filter((s) => s.kind !== 'object').map((s) => ({ program, name: s.name, entry: s.address, postPrologue: s.address }));
+      }
+      return program.symbols.functionsNamed(pattern).map((f) => ({ program, name: f.name, entry: f.entry, postPrologue: f.postPrologue }));
+    });
+  }
+  /** Run-time address of a symbol. */
+  addressOf(name: string): number | undefined {
+    for (const program of this.list) {
+      const symbol = program.table.named(name);
+      if (symbol !== undefined) return (symbol.address + program.offset) >>> 0;
+    }
+    return undefined;
+  }
+  completions(prefix: string, limit: number): string[] {
+    return [...new Set(this.list.flatMap((p) => p.symbols?.completions(prefix, limit) ?? p.table.completions(prefix, limit)))].sort().slice(0, limit);
+  }
+  /** Names of undefined help: what is close to a name that was not found. */
+  similar(name: string): string | undefined {
+    const part = name.replace(/[^A-Za-z0-9_]/g, '');
+    if (part.length < 3) return undefined;
+    return this.list.flatMap((p) => p.table.search(`*${part}*`, 3)).map((s) => s.name)[0];
+  }
+}

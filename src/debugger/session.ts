@@ -1,0 +1,678 @@
+// The debugger without a protocol: runs a machine in slices, stops it for breakpoints, traps, steps, pauses and ends, and says why it stands.
+//
+// Everything asynchronous is here. The machine runs only inside slice(), a few milliseconds at a time, so that whoever calls is answered between two slices; while it
+// stands, every question is answered at once from memory. What it leaves out: text for editors (adapter), names (programs.ts), stacks (stack.ts).
+
+import { Disassembler, type Decoded, type Syntax } from '../i386/disassembly';
+import { formatPosition, type TrapRecord } from '../lguest/trap-record';
+import type { Stop } from '../launcher/machine';
+import { type Breakpoint, Breakpoints, type BreakpointSpec } from './breakpoints';
+import { becameText, boundaryText, whatText, whyText } from './explain';
+import { compile, evaluate, ExpressionError, type Node, parse, truth, type Value } from './expression';
+import { type ActiveFilter, COMPACT_FILTERS, hostFilter, isFilterId, vectorName } from './filters';
+import { FrameEnvironment, isGuestRegister, trapNumber } from './frame-environment';
+import type { Programs } from './programs';
+import { type Frame, Stack } from './stack';
+import { hex8, type Target } from './target';
+import { formatValue, splitFormat, type ValueContext } from './value';
+
+export type StopReason = 'entry' | 'step' | 'breakpoint' | 'function breakpoint' | 'instruction breakpoint' | 'data breakpoint' | 'exception' | 'pause' | 'goto';
+
+export interface StopInfo {
+  reason: StopReason;
+  /** At most 80 characters. */
+  description: string;
+  text?: string;
+  hitBreakpoints: number[];
+  /** Exception stops: the filter, and the trap. */
+  filter?: string;
+  record?: TrapRecord;
+  /** The trap is decided and not yet applied: it is shown above the faulting instruction. */
+  pending: boolean;
+}
+
+/** How a run ended for good. `exitCode` as the command line gives it. */
+export interface EndInfo {
+  exitCode: number;
+  message: string;
+}
+
+export type Granularity = 'instruction' | 'line';
+
+const SLICE_MS = 12;
+const FIRST_SLICE = 200_000;
+const ENTRIES = 3_000;
+const LONGEST_WAIT_MS = 50;
+
+const nextTurn: () => Promise<void> =
+  typeof setImmediate === 'function'
+    ? () => new Promise((done) => setImmediate(done))
+    : () =>
+        new Promise((done) => {
+          const channel = new MessageChannel();
+          channel.port1.onmessage = () => done();
+          channel.port2.postMessage(0);
+        });
+const sleep = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+
+interface Temporary {
+  address: number;
+  test: () => boolean;
+}
+
+export class Debugger {
+  readonly breakpoints: Breakpoints;
+  disassembler: Disassembler;
+  /** The newest stop; undefined while running or before the first. */
+  stop: StopInfo | undefined;
+  running = false;
+  ended: EndInfo | undefined;
+  onStop: (stop: StopInfo) => void = () => {};
+  onEnd: (end: EndInfo) => void = () => {};
+  /** Text of logpoints. */
+  onLog: (text: string, breakpoint: Breakpoint) => void = () => {};
+  /** Something in the machine was changed by the user. */
+  onWrite: (address: number, length: number) => void = () => {};
+  /** No one can type on the console any more: a Guest that waits without a timer has nothing left to do. */
+  inputPossible = true;
+  /** Whether a sleeping Guest waits on the wall clock. */
+  realTime = true;
+
+  private nextId = 1;
+  private filters: ActiveFilter[] = [];
+  private pauseWanted = false;
+  private wake: (() => void) | undefined;
+  private sliceSize = FIRST_SLICE;
+  private temporaries: Temporary[] = [];
+  /** Breakpoints that said stop at the newest 'breakpoint' exit, and whether a temporary did. */
+  private hit: Breakpoint[] = [];
+  private hitTemporary: Temporary | undefined;
+  private filterHit: string | undefined;
+  /** Where the run began: a breakpoint there has been seen already. */
+  private startRetired = -1;
+  private startEip = 0;
+  private cachedStack: Stack | undefined;
+
+  constructor(
+    readonly target: Target,
+    readonly programs: Programs,
+    syntax: Syntax = 'att',
+  ) {
+    this.breakpoints = new Breakpoints(target, programs);
+    this.disassembler = new Disassembler(syntax);
+    target.processor.onBreakpoint = (linear) => this.asked(linear);
+  }
+
+  newId(): number {
+    return this.nextId++;
+  }
+
+  // ---- breakpoints ----------------------------------------------------------------------------------------------------------------------
+
+  setBreakpoints(kind: BreakpointSpec['kind'], matches: (b: Breakpoint) => boolean, specs: BreakpointSpec[]): Breakpoint[] {
+    const kept: Breakpoint[] = [];
+    for (const b of [...this.breakpoints]) {
+      if (b.spec.kind === kind && matches(b)) {
+        this.breakpoints.remove(b);
+        kept.push(b);
+      }
+    }
+    return specs.map((spec) => {
+      const before = kept.find((b) => sameSpec(b.spec, spec));
+      const made = this.breakpoints.add(before?.id ?? this.newId(), spec, (b) => this.prepare(b));
+      if (before !== undefined) made.hits = before.hits;
+      return made;
+    });
+  }
+
+  private prepare(b: Breakpoint): void {
+    const { condition, logMessage } = b.spec;
+    if (condition !== undefined && condition.trim() !== '') b.test = this.condition(condition);
+    if (logMessage !== undefined && logMessage !== '') b.log = this.logText(logMessage);
+  }
+
+  /** A condition as a function; integer conditions over registers are closures, others are evaluated from the tree. */
+  private condition(text: string): () => boolean {
+    const node = parse(text, (name) => this.isType(name));
+    const quick = compile(node, { reader: (name) => (isGuestRegister(name) ? () => this.target.register(name) : undefined) });
+    if (quick !== undefined) return () => quick() !== 0;
+    return () => {
+      try {
+        return truth(evaluate(node, this.runningEnvironment()));
+      } catch (error) {
+        if (!(error instanceof ExpressionError)) throw error;
+        this.conditionProblem = `the condition "${text}" cannot be evaluated: ${error.message}`;
+        return true;
+      }
+    };
+  }
+  private conditionProblem: string | undefined;
+
+  private isType(name: string): boolean {
+    return this.programs.list.some((p) => p.symbols?.typeNamed(name) !== undefined) && this.programs.addressOf(name) === undefined;
+  }
+
+  private runningEnvironment(record?: TrapRecord): FrameEnvironment {
+    const stack = new Stack(this.target, this.programs);
+    stack.need(1);
+    return new FrameEnvironment({ target: this.target, programs: this.programs, frame: stack.frames.find((f) => f.kind === 'code'), stack, record });
+  }
+
+  private logText(message: string): () => string {
+    const parts: (string | { node: Node; format: ReturnType<typeof splitFormat>['format']; text: string })[] = [];
+    for (const [, plain, inner] of message.matchAll(/((?:[^{\\]|\\.)+)|\{([^}]*)\}/g)) {
+      if (plain !== undefined) parts.push(plain.replace(/\\([{}])/g, '$1'));
+      else {
+        const { expression, format } = splitFormat(inner);
+        parts.push({ node: parse(expression, (name) => this.isType(name)), format, text: inner });
+      }
+    }
+    return () => {
+      const env = this.runningEnvironment();
+      return parts
+        .map((p) => {
+          if (typeof p === 'string') return p;
+          try {
+            return formatValue(evaluate(p.node, env), this.valueContext(env), p.format);
+          } catch (error) {
+            if (!(error instanceof ExpressionError)) throw error;
+            return `<${error.message}>`;
+          }
+        })
+        .join('');
+    };
+  }
+
+  valueContext(env: FrameEnvironment, hex = false): ValueContext {
+    return { env, names: this.programs, hex };
+  }
+
+  /** The processor stands before an instruction with a breakpoint: stop? */
+  private asked(linear: number): boolean {
+    const { target } = this;
+    if (linear === this.startEip && target.processor.now() === this.startRetired) return false;
+    this.hit = [];
+    this.hitTemporary = this.temporaries.find((t) => t.address === linear && t.test());
+    for (const b of this.breakpoints.at(linear)) {
+      const place = b.places.find((p) => p.address === linear);
+      if (place?.alias && target.register('cs') % 4 === 3) continue;
+      if (b.test !== undefined && !b.test()) continue;
+      b.hits++;
+      if (b.wantsHit !== undefined && !b.wantsHit(b.hits)) continue;
+      if (b.log !== undefined) this.onLog(b.log(), b);
+      else this.hit.push(b);
+    }
+    return this.hit.length > 0 || this.hitTemporary !== undefined;
+  }
+
+  // ---- trap filters -----------------------------------------------------------------------------------------------------------------------
+
+  /** @returns for each filter the message of what is wrong with it, or undefined. */
+  setFilters(wanted: { id: string; condition?: string }[]): (string | undefined)[] {
+    this.filters = [];
+    const problems = wanted.map(({ id, condition }) => {
+      if (!isFilterId(id)) return `no filter "${id}"; the filters are ${COMPACT_FILTERS.map((f) => f.id).join(' ')} and v0 to v255`;
+      const filter: ActiveFilter = { id };
+      if (condition !== undefined && condition.trim() !== '') {
+        try {
+          filter.condition = this.trapCondition(condition);
+        } catch (error) {
+          if (!(error instanceof ExpressionError)) throw error;
+          return error.message;
+        }
+      }
+      this.filters.push(filter);
+      return undefined;
+    });
+    this.installFilters();
+    return problems;
+  }
+  private installFilters(): void {
+    const { host } = this.target;
+    host?.setFilter(
+      hostFilter(this.filters, host, (id) => {
+        this.filterHit = id;
+        return true;
+      }),
+    );
+  }
+  private trapCondition(text: string): (record: TrapRecord) => boolean {
+    // `err.W && cr2 < 0x1000 : current != 0`: both parts must hold. Words of closed lists are compared as texts.
+    const words = /^\s*(outcome|reason|from|origin)\s*(==|!=)\s*["']?([\w-]+)["']?\s*(?:&&\s*(.*))?$/.exec(text);
+    if (words !== null) {
+      const [, field, op, word, rest] = words;
+      const more = rest === undefined ? undefined : this.trapCondition(rest);
+      const read = (r: TrapRecord): string => (field === 'outcome' ? r.outcome : field === 'reason' ? r.reason : field === 'from' ? (r.cpl === 3 ? 'user' : 'kernel') : r.kind);
+      return (r) => (read(r) === word) === (op === '==') && (more === undefined || more(r));
+    }
+    const colon = splitAtColon(text);
+    if (colon !== undefined) {
+      const [a, b] = colon.map((part) => this.trapCondition(part));
+      return (r) => a(r) && b(r);
+    }
+    const node = parse(text.replace(/\bargs\[([0-2])\]/g, (_, n: string) => `arg${Number(n) + 1}`), (name) => this.isType(name));
+    let current: TrapRecord | undefined;
+    const quick = compile(node, {
+      reader: (name) => {
+        if (isGuestRegister(name)) return () => this.target.register(name);
+        if (this.probe(name)) return () => (trapNumber(current as TrapRecord, name) ?? 0) >>> 0;
+        return undefined;
+      },
+    });
+    return (record) => {
+      current = record;
+      if (quick !== undefined) return quick() !== 0;
+      try {
+        return truth(evaluate(node, this.runningEnvironment(record)));
+      } catch (error) {
+        if (!(error instanceof ExpressionError)) throw error;
+        this.conditionProblem = `the condition "${text}" cannot be evaluated: ${error.message}`;
+        return true;
+      }
+    };
+  }
+  private probe(name: string): boolean {
+    return ['vector', 'err', 'err.P', 'err.W', 'err.U', 'cr2', 'cpl', 'nr', 'arg1', 'arg2', 'arg3', 'virq', 'handler', 'trap'].includes(name);
+  }
+  private filterOn(id: string): boolean {
+    return this.filters.some((f) => f.id === id);
+  }
+
+  // ---- running ------------------------------------------------------------------------------------------------------------------------------
+
+  /** Asks a running machine to stand still. */
+  pause(): void {
+    this.pauseWanted = true;
+    this.wake?.();
+  }
+  /** Something arrived for a sleeping Guest. */
+  nudge(): void {
+    this.wake?.();
+  }
+
+  continue(): void {
+    this.start(() => this.runOn('continue'));
+  }
+
+  /** Runs until a function or an address, once. */
+  runTo(addresses: number[], reason: StopReason, description: string): void {
+    this.start(async () => {
+      const outcome = await this.runUntil(addresses.map((address) => ({ address, test: () => true })));
+      return outcome ?? this.stopInfo(reason, description);
+    });
+  }
+
+  step(kind: 'in' | 'over' | 'out', granularity: Granularity): void {
+    this.start(async () => {
+      const outcome = await (kind === 'out' ? this.stepOut() : granularity === 'instruction' ? this.stepInstruction(kind) : this.stepLine(kind));
+      return outcome ?? this.stopInfo('step', 'Paused on step');
+    });
+  }
+
+  private start(work: () => Promise<StopInfo | 'ended'>): void {
+    if (this.running) throw new Error('the Guest is running already');
+    this.running = true;
+    this.pendingRecord = this.stop?.pending ? this.stop.record : undefined;
+    this.stop = undefined;
+    this.cachedStack = undefined;
+    this.pauseWanted = false;
+    this.wasIdle = false;
+    void work().then(
+      (outcome) => {
+        this.running = false;
+        this.cachedStack = undefined;
+        if (outcome === 'ended') return;
+        this.stop = outcome;
+        this.onStop(outcome);
+      },
+      (error: Error) => {
+        this.running = false;
+        this.stop = { reason: 'exception', description: 'Emulator fault', text: error.stack ?? error.message, hitBreakpoints: [], filter: 'emulator', pending: false };
+        this.onStop(this.stop);
+      },
+    );
+  }
+
+  private stopInfo(reason: StopReason, description: string, more: Partial<StopInfo> = {}): StopInfo {
+    return { reason, description, hitBreakpoints: [], pending: false, ...more };
+  }
+
+  private async runOn(_why: 'continue'): Promise<StopInfo | 'ended'> {
+    return (await this.runUntil([])) ?? this.stopInfo('pause', 'Paused');
+  }
+
+  private noteStart(): void {
+    this.startRetired = this.target.processor.retired;
+    this.startEip = this.target.register('eip');
+  }
+
+  /** Runs until one of the places is met (undefined), or something else stops it. */
+  private async runUntil(places: Temporary[]): Promise<StopInfo | 'ended' | undefined> {
+    this.temporaries = places;
+    for (const { address } of places) this.target.processor.addBreakpoint(address);
+    this.noteStart();
+    try {
+      for (;;) {
+        if (this.pauseWanted) return this.paused();
+        const from = performance.now();
+        const before = this.target.processor.retired;
+        const stop = this.target.run({ instructions: this.sliceSize, entries: ENTRIES, idle: 'stop' });
+        const spent = performance.now() - from;
+        const verdict = await this.judge(stop);
+        if (verdict === 'temporary') return undefined;
+        if (verdict !== 'go on') return verdict;
+        if (stop.kind === 'budget' || stop.kind === 'slice') this.adapt(spent, this.target.processor.retired - before);
+        await nextTurn();
+      }
+    } finally {
+      for (const { address } of places) this.target.processor.removeBreakpoint(address);
+      this.temporaries = [];
+    }
+  }
+  private adapt(spent: number, done: number): void {
+    if (done < this.sliceSize / 2 && spent < 2 * SLICE_MS) return;
+    const scale = Math.min(2, Math.max(0.25, SLICE_MS / Math.max(0.5, spent)));
+    this.sliceSize = Math.min(50_000_000, Math.max(20_000, Math.round(this.sliceSize * scale)));
+  }
+
+  private paused(): StopInfo {
+    this.pauseWanted = false;
+    return this.stopInfo('pause', this.wasIdle ? 'Paused while the Guest sleeps' : 'Paused');
+  }
+  private wasIdle = false;
+
+  /** What a stop of the machine means. */
+  private async judge(stop: Stop): Promise<StopInfo | 'ended' | 'go on' | 'temporary'> {
+    this.wasIdle = stop.kind === 'idle';
+    switch (stop.kind) {
+      case 'budget':
+      case 'slice':
+      case 'stop':
+        return 'go on';
+      case 'breakpoint':
+        return this.atBreakpoint();
+      case 'trap':
+        return this.atTrap(stop.record);
+      case 'world-switch':
+        return this.stopInfo('exception', stop.direction === 'enter' ? 'Before an entry into the Guest' : 'After an exit from the Guest', { filter: 'worldSwitch', record: this.target.current });
+      case 'idle':
+        return this.idle(stop.wakeNs);
+      case 'power-off':
+        return this.finish({ exitCode: 0, message: stop.message });
+      case 'panic':
+        return this.filterOn('panic') ? this.dead('panic', stop.message, stop.record) : this.finish({ exitCode: 2, message: stop.message });
+      case 'killed':
+        return this.filterOn('killed') ? this.dead('killed', stop.message, stop.record) : this.finish({ exitCode: 1, message: stop.message });
+      case 'emulator':
+        return this.stopInfo('exception', 'Emulator fault', { filter: 'emulator', text: stop.message });
+    }
+  }
+
+  private async idle(wakeNs: number | undefined): Promise<StopInfo | 'go on'> {
+    if (wakeNs === undefined && !this.inputPossible) return this.stopInfo('pause', 'Nothing left to do: the Guest sleeps, no timer is set and no input can come');
+    if (wakeNs !== undefined && (!this.realTime || wakeNs < 200_000)) {
+      this.target.skipIdle();
+      return 'go on';
+    }
+    const ms = wakeNs === undefined ? LONGEST_WAIT_MS * 20 : wakeNs / 1e6;
+    let nudged = false;
+    await Promise.race([
+      sleep(ms),
+      new Promise<void>((done) => {
+        this.wake = () => {
+          nudged = true;
+          done();
+        };
+      }),
+    ]);
+    this.wake = undefined;
+    if (wakeNs !== undefined && !nudged) this.target.skipIdle();
+    return 'go on';
+  }
+
+  private dead(filter: 'killed' | 'panic', message: string, record: TrapRecord | undefined): StopInfo {
+    const text = message.replace(/^lguest: /, '');
+    const head = filter === 'panic' ? `Guest panic: ${text.replace(/^CRASH: /, '')}` : `Guest killed by the Host: ${text}`;
+    return this.stopInfo('exception', head.length > 80 ? `${head.slice(0, 77)}...` : head, { text: message, filter, record });
+  }
+  private finish(end: EndInfo): 'ended' {
+    this.ended = end;
+    this.onEnd(end);
+    return 'ended';
+  }
+
+  private atBreakpoint(): StopInfo | 'temporary' | 'go on' {
+    if (this.hit.length === 0) return this.hitTemporary !== undefined ? 'temporary' : 'go on';
+    const [first] = this.hit;
+    const reason: StopReason = first.spec.kind === 'function' ? 'function breakpoint' : first.spec.kind === 'instruction' ? 'instruction breakpoint' : 'breakpoint';
+    const words = { 'function breakpoint': 'Paused on function breakpoint', 'instruction breakpoint': 'Paused on instruction breakpoint', breakpoint: 'Paused on breakpoint' };
+    const problem = this.conditionProblem;
+    this.conditionProblem = undefined;
+    return this.stopInfo(reason, words[reason as keyof typeof words], { hitBreakpoints: this.hit.map((b) => b.id), ...(problem === undefined ? {} : { text: problem }) });
+  }
+  private atTrap(record: TrapRecord): StopInfo {
+    const filter = this.filterHit ?? 'emulator';
+    this.filterHit = undefined;
+    const label = COMPACT_FILTERS.find((f) => f.id === filter)?.label ?? vectorName(record.vector);
+    const text = whatText(record);
+    const problem = this.conditionProblem;
+    this.conditionProblem = undefined;
+    return this.stopInfo('exception', label, { filter, record, pending: true, text: problem === undefined ? text : `${text} (${problem})` });
+  }
+
+  // ---- stepping -------------------------------------------------------------------------------------------------------------------------------
+
+  /** The instruction at an address, or undefined. */
+  decode(address: number): Decoded | undefined {
+    return this.disassembler.decode(this.target.read(address, 15), address);
+  }
+
+  /** One machine step. undefined: done. */
+  private async oneStep(): Promise<StopInfo | 'ended' | undefined> {
+    this.noteStart();
+    let first = true;
+    for (;;) {
+      if (this.pauseWanted) return this.paused();
+      const stop = this.target.step({ entries: ENTRIES, idle: 'stop' });
+      if (stop.kind === 'budget') return undefined;
+      const verdict = await this.judge(stop);
+      if (verdict === 'temporary') return undefined;
+      if (verdict !== 'go on') return verdict;
+      if (stop.kind === 'slice' || !first) await nextTurn();
+      first = false;
+    }
+  }
+
+  /** The newest transfer to the Guest since record `k`: what a step may have run into. */
+  private deliveredSince(k: number): TrapRecord | undefined {
+    const records = this.target.host?.records;
+    if (records === undefined) return undefined;
+    for (let i = records.count - 1; i >= Math.max(k, records.first); i--) {
+      const r = records.get(i);
+      if (r !== undefined && (r.outcome === 'reflected' || r.outcome === 'direct' || r.outcome === 'virq-delivered')) return r;
+    }
+    return undefined;
+  }
+
+  /** Runs until control is back at an address with the stack where it was. */
+  private back(address: number, esp: number): Promise<StopInfo | 'ended' | undefined> {
+    return this.runUntil([
+      {
+        address,
+        test: () => {
+          const now = this.target.register('esp');
+          return now >= esp && now - esp < 0x200;
+        },
+      },
+    ]);
+  }
+
+  /** into: stop at the first instruction of a call or a handler. over: what it calls, and what interrupts it, is run through. */
+  private async stepInstruction(kind: 'in' | 'over'): Promise<StopInfo | 'ended' | undefined> {
+    const { target } = this;
+    const eip = target.register('eip');
+    const esp = target.register('esp');
+    const decoded = this.decode(eip);
+    if (kind === 'over' && decoded !== undefined && this.pendingRecord === undefined) {
+      if (decoded.flow === 'call' || (decoded.flow === 'int' && decoded.vector !== 31) || decoded.rep) return this.back((eip + decoded.length) >>> 0, esp);
+    }
+    const k = target.host?.records.count ?? 0;
+    const pendingVirq = this.pendingRecord?.kind === 'virq';
+    const { pendingRecord } = this;
+    const outcome = await this.oneStep();
+    this.pendingRecord = undefined;
+    if (outcome !== undefined) return outcome;
+    const delivered = this.deliveredSince(k) ?? (pendingRecord !== undefined && target.register('eip') === pendingRecord.handler ? pendingRecord : undefined);
+    if (delivered === undefined || target.register('eip') !== delivered.handler) return undefined;
+    // A virtual interrupt is not what the user steps into, unless the stop was about it.
+    if (delivered.kind === 'virq' ? kind === 'in' && pendingVirq : kind === 'in') return undefined;
+    const returned = await this.back(delivered.eip, delivered.esp);
+    if (returned !== undefined) return returned;
+    const again = target.register('eip') === eip && target.register('esp') === esp;
+    return again ? this.stepInstruction(kind) : undefined;
+  }
+  /** The trap that the last stop was about, while it is not applied. */
+  private pendingRecord: TrapRecord | undefined;
+
+  private async stepLine(kind: 'in' | 'over'): Promise<StopInfo | 'ended' | undefined> {
+    const { target, programs } = this;
+    const pc = target.register('eip');
+    const range = programs.lineRange(pc);
+    const line = programs.lineAt(pc);
+    if (range === undefined || line === undefined) return this.stepInstruction(kind);
+    const startFunction = programs.functionAt(pc)?.entry;
+    const startEsp = target.register('esp');
+    for (let n = 0; ; n++) {
+      const eip = target.register('eip');
+      const decoded = this.decode(eip);
+      const isCall = decoded?.flow === 'call';
+      const outcome = await this.stepInstruction(isCall && kind === 'in' ? 'in' : kind === 'in' && this.pendingRecord !== undefined ? 'in' : 'over');
+      if (outcome !== undefined) return outcome;
+      if (n % 200 === 199) {
+        await nextTurn();
+        if (this.pauseWanted) return this.paused();
+      }
+      const now = target.register('eip');
+      if (now >= range.low && now < range.high && (now !== range.low || target.register('esp') === startEsp || n > 0)) {
+        if (isLineStart(now, range, eip)) return undefined; // around a loop on one line
+        continue;
+      }
+      const f = programs.functionAt(now);
+      if (isCall && kind === 'in' && now !== eip + (decoded?.length ?? 0)) {
+        const inside = await this.entered(now, (eip + (decoded?.length ?? 0)) >>> 0);
+        if (inside !== undefined) return inside === 'stop' ? undefined : inside;
+        continue;
+      }
+      const at = programs.lineAt(now);
+      if (at === undefined) return undefined;
+      const sameFunction = f?.entry === startFunction;
+      if (sameFunction && at.line === line.line && at.file === line.file) continue; // another piece of the same line
+      if (sameFunction && now !== (at.address + (f?.bias ?? 0)) >>> 0) continue; // in the middle of a line: go on to the next start
+      return undefined;
+    }
+  }
+
+  /** A call was stepped into: to the end of the prologue when there is source, else out again. */
+  private async entered(pc: number, returnTo: number): Promise<StopInfo | 'ended' | 'stop' | undefined> {
+    const { target, programs } = this;
+    const f = programs.functionAt(pc);
+    if (f === undefined || programs.lineAt(pc) === undefined) return this.back(returnTo, target.register('esp') + 4);
+    const after = (f.postPrologue + f.bias) >>> 0;
+    if (after !== pc && f.postPrologue > f.entry) {
+      const outcome = await this.runUntil([{ address: after, test: () => true }]);
+      if (outcome !== undefined) return outcome;
+    }
+    return 'stop';
+  }
+
+  private async stepOut(): Promise<StopInfo | 'ended' | undefined> {
+    const stack = new Stack(this.target, this.programs);
+    stack.need(4);
+    const frames = stack.frames.filter((f) => f.kind === 'code');
+    const caller = frames.find((f) => f.registers !== frames[0]?.registers);
+    const esp = caller?.registers[4];
+    if (caller === undefined || esp === undefined) throw new Error('There is nothing to return to: the caller of this function is not known.');
+    return this.back(caller.pc, esp);
+  }
+
+  // ---- looking --------------------------------------------------------------------------------------------------------------------------------
+
+  /** The chain of frames at this stop. */
+  stack(): Stack {
+    this.cachedStack ??= new Stack(this.target, this.programs, this.stop?.pending ? this.stop.record : undefined);
+    return this.cachedStack;
+  }
+  /** Values may have changed: the chain is made anew when next asked for. */
+  forget(): void {
+    this.cachedStack = undefined;
+  }
+
+  environment(frame: Frame | undefined, writable: boolean): FrameEnvironment {
+    const stack = this.stack();
+    stack.need(1);
+    const top = frame ?? stack.frames.find((f) => f.kind === 'code');
+    return new FrameEnvironment({
+      target: this.target,
+      programs: this.programs,
+      frame: top,
+      stack,
+      writable,
+      onWrite: (address, length) => this.onWrite(address, length),
+    });
+  }
+
+  evaluate(text: string, frame: Frame | undefined, writable: boolean): { value: Value; env: FrameEnvironment; format: ReturnType<typeof splitFormat>['format'] } {
+    const { expression, format } = splitFormat(text);
+    const env = this.environment(frame, writable);
+    return { value: evaluate(parse(expression, (name) => this.isType(name)), env), env, format };
+  }
+
+  /** The trap that this stop is about, or the newest. */
+  get record(): TrapRecord | undefined {
+    return this.stop?.record ?? this.target.current;
+  }
+
+  exceptionText(): { id: string; description: string; unhandled: boolean; typeName: string; outcome: string; chain: string } | undefined {
+    const { stop } = this;
+    if (stop?.reason !== 'exception') return undefined;
+    const { record } = stop;
+    const unhandled = stop.filter === 'killed' || stop.filter === 'panic' || stop.filter === 'switcher' || stop.filter === 'emulator';
+    if (record === undefined) return { id: stop.filter ?? 'emulator', description: stop.text ?? stop.description, unhandled, typeName: stop.filter ?? '', outcome: '', chain: '' };
+    const instruction = this.decode(record.eip)?.text;
+    const at = this.programs.nameOf(record.eip);
+    const parent = record.kind === 'kill' && record.parent !== undefined ? this.target.host?.records.get(record.parent) : undefined;
+    const lines = [
+      stop.filter === 'killed' || stop.filter === 'panic' ? `${stop.text ?? stop.description}` : whatText(record),
+      `${instruction ?? '(unreadable instruction)'} ${at === undefined ? `at ${hex8(record.eip)}` : `in ${at}`}, ${formatPosition(record.pos)}, trap ${record.k}.`,
+      parent === undefined ? `${becameText(record, this.programs)}.` : `${whatText(parent)} ${becameText(parent, this.programs)}.`,
+    ];
+    return {
+      id: stop.filter ?? 'trap',
+      description: lines.join('\n'),
+      unhandled,
+      typeName: boundaryText(parent ?? record).replace(/^── | ──$/g, ''),
+      outcome: record.outcome,
+      chain: whyText(parent ?? record, this.programs, instruction),
+    };
+  }
+
+  why(): string {
+    const { record } = this;
+    if (record === undefined) return 'Nothing has trapped yet: the Guest stands before its first instruction.\n';
+    const parent = record.kind === 'kill' && record.parent !== undefined ? this.target.host?.records.get(record.parent) : undefined;
+    const text = whyText(parent ?? record, this.programs, this.decode(record.eip)?.text);
+    return parent === undefined ? text : `The Guest is dead: ${record.message ?? ''}\n\n${text}`;
+  }
+}
+
+const isLineStart = (now: number, range: { low: number }, from: number): boolean => now === range.low && from !== now;
+
+const sameSpec = (a: BreakpointSpec, b: BreakpointSpec): boolean =>
+  a.file === b.file && a.line === b.line && a.column === b.column && a.pattern === b.pattern && a.address === b.address && a.condition === b.condition && a.hitCondition === b.hitCondition && a.logMessage === b.logMessage;
+
+/** The one colon that is not part of `?:`. */
+const splitAtColon = (text: string): [string, string] | undefined => {
+  if (text.includes('?') || !text.includes(' : ')) return undefined;
+  const at = text.indexOf(' : ');
+  return [text.slice(0, at), text.slice(at + 3)];
+};

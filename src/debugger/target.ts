@@ -1,0 +1,133 @@
+// The machine as a debugger sees it: registers, memory in its address spaces, running and stepping.
+//
+// One interface, so that a bare machine can be debugged by the same code as a Guest under its Host; what only a Guest has is under `host`. Reading never
+// changes the machine. What it leaves out: why it stopped (session.ts) and names (programs.ts).
+
+import { RAM_BASE } from '../i386/state';
+import type { Processor } from '../i386/processor';
+import type { GuestRegister } from '../lguest/context';
+import type { Host } from '../lguest/host';
+import type { Position, TrapRecord } from '../lguest/trap-record';
+import type { Machine, RunOptions, Stop } from '../launcher/machine';
+
+const PAGE = 4096;
+/** The Switcher's pages: only the shadow tables know them. */
+const SWITCHER = 0xffc00000;
+
+/** Where an address counts: linear (with the page directory of another space), guest-physical, or the emulated machine's own memory. */
+export type Space = { kind: 'linear'; directory?: number } | { kind: 'physical' } | { kind: 'machine' };
+export const LINEAR: Space = { kind: 'linear' };
+
+export interface Target {
+  readonly processor: Processor;
+  /** The Host, when a Guest is what runs. */
+  readonly host: Host | undefined;
+  readonly position: Position;
+  register(name: GuestRegister): number;
+  /** Throws an Error with one line when the processor refuses. */
+  setRegister(name: GuestRegister, value: number): void;
+  /** Where a byte lies in the machine's memory, or -1. */
+  locate(address: number, space?: Space): number;
+  /** As many bytes as can be read from `address` on. */
+  read(address: number, length: number, space?: Space): Uint8Array;
+  /** @returns bytes written before the first that cannot be. */
+  write(address: number, bytes: Uint8Array, space?: Space): number;
+  /** uint32, or undefined. */
+  read32(address: number, space?: Space): number | undefined;
+  run(options: RunOptions): Stop;
+  step(options: RunOptions): Stop;
+  skipIdle(): void;
+  readonly end: Stop | undefined;
+  /** The trap at hand or the newest. */
+  readonly current: TrapRecord | undefined;
+}
+
+/** A Guest under its Host. */
+export class GuestTarget implements Target {
+  readonly processor: Processor;
+  readonly host: Host;
+
+  constructor(readonly machine: Machine) {
+    this.processor = machine.processor;
+    this.host = machine.host;
+  }
+
+  get position(): Position {
+    return this.machine.position;
+  }
+  get end(): Stop | undefined {
+    return this.machine.end;
+  }
+  get current(): TrapRecord | undefined {
+    return this.host.current;
+  }
+  register(name: GuestRegister): number {
+    return this.host.context.get(name);
+  }
+  setRegister(name: GuestRegister, value: number): void {
+    this.host.context.set(name, value);
+  }
+
+  locate(address: number, space: Space = LINEAR): number {
+    const { host, processor } = this;
+    const a = address >>> 0;
+    const { memBase } = host.layout;
+    if (space.kind === 'machine') return a < processor.cpu.ramBytes ? a : -1;
+    if (space.kind === 'physical') return a < this.machine.memory.maxBytes ? memBase + a : -1;
+    const guest = host.guestWalk(a, space.directory).target;
+    if (guest !== undefined && guest < this.machine.memory.maxBytes) return memBase + guest;
+    // What the processor still has although the Guest's tables say no; and the Switcher.
+    if (space.directory !== undefined && a < SWITCHER) return -1;
+    const shadow = host.shadowWalk(a).target;
+    return shadow !== undefined && shadow < processor.cpu.ramBytes ? shadow : -1;
+  }
+
+  read(address: number, length: number, space: Space = LINEAR): Uint8Array {
+    const { m8 } = this.processor.cpu;
+    const bytes = new Uint8Array(length);
+    let done = 0;
+    while (done < length) {
+      const at = address + done;
+      if (at > 0xffffffff) break;
+      const physical = this.locate(at, space);
+      if (physical < 0) break;
+      const count = Math.min(length - done, PAGE - (at & (PAGE - 1)));
+      bytes.set(m8.subarray(RAM_BASE + physical, RAM_BASE + physical + count), done);
+      done += count;
+    }
+    return done === length ? bytes : bytes.subarray(0, done);
+  }
+
+  write(address: number, bytes: Uint8Array, space: Space = LINEAR): number {
+    for (let i = 0; i < bytes.length; i++) {
+      const physical = this.locate(address + i, space);
+      if (physical < 0) return i;
+      this.processor.cpu.physWrite(physical, bytes[i], 1);
+    }
+    return bytes.length;
+  }
+
+  read32(address: number, space: Space = LINEAR): number | undefined {
+    const { m8 } = this.processor.cpu;
+    const physical = this.locate(address, space);
+    if (physical < 0) return undefined;
+    if ((address & (PAGE - 1)) <= PAGE - 4) {
+      const a = RAM_BASE + physical;
+      return (m8[a] | (m8[a + 1] << 8) | (m8[a + 2] << 16) | (m8[a + 3] << 24)) >>> 0;
+    }
+    const bytes = this.read(address, 4, space);
+    return bytes.length < 4 ? undefined : (bytes[0] | (bytes[1] << 8) | (bytes[2] << 16) | (bytes[3] << 24)) >>> 0;
+  }
+
+  run(options: RunOptions): Stop {
+    return this.machine.run(options);
+  }
+  step(options: RunOptions): Stop {
+    return this.machine.step(options);
+  }
+  skipIdle(): void {
+    this.machine.skipIdle();
+  }
+}
+
+export const hex8 = (value: number): string => `0x${(value >>> 0).toString(16).padStart(8, '0')}`;

@@ -1,0 +1,225 @@
+// How values look: one line of text for a value, and its parts for those who open it.
+//
+// One format grammar serves variables, watches, hovers, logpoints and the console: a comma, then a letter (x d u o b c s p) or [n]. Text holds the value only,
+// never decorations, because editors mark a changed text. What it leaves out: where values come from (expression.ts).
+
+import { typeName } from '../symbols/dwarf/type-names';
+import { type Type, stripType } from '../symbols/dwarf/types';
+import { type Environment, load, member, type Value } from './expression';
+
+export interface Format {
+  letter: string | undefined;
+  /** `,[n]`: so many elements from there. */
+  count: number | undefined;
+}
+export const PLAIN_FORMAT: Format = { letter: undefined, count: undefined };
+
+/** Splits `expr,fmt`. A comma inside brackets or text is not a format. */
+export const splitFormat = (text: string): { expression: string; format: Format } => {
+  const m = /^(.*),\s*(?:\[(\d+)\])?\s*([xduobcsphi])?\s*$/s.exec(text);
+  if (m === null || (m[2] === undefined && m[3] === undefined)) return { expression: text, format: PLAIN_FORMAT };
+  const depth = [...m[1]].reduce((n, c) => n + ('([{'.includes(c) ? 1 : ')]}'.includes(c) ? -1 : 0), 0);
+  if (depth !== 0) return { expression: text, format: PLAIN_FORMAT };
+  return { expression: m[1], format: { letter: m[3] === 'h' ? 'x' : m[3], count: m[2] === undefined ? undefined : Number(m[2]) } };
+};
+
+export interface Namer {
+  nameOf(address: number): string | undefined;
+}
+
+/** What children of a value need. */
+export interface ValueContext {
+  env: Pick<Environment, 'read'>;
+  names: Namer;
+  hex?: boolean;
+}
+
+const TEXT_LIMIT = 80;
+const ELEMENTS_SHOWN = 12;
+
+const escape = (byte: number): string => {
+  if (byte === 0x0a) return '\\n';
+  if (byte === 0x0d) return '\\r';
+  if (byte === 0x09) return '\\t';
+  if (byte === 0x22 || byte === 0x5c) return `\\${String.fromCharCode(byte)}`;
+  return byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`;
+};
+const quoted = (bytes: Uint8Array, closed: boolean): string => `"${Array.from(bytes, escape).join('')}"${closed ? '' : '...'}`;
+
+/** The C string at an address, or undefined. */
+export const stringAt = (env: Pick<Environment, 'read'>, address: number, limit = TEXT_LIMIT): string | undefined => {
+  for (let length = limit; length > 0; length = length > 8 ? length >> 1 : length - 1) {
+    const bytes = env.read(address, length);
+    if (bytes === undefined) continue;
+    const end = bytes.indexOf(0);
+    return quoted(end < 0 ? bytes : bytes.subarray(0, end), end >= 0);
+  }
+  return undefined;
+};
+
+const hexOf = (value: bigint, size: number): string => `0x${BigInt.asUintN(size * 8, value).toString(16).padStart(size * 2, '0')}`;
+const isChar = (type: Type): boolean => {
+  const t = stripType(type);
+  return t.kind === 'base' && t.size === 1 && t.encoding.endsWith('char');
+};
+
+/** A number in a given format; `size` in bytes. */
+export const formatNumber = (bits: bigint, size: number, letter: string): string => {
+  const unsigned = BigInt.asUintN(size * 8, bits);
+  switch (letter) {
+    case 'd':
+      return BigInt.asIntN(size * 8, bits).toString();
+    case 'u':
+      return unsigned.toString();
+    case 'o':
+      return `0${unsigned.toString(8)}`;
+    case 'b':
+      return `0b${unsigned.toString(2).padStart(size * 8, '0').replace(/\B(?=(\d{8})+$)/g, '_')}`;
+    case 'c':
+      return `${BigInt.asIntN(size * 8, bits)} '${escape(Number(unsigned & 0xffn))}'`;
+    default:
+      return hexOf(bits, size);
+  }
+};
+
+const floatText = (bytes: Uint8Array, size: number): string => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (size === 4) return String(view.getFloat32(0, true));
+  if (size === 8) return String(view.getFloat64(0, true));
+  return `0x${[...bytes].reverse().map((b) => b.toString(16).padStart(2, '0')).join('')}`;
+};
+
+/** One line. */
+export const formatValue = (v: Value, context: ValueContext, format: Format = PLAIN_FORMAT, depth = 0): string => {
+  if (v.missing !== undefined) return `<${v.missing}>`;
+  const t = stripType(v.type);
+  const letter = format.letter ?? (context.hex ? 'x' : undefined);
+  switch (t.kind) {
+    case 'pointer': {
+      const address = Number(BigInt.asUintN(32, v.bits));
+      const text = hexOf(v.bits, 4);
+      if (letter !== undefined && letter !== 's' && letter !== 'p' && letter !== 'i') return formatNumber(v.bits, 4, letter);
+      const target = stripType(t.target);
+      if (isChar(target) || letter === 's') {
+        const string = address === 0 ? undefined : stringAt(context.env, address);
+        return string === undefined ? text : `${text} ${string}`;
+      }
+      const name = target.kind === 'function' || letter === 'p' ? context.names.nameOf(address) : undefined;
+      return name === undefined ? text : `${text} <${name}>`;
+    }
+    case 'enum': {
+      const found = t.enumerators.find((e) => e.value === v.bits);
+      if (letter !== undefined) return formatNumber(v.bits, t.size || 4, letter);
+      return found === undefined ? v.bits.toString() : `${found.name} (${v.bits})`;
+    }
+    case 'base':
+      if ((t.encoding === 'float' || t.encoding === 'complex') && v.bytes !== undefined) return floatText(v.bytes, t.size);
+      if (letter === 'p' || letter === 'i') {
+        const name = context.names.nameOf(Number(BigInt.asUintN(32, v.bits)));
+        return name === undefined ? hexOf(v.bits, t.size) : `${hexOf(v.bits, t.size)} <${name}>`;
+      }
+      if (letter === 's') return stringAt(context.env, Number(BigInt.asUintN(32, v.bits))) ?? hexOf(v.bits, t.size);
+      if (letter !== undefined) return formatNumber(v.bits, t.size, letter);
+      if (t.encoding === 'boolean') return v.bits === 0n ? 'false' : 'true';
+      if (isChar(t)) return formatNumber(v.bits, 1, 'c').replace(/^-?\d+/, v.bits.toString());
+      return v.bits.toString();
+    case 'array': {
+      if (isChar(t.element) && letter === undefined && v.bytes !== undefined) {
+        const end = v.bytes.indexOf(0);
+        const bytes = end < 0 ? v.bytes : v.bytes.subarray(0, end);
+        return quoted(bytes.subarray(0, TEXT_LIMIT), bytes.length <= TEXT_LIMIT);
+      }
+      if (depth > 2) return '{...}';
+      const { items, total } = children(v, context, format, 0, ELEMENTS_SHOWN);
+      return `{${items.map((c) => formatValue(c.value, context, format, depth + 1)).join(', ')}${total > items.length ? ', ...' : ''}}`;
+    }
+    case 'struct':
+    case 'union':
+    case 'class': {
+      if (t.incomplete) return '<incomplete type>';
+      if (depth > 1) return '{...}';
+      const { items, total } = children(v, context, format, 0, 6);
+      return `{${items.map((c) => `${c.name} = ${formatValue(c.value, context, format, depth + 1)}`).join(', ')}${total > items.length ? ', ...' : ''}}`;
+    }
+    case 'function': {
+      const name = context.names.nameOf(v.address ?? 0);
+      return `${hexOf(BigInt(v.address ?? 0), 4)}${name === undefined ? '' : ` <${name}>`}`;
+    }
+    case 'void':
+      return 'void';
+    default:
+      return v.bits.toString();
+  }
+};
+
+export interface Child {
+  name: string;
+  /** Suffix that, put behind the parent's expression, names the child. */
+  path: string;
+  value: Value;
+}
+
+/** True when a value can be opened. */
+export const hasChildren = (v: Value, format: Format = PLAIN_FORMAT): boolean => {
+  if (v.missing !== undefined) return false;
+  const t = stripType(v.type);
+  if (format.count !== undefined) return true;
+  if (t.kind === 'array') return (t.count ?? 0) > 0;
+  if (t.kind === 'struct' || t.kind === 'union' || t.kind === 'class') return t.members.length > 0;
+  if (t.kind !== 'pointer' || v.bits === 0n) return false;
+  const to = stripType(t.target);
+  return to.kind !== 'void' && to.kind !== 'function' && !(to.kind === 'base' && to.size === 0);
+};
+
+/** The parts of a value, from `start` on, `count` of them. */
+export const children = (v: Value, context: ValueContext, format: Format = PLAIN_FORMAT, start = 0, count = 1000): { items: Child[]; total: number } => {
+  const { env } = context;
+  const t = stripType(v.type);
+  if (format.count !== undefined && (t.kind === 'pointer' || t.kind === 'base')) {
+    const element: Type = t.kind === 'pointer' ? t.target : { kind: 'base', name: 'unsigned int', size: 4, encoding: 'unsigned' };
+    const from = Number(BigInt.asUintN(32, v.bits));
+    return elements(env, element, from, undefined, format.count, start, count);
+  }
+  if (t.kind === 'array') return elements(env, t.element, v.address, v.bytes, Math.min(format.count ?? t.count ?? 0, 1 << 20), start, count);
+  if (t.kind === 'struct' || t.kind === 'union' || t.kind === 'class') {
+    const items = t.members.slice(start, start + count).map((m) => {
+      const name = m.name ?? (stripType(m.type).kind === 'union' ? '(union)' : '(struct)');
+      return { name, path: m.name === undefined ? '' : `.${m.name}`, value: member(env, v, m) };
+    });
+    return { items, total: t.members.length };
+  }
+  if (t.kind === 'pointer') {
+    const inner = load(env, t.target, Number(v.bits));
+    const to = stripType(t.target);
+    if (to.kind === 'struct' || to.kind === 'union' || to.kind === 'class') {
+      const parts = children(inner, context, { ...format, count: undefined }, start, count);
+      return { ...parts, items: parts.items.map((c) => ({ ...c, path: c.path.replace(/^\./, '->') })) };
+    }
+    return { items: [{ name: '*', path: '*', value: inner }], total: 1 };
+  }
+  return { items: [], total: 0 };
+};
+
+const elements = (
+  env: Pick<Environment, 'read'>,
+  element: Type,
+  address: number | undefined,
+  bytes: Uint8Array | undefined,
+  total: number,
+  start: number,
+  count: number,
+): { items: Child[]; total: number } => {
+  const size = stripType(element).size || 1;
+  const items: Child[] = [];
+  for (let i = start; i < Math.min(total, start + count); i++) {
+    const value =
+      address !== undefined
+        ? load(env, element, (address + i * size) >>> 0)
+        : load({ read: (at, n) => bytes?.subarray(at, at + n) }, element, i * size);
+    if (address === undefined) delete value.address;
+    items.push({ name: `[${i}]`, path: `[${i}]`, value });
+  }
+  return { items, total };
+};
+
+export const typeText = (type: Type): string => typeName(type);
