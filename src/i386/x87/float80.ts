@@ -134,7 +134,7 @@ export const twoNaNs = (m: Int32Array, a: number, b: number, ka: Kind, kb: Kind)
  * @returns PE, OE, UE and C1 as they come up.
  */
 export const round = (m: Int32Array, sign: number, exp: number, high: number, low: number, extra: number): number => {
-  if ((m[W.FPU_CW] & 0xf00) === 0x300 && exp > 0 && exp < 0x7ffe) {
+  if ((m[W.FPU_CW] & (FORMAT.ANY | 0xf00)) === 0x300 && exp > 0 && exp < 0x7ffe) {
     // Extended precision to nearest, far from the ends of the range: nearly everything.
     let flags = 0;
     if (extra !== 0) {
@@ -158,6 +158,12 @@ export const round = (m: Int32Array, sign: number, exp: number, high: number, lo
   }
   return roundSlow(m, sign, exp, high, low, extra, m[W.FPU_CW]);
 };
+
+/**
+ * Bits above a control word's 16 that make round() produce numbers of SSE's formats: precision and exponent range of doubles (with precision control 0x200)
+ * or singles (with 0). The result is still an extended real, which converts exactly. FLUSH: tiny results become zero.
+ */
+export const FORMAT = { DOUBLE: 0x10000, SINGLE: 0x20000, FLUSH: 0x40000, ANY: 0x30000 } as const;
 
 /** Bits that roundBits() returns. */
 const INEXACT = 1;
@@ -208,8 +214,32 @@ const roundBits = (m: Int32Array, sign: number, high: number, low: number, extra
   return result;
 };
 
+/** high:low:extra shifted right by n (1 or more): high and low go to T0, extra is returned, bits lost stay visible in its lowest. */
+const shiftRight = (m: Int32Array, high: number, low: number, extra: number, n: number): number => {
+  if (n < 32) {
+    m[T0] = (low >>> n) | (high << (32 - n));
+    m[T0 + 1] = high >>> n;
+    return (low << (32 - n)) | (extra >>> n) | (extra << (32 - n) !== 0 ? 1 : 0);
+  }
+  m[T0 + 1] = 0;
+  if (n === 32) {
+    m[T0] = high;
+    return low | (extra !== 0 ? 1 : 0);
+  }
+  if (n < 64) {
+    const s = n - 32;
+    m[T0] = high >>> s;
+    return (low >>> s) | (high << (32 - s)) | ((extra | (low << (32 - s))) !== 0 ? 1 : 0);
+  }
+  m[T0] = 0;
+  if (n >= 96) return 1;
+  const s = n - 64;
+  return (high >>> s) | ((extra | low | (s === 0 ? 0 : high << (32 - s))) !== 0 ? 1 : 0);
+};
+
 /** round() for everything that is not common. `cw` gives precision, direction and masks. */
 export const roundSlow = (m: Int32Array, sign: number, exp: number, high: number, low: number, extra: number, cw: number): number => {
+  if (cw & FORMAT.ANY) return roundFormat(m, sign, exp, high, low, extra, cw);
   let flags = 0;
   if (exp <= 0) {
     // Tiny after rounding as if the exponent had no lower end?
@@ -219,32 +249,9 @@ export const roundSlow = (m: Int32Array, sign: number, exp: number, high: number
       m[T0 + 2] = sign | (exp + (trial & CARRIED ? 1 : 0) + WRAP);
       return UE | (trial & INEXACT ? PE : 0) | (trial & ROUNDED_UP ? C1 : 0);
     }
-    const n = 1 - exp;
-    if (n < 32) {
-      extra = (low << (32 - n)) | (extra >>> n) | (extra << (32 - n) !== 0 ? 1 : 0);
-      low = (low >>> n) | (high << (32 - n));
-      high = high >>> n;
-    } else if (n === 32) {
-      extra = low | (extra !== 0 ? 1 : 0);
-      low = high;
-      high = 0;
-    } else if (n < 64) {
-      const s = n - 32;
-      extra = (low >>> s) | (high << (32 - s)) | ((extra | (low << (32 - s))) !== 0 ? 1 : 0);
-      low = high >>> s;
-      high = 0;
-    } else if (n < 96) {
-      const s = n - 64;
-      extra = (high >>> s) | ((extra | low | (s === 0 ? 0 : high << (32 - s))) !== 0 ? 1 : 0);
-      low = 0;
-      high = 0;
-    } else {
-      extra = 1;
-      low = 0;
-      high = 0;
-    }
+    extra = shiftRight(m, high, low, extra, 1 - exp);
     // A carry out of roundBits needs an integer bit, which is clear here, so it only means "became normal" or nothing.
-    const done = roundBits(m, sign, high, low, extra, cw);
+    const done = roundBits(m, sign, m[T0 + 1], m[T0], extra, cw);
     m[T0 + 2] = sign | (m[T0 + 1] < 0 ? 1 : 0);
     if (done & INEXACT) flags |= PE | (tiny ? UE : 0);
     if (done & ROUNDED_UP) flags |= C1;
@@ -271,4 +278,37 @@ export const roundSlow = (m: Int32Array, sign: number, exp: number, high: number
   }
   m[T0 + 2] = sign | exp;
   return flags;
+};
+
+/** round() to the range of doubles or singles. Overflow and underflow are reported as the masks in `cw` say, but always answered as if masked. */
+const roundFormat = (m: Int32Array, sign: number, exp: number, high: number, low: number, extra: number, cw: number): number => {
+  const range = cw & FORMAT.SINGLE ? 127 : 1023;
+  const smallest = BIAS + 1 - range;
+  if (exp < smallest) {
+    const trial = roundBits(m, sign, high, low, extra, cw);
+    const tiny = exp < smallest - 1 || (trial & CARRIED) === 0;
+    if (tiny && cw & FORMAT.FLUSH && cw & UE) {
+      putZero(m, T0, sign);
+      return UE | PE;
+    }
+    extra = shiftRight(m, high, low, extra, smallest - exp);
+    const done = roundBits(m, sign, m[T0 + 1], m[T0], extra, cw);
+    if ((m[T0] | m[T0 + 1]) === 0) m[T0 + 2] = sign;
+    else {
+      m[T0 + 2] = smallest;
+      normalise(m, T0, T0);
+      m[T0 + 2] |= sign;
+    }
+    return done & INEXACT ? PE | (tiny ? UE : 0) : tiny && !(cw & UE) ? UE : 0;
+  }
+  const done = roundBits(m, sign, high, low, extra, cw);
+  if (done & CARRIED) exp++;
+  if (exp > BIAS + range) {
+    const mode = cw & RC.MASK;
+    if (mode === RC.NEAREST || (mode === RC.UP && sign === 0) || (mode === RC.DOWN && sign !== 0)) putInfinity(m, T0, sign);
+    else put(m, T0, sign | (BIAS + range), cw & FORMAT.SINGLE ? ~0xff : -1, cw & FORMAT.SINGLE ? 0 : ~0x7ff);
+    return OE | PE;
+  }
+  m[T0 + 2] = sign | exp;
+  return done & INEXACT ? PE : 0;
 };
