@@ -37,6 +37,18 @@ export interface EndInfo {
   message: string;
 }
 
+export interface WatchWish {
+  dataId: string;
+  access: 'read' | 'write' | 'readWrite';
+  condition?: string;
+  hitCondition?: string;
+}
+export interface Watch {
+  id: number;
+  wish: WatchWish;
+  problem: string | undefined;
+}
+
 export type Granularity = 'instruction' | 'line';
 
 const SLICE_MS = 12;
@@ -123,6 +135,17 @@ export class Debugger {
       if (before !== undefined) made.hits = before.hits;
       return made;
     });
+  }
+
+  /** After a restart: the breakpoints of the old run, under their numbers. */
+  adopt(kept: readonly { id: number; spec: BreakpointSpec }[], old: Debugger): void {
+    this.nextId = old.nextId;
+    for (const { id, spec } of kept) this.breakpoints.add(id, spec, (b) => this.prepare(b));
+  }
+
+  /** Data breakpoints; each answer has the problem, if there is one. */
+  setWatches(wanted: WatchWish[]): Watch[] {
+    return wanted.map((w) => ({ id: this.newId(), wish: w, problem: 'data breakpoints come next' }));
   }
 
   private prepare(b: Breakpoint): void {

@@ -1,0 +1,214 @@
+// What a launch request may say, checked: every attribute by name and type, every mistake as one line that names the fix.
+//
+// What it leaves out: opening files (they come through Files) and building the session.
+
+import { openProgram, type Program } from '../debugger/programs';
+
+/** The workstation's files, so that the adapter runs where there is no Node. */
+export interface Files {
+  /** Throws an Error with one line. */
+  read(path: string): Uint8Array;
+  exists(path: string): boolean;
+  join(folder: string, name: string): string;
+  dirname(path: string): string;
+  isAbsolute(path: string): boolean;
+  /** The bundled demo Guest. */
+  readonly demo: string;
+}
+
+/** One line for the user; the request fails with it. */
+export class LaunchProblem extends Error {
+  override readonly name = 'LaunchProblem';
+}
+
+export interface LaunchArguments {
+  program: string;
+  machine: 'lguest' | 'bare';
+  symbolFiles: { file: string; offset: number }[];
+  initrd: string | undefined;
+  cmdline: string;
+  memoryBytes: number;
+  stopOnEntry: boolean;
+  runToEntryPoint: string | undefined;
+  blockDevices: string[];
+  network: 'none' | 'loopback';
+  sourceMap: [from: string, to: string][];
+  sysroot: string | undefined;
+  threads: 'cpu' | 'tasks';
+  console: 'integratedTerminal' | 'internalConsole' | undefined;
+  disassemblySyntax: 'att' | 'intel';
+  jit: boolean;
+  tscKhz: number | undefined;
+  seed: number | undefined;
+  module: string | undefined;
+  rom: boolean;
+  postPort: number;
+  noDebug: boolean;
+  /** Lines to print: attributes that nobody knows. */
+  notes: string[];
+}
+
+const KNOWN = [
+  'program',
+  'machine',
+  'symbolFiles',
+  'initrd',
+  'cmdline',
+  'memory',
+  'stopOnEntry',
+  'runToEntryPoint',
+  'blockDevices',
+  'network',
+  'exceptionFilters',
+  'sourceMap',
+  'sysroot',
+  'threads',
+  'console',
+  'disassemblySyntax',
+  'jit',
+  'tscKhz',
+  'seed',
+  'module',
+  'rom',
+  'postPort',
+];
+/** Other tools' words, and what every client adds by itself. */
+const ALIASES: Readonly<Record<string, string>> = { args: 'cmdline', bootargs: 'cmdline', sourceFileMap: 'sourceMap', kernel: 'program' };
+const CLIENTS = new Set([
+  ...['type', 'request', 'name', 'presentation', 'preLaunchTask', 'postDebugTask', 'internalConsoleOptions', 'debugServer', 'serverReadyAction', 'noDebug'],
+  ...['trace', 'suppressMultipleSessionWarning', 'windows', 'linux', 'osx', 'timeout', 'cwd', 'env'],
+]);
+
+const problem = (text: string): never => {
+  throw new LaunchProblem(text);
+};
+
+/** Bytes of `64M`. */
+export const memoryBytes = (value: unknown): number => {
+  const m = /^\s*(\d+)\s*([KMG]?)B?\s*$/i.exec(String(value));
+  if (m === null) return problem(`"memory": ${JSON.stringify(value)} is no size; write a number with K, M or G, such as "64M".`);
+  const unit = { '': 1, k: 1024, m: 1 << 20, g: 1 << 30 }[m[2].toLowerCase()] ?? 1;
+  const bytes = Number(m[1]) * unit;
+  if (bytes % (1 << 20) !== 0 || bytes < 1 << 20 || bytes > 1 << 30) return problem(`"memory": ${JSON.stringify(value)} must be a whole number of MB from "1M" to "1G".`);
+  return bytes;
+};
+
+/** Checks a launch request's arguments. @throws LaunchProblem. */
+export const parseLaunch = (given: Readonly<Record<string, unknown>>, files: Pick<Files, 'demo'>): LaunchArguments => {
+  const a: Record<string, unknown> = {};
+  const notes: string[] = [];
+  for (const [key, value] of Object.entries(given)) {
+    if (value === undefined || value === null) continue;
+    const name = ALIASES[key] ?? key;
+    if (KNOWN.includes(name)) {
+      if (name === key || a[name] === undefined) a[name] = name === 'cmdline' && Array.isArray(value) ? value.join(' ') : value;
+    } else if (!CLIENTS.has(key) && !key.startsWith('__')) {
+      const close = KNOWN.find((k) => k.toLowerCase() === key.toLowerCase() || distance(k.toLowerCase(), key.toLowerCase()) <= 2);
+      notes.push(`Unknown launch attribute "${key}" is ignored${close === undefined ? '; docs/attributes.md lists the known ones' : `; did you mean "${close}"?`}.`);
+    }
+  }
+  const text = (name: string): string | undefined => {
+    const v = a[name];
+    if (v === undefined || v === '') return undefined;
+    return typeof v === 'string' ? v : problem(`"${name}" must be a text, not ${JSON.stringify(v)}.`);
+  };
+  const bool = (name: string, otherwise: boolean): boolean => {
+    const v = a[name];
+    return v === undefined ? otherwise : typeof v === 'boolean' ? v : problem(`"${name}" must be true or false, not ${JSON.stringify(v)}.`);
+  };
+  const one = <T extends string>(name: string, values: readonly T[], otherwise: T): T => {
+    const v = a[name];
+    if (v === undefined || v === '') return otherwise;
+    return values.includes(v as T) ? (v as T) : problem(`"${name}" must be ${values.map((x) => `"${x}"`).join(' or ')}, not ${JSON.stringify(v)}.`);
+  };
+  const integer = (name: string): number | undefined => {
+    const v = a[name];
+    if (v === undefined || v === '') return undefined;
+    const n = typeof v === 'string' ? Number(v) : v;
+    return typeof n === 'number' && Number.isInteger(n) && n >= 0 ? n : problem(`"${name}" must be a whole number from 0 on, not ${JSON.stringify(v)}.`);
+  };
+  const list = (name: string): unknown[] => {
+    const v = a[name];
+    if (v === undefined || v === '') return [];
+    return Array.isArray(v) ? v : typeof v === 'string' ? [v] : problem(`"${name}" must be a list, not ${JSON.stringify(v)}.`);
+  };
+  one('exceptionFilters', ['compact', 'perVector'], 'compact');
+  const map = a.sourceMap ?? {};
+  if (typeof map !== 'object' || Array.isArray(map)) problem(`"sourceMap" must be an object of "from": "to", not ${JSON.stringify(map)}.`);
+  const seed = integer('seed');
+  return {
+    program: text('program') ?? files.demo,
+    machine: one('machine', ['lguest', 'bare'], 'lguest'),
+    symbolFiles: list('symbolFiles').map((v) => symbolFile(v)),
+    initrd: text('initrd'),
+    cmdline: text('cmdline') ?? '',
+    memoryBytes: memoryBytes(a.memory ?? '64M'),
+    stopOnEntry: bool('stopOnEntry', false),
+    runToEntryPoint: text('runToEntryPoint'),
+    blockDevices: list('blockDevices').map((v) => (typeof v === 'string' ? v : problem(`"blockDevices" must hold paths, not ${JSON.stringify(v)}.`))),
+    network: one('network', ['none', 'loopback'], 'none'),
+    sourceMap: Object.entries(map as Record<string, unknown>).map(([from, to]) => [from, typeof to === 'string' ? to : problem(`"sourceMap": ${JSON.stringify(from)} must lead to a path, not ${JSON.stringify(to)}.`)]),
+    sysroot: text('sysroot'),
+    threads: one('threads', ['cpu', 'tasks'], 'cpu'),
+    console: a.console === undefined ? undefined : one<'integratedTerminal' | 'internalConsole'>('console', ['integratedTerminal', 'internalConsole'], 'internalConsole'),
+    disassemblySyntax: one('disassemblySyntax', ['att', 'intel'], 'att'),
+    jit: bool('jit', true),
+    tscKhz: integer('tscKhz'),
+    seed,
+    module: text('module'),
+    rom: bool('rom', false),
+    postPort: integer('postPort') ?? 0x80,
+    noDebug: given.noDebug === true,
+    notes,
+  };
+};
+
+const symbolFile = (v: unknown): { file: string; offset: number } => {
+  if (typeof v === 'string') return { file: v, offset: 0 };
+  if (typeof v === 'object' && v !== null && 'file' in v && typeof v.file === 'string') {
+    const raw = 'offset' in v ? v.offset : 0;
+    const offset = typeof raw === 'number' ? raw : Number(raw);
+    if (!Number.isInteger(offset)) problem(`"symbolFiles": offset ${JSON.stringify(raw)} of ${v.file} is no number; write "0xc8800000".`);
+    return { file: v.file, offset: offset >>> 0 };
+  }
+  return problem(`"symbolFiles" must hold paths or { "file", "offset" }, not ${JSON.stringify(v)}.`);
+};
+
+/** Edits between two words. */
+const distance = (a: string, b: string): number => {
+  let row = [...Array(b.length + 1).keys()];
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    row = next;
+  }
+  return row[b.length];
+};
+
+export const readFile = (files: Files, attribute: string, path: string): Uint8Array => {
+  try {
+    return files.read(path);
+  } catch (error) {
+    return problem(`"${attribute}": ${path} cannot be read: ${(error as Error).message.replace(/^\w+: /, '')}; correct the path.`);
+  }
+};
+
+/** Opens symbols: of the files named, else of the kernel if it has any. Problems are lines for the user, never an end. */
+export const openSymbols = (a: LaunchArguments, image: Uint8Array, files: Files): { programs: Program[]; notes: string[] } => {
+  const programs: Program[] = [];
+  const notes: string[] = [];
+  const open = (bytes: Uint8Array, path: string, offset: number): void => {
+    try {
+      const program = openProgram(bytes, path, offset);
+      programs.push(program);
+      for (const text of program.symbols?.problems ?? []) notes.push(text);
+    } catch (error) {
+      notes.push((error as Error).message);
+    }
+  };
+  for (const { file, offset } of a.symbolFiles) open(readFile(files, 'symbolFiles', file), file, offset);
+  const isElf = image.length > 4 && image[0] === 0x7f && image[1] === 0x45;
+  if (isElf && !a.symbolFiles.some((s) => s.file === a.program)) open(image, a.program, 0);
+  if (programs.length === 0) notes.push(`No symbols: ${isElf ? 'the image has none' : 'a bzImage has none; name its vmlinux or System.map in "symbolFiles"'}. Addresses and listings still work.`);
+  return { programs, notes };
+};
