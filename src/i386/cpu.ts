@@ -113,13 +113,11 @@ export class Cpu {
   unfinished = false;
   /** The interrupt line of the machine's interrupt controller. */
   intr = false;
-  /** A task switch loaded a TSS with its T bit: #DB after the switch. */
-  taskTrap = false;
   /** A fault was raised after a task switch had gone through: it is the new task's, EIP is not put back. Set by tasks.ts, cleared by deliverException(). */
   inNewTask = false;
   /** Called after each delivery through the IDT. `cause`: 0 fault, 1 int n, 2 external, 3 int3/into, 4 icebp; error code -1 = none; cs, eip, cpl as they were. */
   onTransfer: ((vector: number, cause: number, errorCode: number, cs: number, eip: number, cpl: number) => void) | undefined;
-  /** The time-stamp counter; by default the counted instructions. Below 2^53. */
+  /** The time-stamp counter; by default the counted instructions (the run loop knows them exactly). Below 2^53. */
   tsc: () => number = () => this.f64[F.RETIRED];
   /** DR6 bits of data breakpoints hit by the current instruction (see checkSegment). */
   debugHits = 0;

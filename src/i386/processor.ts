@@ -7,6 +7,7 @@ import { BlockCache, SCRATCH_RECORD } from './blocks';
 import { Cpu, CpuFault, type CpuOptions, Intercepted } from './cpu';
 import { decode, M, NEED_MORE, R, RECORD } from './decode';
 import { HANDLERS } from './interpreter';
+import { runRecords, warmUp } from './interpreter/hot';
 import { deliver, deliverException } from './interrupts';
 import { Jit, jitAvailable, STALE } from './jit/jit';
 import { CS, EXC, F, FL, PAGE, RAM_BASE, W } from './state';
@@ -60,7 +61,9 @@ export class Processor {
     this.countRing0 = options.countRing0;
     this.cpu = new Cpu(options);
     this.blocks = new BlockCache(this.cpu);
+    warmUp(this.cpu, HANDLERS);
     this.cpu.hostRing0 = !options.countRing0;
+    this.cpu.tsc = () => this.now() + this.inBlock();
     if (options.jit !== false && jitAvailable()) this.jit = new Jit(this.cpu, this.blocks, options.jitThreshold ?? DEFAULT_THRESHOLD);
     HANDLERS[6] = stale;
     HANDLERS[7] = stale;
@@ -117,7 +120,6 @@ export class Processor {
     c.m32.fill(0, W.DR, W.DR + 8);
     c.m32[W.DR + 6] = 0xffff0ff0 | 0;
     c.m32[W.DR + 7] = 0x400;
-    c.taskTrap = false;
     c.debugHits = 0;
     c.passIntercept = false;
     c.unfinished = false;
@@ -172,6 +174,12 @@ export class Processor {
     return this.limit === 0 ? this.cpu.f64[F.RETIRED] : this.runStart + (this.limit - this.cpu.m32[W.LEFT]);
   }
 
+  /** Instructions of the running block that have retired but are not in now() yet. */
+  private inBlock(): number {
+    const c = this.cpu;
+    return c.cur >= 0 && (this.countRing0 || c.blockCpl !== 0) ? (c.cur - c.blockFirst) / RECORD : 0;
+  }
+
   private guarded(single: boolean): Exit {
     const c = this.cpu;
     for (;;) {
@@ -213,7 +221,6 @@ export class Processor {
   private loop(single: boolean): Exit {
     const c = this.cpu;
     const m = c.m32;
-    const { code } = c;
     const { blocks, jit } = this;
     c.cur = -1;
     for (;;) {
@@ -239,7 +246,7 @@ export class Processor {
         }
       }
       this.passBreak = -1;
-      if (single || (m[W.EFLAGS] & FL.TF) | m[W.SHADOW] | (m[W.DR + 7] & 0xff)) {
+      if (single || (m[W.EFLAGS] & (FL.TF | FL.RF)) | m[W.SHADOW] | (m[W.DR + 7] & 0xff)) {
         this.stepSlowly(eip, linear, cpl);
         if (single) return BUDGET;
         continue;
@@ -291,14 +298,7 @@ export class Processor {
       c.blockEip = eip;
       c.blockFirst = first;
       c.blockCpl = cpl;
-      let i = first;
-      for (; i < last; i += RECORD) {
-        c.cur = i;
-        HANDLERS[code[i]](c, i);
-      }
-      c.cur = last;
-      m[W.EIP] = (eip + code[last + R.END]) | 0;
-      HANDLERS[code[last]](c, last);
+      runRecords(c, first, last, HANDLERS);
       c.cur = -1;
       if (c.unfinished) {
         c.unfinished = false;
@@ -362,9 +362,8 @@ export class Processor {
     if (c.unfinished) c.unfinished = false;
     else this.count(1, cpl);
     const hits = dr7 & 0xff ? c.debugHits : 0;
-    if ((tf && m[W.SHADOW] === 0) || hits || c.taskTrap) {
-      m[W.DR + 6] = (m[W.DR + 6] & ~0xf) | hits | (tf ? 0x4000 : 0) | (c.taskTrap ? 0x8000 : 0);
-      c.taskTrap = false;
+    if ((tf && m[W.SHADOW] === 0) || hits) {
+      m[W.DR + 6] = (m[W.DR + 6] & ~0xf) | hits | (tf ? 0x4000 : 0);
       c.debugHits = 0;
       c.raise(EXC.DB, 0);
     }

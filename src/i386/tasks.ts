@@ -29,6 +29,9 @@ export const checkTaskGate = (c: Cpu, gate: Descriptor, ext: number): Descriptor
   return d;
 };
 
+/** DR6: the task switched to has its T bit set. */
+const DR6_BT = 0x8000;
+
 /** What a TSS holds, read before anything is written. */
 interface Saved {
   wide: boolean;
@@ -133,6 +136,10 @@ export const switchTask = (c: Cpu, selector: number, d: Descriptor, reason: Task
       frame.push(wide, errorCode);
       frame.commit();
     }
+    if (saved.trap) {
+      m[W.DR + 6] |= DR6_BT;
+      c.raise(EXC.DB, 0);
+    }
   } catch (thrown) {
     c.inNewTask = true;
     throw thrown;
@@ -150,7 +157,6 @@ const enterTask = (c: Cpu, saved: Saved, nested: boolean, ext: number): void => 
   c.setFlags(saved.wide ? saved.flags : saved.flags & 0xffff);
   if (nested) m[W.EFLAGS] |= FL.NT;
   m[W.DR + 7] &= ~0x155;
-  c.taskTrap = saved.trap;
 
   const { segments } = saved;
   const v86 = c.v86;
