@@ -48,7 +48,8 @@ export class Block {
     const { memory } = this;
     const header = chain.out[0];
     const status = chain.in.at(-1);
-    if (header === undefined || status === undefined) throw new LauncherDeath(`Bad virtblk cmd ${chain.head} out=${chain.out.length} in=${chain.in.length}`);
+    if (header === undefined || status === undefined)
+      throw new LauncherDeath(`Bad virtblk cmd ${chain.head} out=${chain.out.length} in=${chain.in.length}`);
     if (header.length !== HEADER_BYTES) throw new LauncherDeath(`Bad iovec size ${header.length} for virtio_blk_outhdr`);
     if (header.address & 3) throw new LauncherDeath(`Bad alignment ${header.address.toString(16).padStart(8, '0')} for virtio_blk_outhdr`);
     if (status.length !== 1) throw new LauncherDeath(`Bad iovec size ${status.length} for virtio_blk_inhdr`);
@@ -114,7 +115,10 @@ export class Block {
   }
 
   save(): BlockState {
-    return { layer: [...this.layer].sort((a, b) => a[0] - b[0]).map(([s, bytes]) => [s, bytes.slice()]), lastAvail: this.device.queues[0].lastAvail };
+    return {
+      layer: [...this.layer].sort((a, b) => a[0] - b[0]).map(([s, bytes]) => [s, bytes.slice()]),
+      lastAvail: this.device.queues[0].lastAvail,
+    };
   }
   restore(s: BlockState): void {
     this.layer = new Map(s.layer.map(([n, bytes]) => [n, bytes.slice()]));

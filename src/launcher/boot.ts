@@ -10,7 +10,17 @@ const PAGE = 4096;
 const COMMAND_LINE = 0x1000;
 /** What the kernel copies of it. */
 const COMMAND_LINE_MAX = 2048;
-const BOOT = { e820Entries: 0x1e8, version: 0x206, typeOfLoader: 0x210, loadflags: 0x211, ramdiskImage: 0x218, ramdiskSize: 0x21c, cmdLinePtr: 0x228, subarch: 0x23c, e820Map: 0x2d0 } as const;
+const BOOT = {
+  e820Entries: 0x1e8,
+  version: 0x206,
+  typeOfLoader: 0x210,
+  loadflags: 0x211,
+  ramdiskImage: 0x218,
+  ramdiskSize: 0x21c,
+  cmdLinePtr: 0x228,
+  subarch: 0x23c,
+  e820Map: 0x2d0,
+} as const;
 const KEEP_SEGMENTS = 0x40;
 const LGUEST_SUBARCH = 1;
 
@@ -20,7 +30,9 @@ export const prepareBoot = (memory: GuestMemory, o: { cmdline: string; initrd: U
   const initrdBytes = o.initrd === undefined ? 0 : Math.ceil(o.initrd.length / PAGE) * PAGE;
   const tables = Math.ceil(ramBytes / PAGE / 1024);
   if (initrdBytes + (tables + 1) * PAGE + 0x100000 > ramBytes) {
-    throw new LauncherError(`the initrd (${megabytes(initrdBytes)}) does not fit into the Guest's ${megabytes(ramBytes)} of memory: give it more memory`);
+    throw new LauncherError(
+      `the initrd (${megabytes(initrdBytes)}) does not fit into the Guest's ${megabytes(ramBytes)} of memory: give it more memory`,
+    );
   }
   const cmdline = commandLine(o.cmdline);
   if (o.initrd !== undefined) memory.load(ramBytes - initrdBytes, o.initrd);
@@ -49,7 +61,8 @@ export const prepareBoot = (memory: GuestMemory, o: { cmdline: string; initrd: U
 const commandLine = (text: string): Uint8Array => {
   const words = text.split(/\s+/).filter((word) => word !== '');
   const bytes = new TextEncoder().encode(`${words.map((word) => `${word} `).join('')}\0`);
-  if (bytes.length > COMMAND_LINE_MAX) throw new LauncherError(`the command line is ${bytes.length - 1} bytes long; the kernel takes ${COMMAND_LINE_MAX - 1}: shorten it`);
+  if (bytes.length > COMMAND_LINE_MAX)
+    throw new LauncherError(`the command line is ${bytes.length - 1} bytes long; the kernel takes ${COMMAND_LINE_MAX - 1}: shorten it`);
   if (bytes.subarray(0, -1).includes(0)) throw new LauncherError('the command line holds a NUL character: take it out');
   return bytes;
 };

@@ -71,7 +71,12 @@ export class Console {
   }
 
   save(): ConsoleState {
-    return { input: [...this.input], ended: this.ended, kicked: this.device.queues[0].onKick !== undefined, lastAvail: this.device.queues.map((q) => q.lastAvail) };
+    return {
+      input: [...this.input],
+      ended: this.ended,
+      kicked: this.device.queues[0].onKick !== undefined,
+      lastAvail: this.device.queues.map((q) => q.lastAvail),
+    };
   }
   restore(s: ConsoleState): void {
     this.input = [...s.input];

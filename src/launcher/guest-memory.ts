@@ -64,7 +64,8 @@ export class GuestMemory {
    */
   checkPointer(address: number, length: number): number {
     const end = (address + length) >>> 0;
-    if (address >= this.limit || end >= this.limit || end < address) throw new LauncherDeath(`lguest.c:check_pointer: Invalid address ${hex(address)}`);
+    if (address >= this.limit || end >= this.limit || end < address)
+      throw new LauncherDeath(`lguest.c:check_pointer: Invalid address ${hex(address)}`);
     return address;
   }
 }

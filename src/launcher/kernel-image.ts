@@ -25,20 +25,28 @@ export const loadKernel = (memory: GuestMemory, image: Uint8Array): LoadedKernel
 };
 
 const loadElf = (memory: GuestMemory, image: Uint8Array, view: DataView): LoadedKernel => {
-  if (image.length < 52) throw new LauncherError(`the kernel image is truncated inside its ELF header (${image.length} bytes): copy it again`);
+  if (image.length < 52)
+    throw new LauncherError(`the kernel image is truncated inside its ELF header (${image.length} bytes): copy it again`);
   if (image[4] !== 1 || image[5] !== 1) {
     const what = image[4] === 2 ? '64-bit' : 'not 32-bit little-endian';
     throw new LauncherError(`the kernel image is ${what} ELF, but a Guest is an i386: build the kernel with ARCH=i386`);
   }
   const machine = view.getUint16(18, true);
-  if (machine !== 3) throw new LauncherError(`the kernel image is for ${MACHINES[machine] ?? `machine ${machine}`}, not i386: build the kernel with ARCH=i386`);
+  if (machine !== 3)
+    throw new LauncherError(
+      `the kernel image is for ${MACHINES[machine] ?? `machine ${machine}`}, not i386: build the kernel with ARCH=i386`,
+    );
   const type = view.getUint16(16, true);
-  if (type !== 2) throw new LauncherError(`the ELF file is not an executable (type ${type}): give the linked kernel, vmlinux, not an object file or a module`);
+  if (type !== 2)
+    throw new LauncherError(
+      `the ELF file is not an executable (type ${type}): give the linked kernel, vmlinux, not an object file or a module`,
+    );
   const entrySize = view.getUint16(42, true);
   const count = view.getUint16(44, true);
   if (entrySize !== 32 || count < 1 || count > 2048) throw new LauncherError('Malformed elf header: the program headers make no sense');
   const table = view.getUint32(28, true);
-  if (table + count * 32 > image.length) throw new LauncherError(`the kernel image is truncated: its program headers lie beyond its end (${image.length} bytes)`);
+  if (table + count * 32 > image.length)
+    throw new LauncherError(`the kernel image is truncated: its program headers lie beyond its end (${image.length} bytes)`);
   let loaded = 0;
   for (let i = 0; i < count; i++) {
     const at = table + i * 32;
@@ -47,9 +55,12 @@ const loadElf = (memory: GuestMemory, image: Uint8Array, view: DataView): Loaded
     const address = view.getUint32(at + 12, true);
     const fileBytes = view.getUint32(at + 16, true);
     const memoryBytes = Math.max(fileBytes, view.getUint32(at + 20, true));
-    if (offset + fileBytes > image.length) throw new LauncherError(`the kernel image is truncated: a segment ends at byte ${offset + fileBytes}, the file at ${image.length}`);
+    if (offset + fileBytes > image.length)
+      throw new LauncherError(`the kernel image is truncated: a segment ends at byte ${offset + fileBytes}, the file at ${image.length}`);
     if (address + memoryBytes > memory.ramBytes) {
-      throw new LauncherError(`the kernel does not fit: it needs memory up to ${megabytes(address + memoryBytes)}, the Guest has ${megabytes(memory.ramBytes)}: give it more memory`);
+      throw new LauncherError(
+        `the kernel does not fit: it needs memory up to ${megabytes(address + memoryBytes)}, the Guest has ${megabytes(memory.ramBytes)}: give it more memory`,
+      );
     }
     memory.load(address, image.subarray(offset, offset + fileBytes));
     loaded++;
@@ -71,9 +82,12 @@ const loadBzImage = (memory: GuestMemory, image: Uint8Array, view: DataView): Lo
   const start = (image[0x1f1] + 1) * 512;
   const size = image.length - start;
   const expected = view.getUint32(0x1f4, true) * 16; // syssize, in paragraphs
-  if (size <= 0 || size + 15 < expected) throw new LauncherError(`the bzImage is truncated: it holds ${Math.max(0, size)} of ${expected} bytes of the kernel`);
+  if (size <= 0 || size + 15 < expected)
+    throw new LauncherError(`the bzImage is truncated: it holds ${Math.max(0, size)} of ${expected} bytes of the kernel`);
   if (BZIMAGE_ADDRESS + size > memory.ramBytes) {
-    throw new LauncherError(`the kernel does not fit: it needs memory up to ${megabytes(BZIMAGE_ADDRESS + size)}, the Guest has ${megabytes(memory.ramBytes)}: give it more memory`);
+    throw new LauncherError(
+      `the kernel does not fit: it needs memory up to ${megabytes(BZIMAGE_ADDRESS + size)}, the Guest has ${megabytes(memory.ramBytes)}: give it more memory`,
+    );
   }
   memory.load(BZIMAGE_ADDRESS, image.subarray(start));
   return { kind: 'bzImage', entry: view.getUint32(0x214, true) };

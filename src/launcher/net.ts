@@ -77,7 +77,8 @@ export class Net {
   }
 
   private header(_chain: Chain, buffer: { address: number; length: number } | undefined): number {
-    if (buffer === undefined || buffer.length !== HEADER_BYTES) throw new LauncherDeath(`Bad iovec size ${buffer?.length ?? 0} for virtio_net_hdr`);
+    if (buffer === undefined || buffer.length !== HEADER_BYTES)
+      throw new LauncherDeath(`Bad iovec size ${buffer?.length ?? 0} for virtio_net_hdr`);
     if (buffer.address & 1) throw new LauncherDeath(`Bad alignment ${buffer.address.toString(16).padStart(8, '0')} for virtio_net_hdr`);
     return buffer.address;
   }

@@ -20,7 +20,16 @@ export const RESERVE_MEM = 0x400000;
 /** Descriptor table indexes (section 7.1). */
 export const GDT_ENTRIES = 32;
 export const IDT_ENTRIES = 256;
-export const GDT = { TLS_MIN: 6, TLS_MAX: 8, LGUEST_CS: 10, LGUEST_DS: 11, KERNEL_CS: 12, KERNEL_DS: 13, TSS: 16, DOUBLEFAULT_TSS: 31 } as const;
+export const GDT = {
+  TLS_MIN: 6,
+  TLS_MAX: 8,
+  LGUEST_CS: 10,
+  LGUEST_DS: 11,
+  KERNEL_CS: 12,
+  KERNEL_DS: 13,
+  TSS: 16,
+  DOUBLEFAULT_TSS: 31,
+} as const;
 export const LGUEST_CS = GDT.LGUEST_CS * 8;
 export const LGUEST_DS = GDT.LGUEST_DS * 8;
 export const KERNEL_CS = GDT.KERNEL_CS * 8;

@@ -8,7 +8,24 @@ import { CS, DS, EAX, EBP, EBX, ECX, EDI, EDX, ES, ESI, ESP, FS, GS, SS, W } fro
 import { REGS } from './abi';
 import type { Guest } from './guest';
 
-export const GUEST_REGISTERS = ['eax', 'ebx', 'ecx', 'edx', 'esi', 'edi', 'ebp', 'esp', 'eip', 'eflags', 'cs', 'ss', 'ds', 'es', 'fs', 'gs'] as const;
+export const GUEST_REGISTERS = [
+  'eax',
+  'ebx',
+  'ecx',
+  'edx',
+  'esi',
+  'edi',
+  'ebp',
+  'esp',
+  'eip',
+  'eflags',
+  'cs',
+  'ss',
+  'ds',
+  'es',
+  'fs',
+  'gs',
+] as const;
 export type GuestRegister = (typeof GUEST_REGISTERS)[number];
 
 export interface GuestContext {
@@ -18,7 +35,17 @@ export interface GuestContext {
   set(name: GuestRegister, value: number): void;
 }
 
-const GENERAL: Partial<Record<GuestRegister, number>> = { eax: EAX, ebx: EBX, ecx: ECX, edx: EDX, esi: ESI, edi: EDI, ebp: EBP, esp: ESP, eip: W.EIP };
+const GENERAL: Partial<Record<GuestRegister, number>> = {
+  eax: EAX,
+  ebx: EBX,
+  ecx: ECX,
+  edx: EDX,
+  esi: ESI,
+  edi: EDI,
+  ebp: EBP,
+  esp: ESP,
+  eip: W.EIP,
+};
 const SEGMENTS: Partial<Record<GuestRegister, number>> = { cs: CS, ss: SS, ds: DS, es: ES, fs: FS, gs: GS };
 
 export class Context implements GuestContext {

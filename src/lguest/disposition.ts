@@ -231,4 +231,3 @@ export const describeTrap = (lg: Guest, plan: TrapPlan, d: Draft): void => {
     d.c = plan.ioEax;
   }
 };
-

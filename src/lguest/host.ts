@@ -139,7 +139,10 @@ export class Host {
     this.processor = processor;
     this.cpu = processor.cpu;
     const { cpu } = this;
-    this.layout = buildHost(cpu, planLayout({ stubAlignment: options.stubAlignment ?? 4, shadowPages: options.shadowPages ?? ALL_SHADOW_PAGES }));
+    this.layout = buildHost(
+      cpu,
+      planLayout({ stubAlignment: options.stubAlignment ?? 4, shadowPages: options.shadowPages ?? ALL_SHADOW_PAGES }),
+    );
     this.records = new TrapLog(options.records);
     this.lg = new Guest({
       cpu,
@@ -206,7 +209,8 @@ export class Host {
 
   setFilter(filter: TrapFilter | undefined): void {
     this.filter = filter;
-    for (let v = 0; v < 256; v++) this.cpu.intercept[v] = filter !== undefined && filter.vectors[v] !== 0 && isDirectCandidate(this.lg, v) ? 1 : 0;
+    for (let v = 0; v < 256; v++)
+      this.cpu.intercept[v] = filter !== undefined && filter.vectors[v] !== 0 && isDirectCandidate(this.lg, v) ? 1 : 0;
   }
   /** The record that the Host is working on (at a trap stop: decided, not applied), else the newest one. */
   get current(): TrapRecord | undefined {
@@ -239,7 +243,8 @@ export class Host {
     this.stamp(d);
     this.records.add(d, message);
     const cause = parent < 0 ? undefined : this.records.get(parent);
-    if (cause !== undefined && cause.outcome !== 'killed' && cause.outcome !== 'switcher-fault') this.records.amend(parent, 'killed', 'killed-by-hypercall');
+    if (cause !== undefined && cause.outcome !== 'killed' && cause.outcome !== 'switcher-fault')
+      this.records.amend(parent, 'killed', 'killed-by-hypercall');
   }
   /** The Guest's saved registers, and nothing kind-specific. */
   private describeRegs(d: Draft): void {

@@ -3,7 +3,19 @@
 // A hypercall only becomes pending when the trap is handled; it runs at the top of the next round, after the ring. No hypercall returns a value: what is wrong
 // ends the Guest. A NOTIFY in the ring stops the ring, because the Launcher must see it first. Our documentation, 2.10, 4. Left out: the services themselves.
 
-import { HYPERCALLS, hex, LD, LHCALL, pointer, REGS, RESERVE_MEM, RING_ENTRIES, RING_FREE, SWITCHER_PGD_INDEX, SYSCALL_VECTOR } from './abi';
+import {
+  HYPERCALLS,
+  hex,
+  LD,
+  LHCALL,
+  pointer,
+  REGS,
+  RESERVE_MEM,
+  RING_ENTRIES,
+  RING_FREE,
+  SWITCHER_PGD_INDEX,
+  SYSCALL_VECTOR,
+} from './abi';
 import type { Guest } from './guest';
 import { writeTime } from './interrupts';
 import { flushAll, flushTlb, newPgtable, setPmd, setPte, setStack } from './page-tables';
@@ -17,7 +29,12 @@ export interface HypercallArgs {
   arg3: number;
 }
 
-export const argsFromRegs = (lg: Guest): HypercallArgs => ({ number: lg.reg(REGS.eax), arg1: lg.reg(REGS.edx), arg2: lg.reg(REGS.ebx), arg3: lg.reg(REGS.ecx) });
+export const argsFromRegs = (lg: Guest): HypercallArgs => ({
+  number: lg.reg(REGS.eax),
+  arg1: lg.reg(REGS.edx),
+  arg2: lg.reg(REGS.ebx),
+  arg3: lg.reg(REGS.ecx),
+});
 
 type Service = (lg: Guest, a: HypercallArgs, nowNs: number) => void;
 
@@ -110,7 +127,8 @@ export const startDrain = (lg: Guest): Drain | undefined => {
 };
 
 /** The slot that is next, or -1 when the ring is done. */
-export const nextSlot = (lg: Guest, drain: Drain): number => (drain.turns > 0 && drain.status[lg.nextHcall] !== RING_FREE ? lg.nextHcall : -1);
+export const nextSlot = (lg: Guest, drain: Drain): number =>
+  drain.turns > 0 && drain.status[lg.nextHcall] !== RING_FREE ? lg.nextHcall : -1;
 
 /** A ring entry, or undefined when it cannot be read. */
 export const ringEntry = (lg: Guest, slot: number): HypercallArgs | undefined => {

@@ -33,7 +33,14 @@ export class FramePlan {
  * Quirks: SS decides where the Guest comes from; only addresses are checked, not page permissions; a frame that crosses a page goes on in the page that lies
  * physically below; the gate's own selector is not looked at.
  */
-export const planFrame = (lg: Guest, low: number, high: number, errorCode: number | undefined, plan: FramePlan, irqEnabled = lg.ld32(LD.irqEnabled)): void => {
+export const planFrame = (
+  lg: Guest,
+  low: number,
+  high: number,
+  errorCode: number | undefined,
+  plan: FramePlan,
+  irqEnabled = lg.ld32(LD.irqEnabled),
+): void => {
   plan.ok = false;
   plan.reason = 'bad-address';
   const fromUser = (lg.ss & 3) !== GUEST_PL;

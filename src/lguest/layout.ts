@@ -6,12 +6,39 @@
 
 import type { Cpu } from '../i386/cpu';
 import { CR0, CS, DS, EAX, ES, FS, GS, LDTR, RAM_BASE, SS, TR, W } from '../i386/state';
-import { FLAT_CODE, FLAT_DATA, FLAT_LOW, GDT, IDT_ENTRIES, KERNEL_CS, KERNEL_DS, LGUEST_CS, LGUEST_DS, PAGE, PAGES, PT, REGS_AT, REGS, SWITCHER_ADDR, TSS, TSS_SELECTOR } from './abi';
+import {
+  FLAT_CODE,
+  FLAT_DATA,
+  FLAT_LOW,
+  GDT,
+  IDT_ENTRIES,
+  KERNEL_CS,
+  KERNEL_DS,
+  LGUEST_CS,
+  LGUEST_DS,
+  PAGE,
+  PAGES,
+  PT,
+  REGS_AT,
+  REGS,
+  SWITCHER_ADDR,
+  TSS,
+  TSS_SELECTOR,
+} from './abi';
 import { Assembler } from './assembler';
 import { assembleSwitcher, type SwitcherCode } from './switcher';
 
 /** The Host's own pages, physical. */
-const HOST = { gdt: 0x1000, idt: 0x2000, tss: 0x3000, code: 0x4000, stack: 0x5000, pgdir: 0x6000, lowTable: 0x7000, switcherTable: 0x8000 } as const;
+const HOST = {
+  gdt: 0x1000,
+  idt: 0x2000,
+  tss: 0x3000,
+  code: 0x4000,
+  stack: 0x5000,
+  pgdir: 0x6000,
+  lowTable: 0x7000,
+  switcherTable: 0x8000,
+} as const;
 /** Page table that every shadow directory's slot 1023 points to. */
 const GUEST_SWITCHER_TABLE = 0x9000;
 const REGISTER_PAGE = 0xa000;
@@ -96,7 +123,12 @@ export const buildHost = (cpu: Cpu, layout: Layout): Layout => {
   code.cld().iret().align(8);
   const pointerAt = code.here;
   code.emit(0, 0, 0, 0, LGUEST_CS, 0).align(16);
-  code.label('stub').pushf().callFarThrough(HOST_BASE + HOST.code + pointerAt).hlt().label('end');
+  code
+    .label('stub')
+    .pushf()
+    .callFarThrough(HOST_BASE + HOST.code + pointerAt)
+    .hlt()
+    .label('end');
   bytesTo(HOST.code, code.finish());
   put(HOST.code + pointerAt, SWITCHER_ADDR + layout.switcher.entry);
   const stubEnd = HOST_BASE + HOST.code + code.offsetOf('end');
@@ -111,7 +143,8 @@ export const buildHost = (cpu: Cpu, layout: Layout): Layout => {
   put(HOST.pgdir + (HOST_BASE >>> 22) * 4, HOST.lowTable | PT.P | PT.RW | PT.A);
   put(HOST.pgdir + (SWITCHER_ADDR >>> 22) * 4, HOST.switcherTable | PT.P | PT.RW | PT.A);
   for (let page = 1; page <= HOST.switcherTable / PAGE; page++) put(HOST.lowTable + page * 4, (page * PAGE) | PT.P | PT.RW | PT.A | PT.D);
-  for (let page = 0; page < switcherPages + 2; page++) put(HOST.switcherTable + page * 4, (SWITCHER_TEXT + page * PAGE) | PT.P | PT.RW | PT.A | PT.D);
+  for (let page = 0; page < switcherPages + 2; page++)
+    put(HOST.switcherTable + page * 4, (SWITCHER_TEXT + page * PAGE) | PT.P | PT.RW | PT.A | PT.D);
   for (let page = 0; page < switcherPages; page++) put(GUEST_SWITCHER_TABLE + page * 4, (SWITCHER_TEXT + page * PAGE) | PT.P | PT.A);
   put(GUEST_SWITCHER_TABLE + switcherPages * 4, pagesPhysical | PT.P | PT.RW | PT.A);
   put(GUEST_SWITCHER_TABLE + (switcherPages + 1) * 4, (pagesPhysical + PAGE) | PT.P | PT.A);

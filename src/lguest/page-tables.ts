@@ -53,7 +53,7 @@ const noFrame = (lg: Guest, gpte: number): string | undefined =>
  * @param errorCode as the processor gave it: bits P W U.
  * Quirks: US and RW of the Guest's PDE are never asked; the switcher's slot is only refused once the Guest's PDE for it is present.
  */
-export const decidePage = (lg: Guest, vaddr: number, errorCode: number, plan: PagePlan): void => {
+export const decidePage = (lg: Guest, vaddr: number, errorCode: number, plan: PagePlan): PagePlan => {
   const write = (errorCode & 2) !== 0;
   plan.result = 'declined';
   plan.depth = 0;
@@ -66,7 +66,7 @@ export const decidePage = (lg: Guest, vaddr: number, errorCode: number, plan: Pa
   plan.depth = 1;
   if ((gpde & PT.P) === 0) {
     plan.reason = 'gpde-absent';
-    return;
+    return plan;
   }
   if (index >= SWITCHER_PGD_INDEX) return killPlan(plan, 'switcher-slot', 'attempt to access switcher pages');
   plan.spdeAt = currentShadow(lg) + index * 4;
@@ -87,15 +87,15 @@ export const decidePage = (lg: Guest, vaddr: number, errorCode: number, plan: Pa
   plan.depth = 3;
   if ((gpte & PT.P) === 0) {
     plan.reason = 'gpte-absent';
-    return;
+    return plan;
   }
   if (write && (gpte & PT.RW) === 0) {
     plan.reason = 'gpte-read-only';
-    return;
+    return plan;
   }
   if ((errorCode & 4) !== 0 && (gpte & PT.US) === 0) {
     plan.reason = 'gpte-supervisor';
-    return;
+    return plan;
   }
   const bad = badGpte(lg, gpte) ?? noFrame(lg, gpte);
   if (bad !== undefined) return killPlan(plan, 'bad-gpte', bad);
@@ -107,12 +107,14 @@ export const decidePage = (lg: Guest, vaddr: number, errorCode: number, plan: Pa
   plan.result = 'filled';
   if ((spte & PT.P) === 0) plan.reason = write ? 'write-absent' : 'read-absent';
   else plan.reason = write && (spte & PT.RW) === 0 ? 'dirty-upgrade' : 'filled-before';
+  return plan;
 };
 
-const killPlan = (plan: PagePlan, reason: Reason, message: string): void => {
+const killPlan = (plan: PagePlan, reason: Reason, message: string): PagePlan => {
   plan.result = 'killed';
   plan.reason = reason;
   plan.message = message;
+  return plan;
 };
 
 /** Does what decidePage decided. */

@@ -3,7 +3,20 @@
 // The Host keeps a copy of the Guest's GDT and IDT as asked (after making them safe) and writes them to the live tables on the state page just before the
 // next entry. Safe means: no ring-0 segment, nothing the processor would want to write to, gates that only lead to ring 1. Our documentation, 6.6, 6.7, 7.
 
-import { FLAT_CODE, FLAT_DATA, FLAT_LOW, GDT, GDT_ENTRIES, GUEST_PL, IDT_ENTRIES, isIgnoredGdt, KERNEL_CS, LGUEST_TRAP_ENTRY, PAGES, SYSCALL_VECTOR } from './abi';
+import {
+  FLAT_CODE,
+  FLAT_DATA,
+  FLAT_LOW,
+  GDT,
+  GDT_ENTRIES,
+  GUEST_PL,
+  IDT_ENTRIES,
+  isIgnoredGdt,
+  KERNEL_CS,
+  LGUEST_TRAP_ENTRY,
+  PAGES,
+  SYSCALL_VECTOR,
+} from './abi';
 import { CHANGED, type Guest } from './guest';
 import { defaultGate } from './layout';
 

@@ -10,7 +10,16 @@ import { pushesErrorCode } from '../i386/state';
 import { LGUEST_DS, PAGE, PAGES, REGS, REGS_AT, TSS_SELECTOR } from './abi';
 import { Assembler, Reg } from './assembler';
 
-const { eax, ecx, edx, ebx, esp, ebp, esi, edi } = { eax: Reg.eax, ecx: Reg.ecx, edx: Reg.edx, ebx: Reg.ebx, esp: Reg.esp, ebp: Reg.ebp, esi: Reg.esi, edi: Reg.edi };
+const { eax, ecx, edx, ebx, esp, ebp, esi, edi } = {
+  eax: Reg.eax,
+  ecx: Reg.ecx,
+  edx: Reg.edx,
+  ebx: Reg.ebx,
+  esp: Reg.esp,
+  ebp: Reg.ebp,
+  esi: Reg.esi,
+  edi: Reg.edi,
+};
 
 /** Byte of the TSS descriptor that holds its type, and the mask that takes "busy" away. */
 const TSS_TYPE = TSS_SELECTOR + 5;
@@ -92,6 +101,9 @@ export const assembleSwitcher = (stubAlignment: 4 | 16): SwitcherCode => {
     a.pushImmediate(vector).jmp(path(vector));
   }
   const names = ['switch_to_guest', 'return_to_host', 'deliver_to_host', 'nmi'];
-  const symbols = [...names.map((name) => ({ name, offset: a.offsetOf(name) })), ...stubs.map((offset, v) => ({ name: `trap_stub_${v}`, offset }))];
+  const symbols = [
+    ...names.map((name) => ({ name, offset: a.offsetOf(name) })),
+    ...stubs.map((offset, v) => ({ name: `trap_stub_${v}`, offset })),
+  ];
   return { bytes: a.finish(), entry: a.offsetOf('switch_to_guest'), stubs, symbols };
 };

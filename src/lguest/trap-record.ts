@@ -130,7 +130,13 @@ export interface TrapRecord {
   /** Handler address of the Guest's gate, when the Guest gets the trap. */
   handler: number | undefined;
   /** Traps: what the Host read to decide. Entries not reached are undefined. */
-  walk?: { gpde: number | undefined; gpte: number | undefined; spde: number | undefined; spte: number | undefined; filled: number | undefined };
+  walk?: {
+    gpde: number | undefined;
+    gpte: number | undefined;
+    spde: number | undefined;
+    spte: number | undefined;
+    filled: number | undefined;
+  };
   /** Traps with port emulation: the instruction's length and what it did to eax. */
   io?: { length: number; eaxBefore: number; eaxAfter: number };
   /** slot: index in the async ring; undefined for the call itself. Arguments in the order edx, ebx, ecx. */
@@ -233,7 +239,14 @@ export interface TrapTotals {
   hypercallsSync: number[];
   hypercallsAsync: number[];
   /** Page faults filled: kernel (ring 1) and user by reason. */
-  filled: { readAbsentKernel: number; readAbsentUser: number; writeAbsentKernel: number; writeAbsentUser: number; dirtyUpgrade: number; before: number };
+  filled: {
+    readAbsentKernel: number;
+    readAbsentUser: number;
+    writeAbsentKernel: number;
+    writeAbsentUser: number;
+    dirtyUpgrade: number;
+    before: number;
+  };
   /** Page faults given to the Guest, by the ring of the code. */
   pageFaultsGiven: { ring1: number; ring3: number };
   pinnedFilled: number;
@@ -302,9 +315,17 @@ export class TrapLog {
     const { words } = this;
     const at = (this.count % this.capacity) * WORDS;
     const flags =
-      (d.hasError ? Flag.HAS_ERROR : 0) | (d.hasCr2 ? Flag.HAS_CR2 : 0) | (d.hasGate ? Flag.HAS_GATE : 0) | (d.hasFrame ? Flag.HAS_FRAME : 0) | (d.hasIo ? Flag.HAS_IO : 0);
+      (d.hasError ? Flag.HAS_ERROR : 0) |
+      (d.hasCr2 ? Flag.HAS_CR2 : 0) |
+      (d.hasGate ? Flag.HAS_GATE : 0) |
+      (d.hasFrame ? Flag.HAS_FRAME : 0) |
+      (d.hasIo ? Flag.HAS_IO : 0);
     words[at + Word.HEAD] =
-      (KIND_CODE.get(d.kind) ?? 0) | ((OUTCOME_CODE.get(d.outcome) ?? 0) << 4) | ((REASON_CODE.get(d.reason) ?? 0) << 8) | (d.depth << 16) | (flags << 24);
+      (KIND_CODE.get(d.kind) ?? 0) |
+      ((OUTCOME_CODE.get(d.outcome) ?? 0) << 4) |
+      ((REASON_CODE.get(d.reason) ?? 0) << 8) |
+      (d.depth << 16) |
+      (flags << 24);
     words[at + Word.VECTOR] = d.vector | ((d.slot + 1) << 16);
     words[at + Word.ERROR] = d.error;
     words[at + Word.EIP] = d.eip;
@@ -508,12 +529,21 @@ export const toJson = (r: TrapRecord): string => {
     eflags: h(r.eflags),
     cr3: h(r.cr3),
     ...(r.handler === undefined ? {} : { handler: h(r.handler) }),
-    ...(r.walk === undefined ? {} : { gpde: h(r.walk.gpde), gpte: h(r.walk.gpte), spde: h(r.walk.spde), spte: h(r.walk.spte), filled: h(r.walk.filled) }),
+    ...(r.walk === undefined
+      ? {}
+      : { gpde: h(r.walk.gpde), gpte: h(r.walk.gpte), spde: h(r.walk.spde), spte: h(r.walk.spte), filled: h(r.walk.filled) }),
     ...(r.io === undefined ? {} : { length: r.io.length, eax: h(r.io.eaxAfter) }),
     ...(r.hypercall === undefined
       ? {}
-      : { nr: r.hypercall.number, name: r.hypercall.name, args: r.hypercall.args.map(hex), ...(r.hypercall.slot === undefined ? {} : { slot: r.hypercall.slot }) }),
-    ...(r.virq === undefined ? {} : { irq: r.virq.irq, pending: h(r.virq.pending), blocked: h(r.virq.blocked), irqEnabled: h(r.virq.irqEnabled) }),
+      : {
+          nr: r.hypercall.number,
+          name: r.hypercall.name,
+          args: r.hypercall.args.map(hex),
+          ...(r.hypercall.slot === undefined ? {} : { slot: r.hypercall.slot }),
+        }),
+    ...(r.virq === undefined
+      ? {}
+      : { irq: r.virq.irq, pending: h(r.virq.pending), blocked: h(r.virq.blocked), irqEnabled: h(r.virq.irqEnabled) }),
     ...(r.message === undefined ? {} : { message: r.message }),
   });
 };
