@@ -93,7 +93,7 @@ export class Lines {
   forLine(file: string, line: number, column?: number): CodeLocation[] {
     const uses = [...this.usesOf(file)];
     let best = Number.POSITIVE_INFINITY;
-    let rows: { row: LineRow; path: string }[] = [];
+    let rows: { row: LineRow; path: string; superseded: boolean }[] = [];
     for (const { file: index, path, table } of uses) {
       const { line: lines } = table.rows;
       for (const row of table.select(
@@ -104,11 +104,14 @@ export class Lines {
           best = row.line;
           rows = [];
         }
-        rows.push({ row, path });
+        rows.push({ row, path, superseded: table.isSuperseded(row.index) });
       }
     }
     if (column !== undefined && rows.some(({ row }) => row.column === column)) rows = rows.filter(({ row }) => row.column === column);
     rows.sort((a, b) => a.row.address - b.row.address);
+    // A row without code of its own counts only where its function has no better one.
+    const withCode = new Set(rows.filter((r) => !r.superseded).map(({ row }) => this.home.functionAt(row.address)));
+    rows = rows.filter(({ row, superseded }) => !superseded || !withCode.has(this.home.functionAt(row.address)));
     const seen = new Set<unknown>();
     const locations: CodeLocation[] = [];
     for (const { row, path } of rows) {

@@ -229,8 +229,9 @@ export class UnitFunctions {
       if (unit.firstDie >= unit.end) return;
       unit.scan(unit.firstDie, (abbrev, at, offset) => {
         if (abbrev.tag === D.DW_TAG_subprogram) {
-          within = byOffset.get(offset);
-          return within !== undefined;
+          const entry = byOffset.get(offset);
+          if (entry) within = entry; // a declaration inside of a function does not end it
+          return entry !== undefined;
         }
         if (abbrev.tag === D.DW_TAG_inlined_subroutine && within) {
           const origin = unit.referenceOf(abbrev, at, D.DW_AT_abstract_origin);

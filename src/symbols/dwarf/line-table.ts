@@ -176,6 +176,18 @@ export class LineTable {
     return { low, high: rows.address[next]! };
   }
 
+  /**
+   * Whether a row has no code of its own because a statement of another file follows at the same address, as at the start and the end
+   * of an inlined function.
+   */
+  isSuperseded(index: number): boolean {
+    const { address, file, flags } = this.rows;
+    for (let next = index + 1; address[next] === address[index] && !(flags[next]! & ROW_END_SEQUENCE); next++) {
+      if (file[next] !== file[index] && flags[next]! & ROW_IS_STMT) return true;
+    }
+    return false;
+  }
+
   /** Rows of the covered code, by address, for which `accept` says so. */
   *select(accept: (row: number, rows: LineRows) => boolean): Generator<LineRow> {
     for (const { first, last } of this.sequences) {

@@ -347,7 +347,7 @@ class LazyEnum implements EnumType {
   private valueOf(child: Die): bigint {
     const underlying = this.definition.has(D.DW_AT_type) ? stripType(this.types.typeOf(this.definition)) : undefined;
     const unsigned = child.constant(D.DW_AT_const_value, false) ?? 0n;
-    if (!underlying || underlying.kind !== 'base' || unsigned < 0n) return unsigned;
+    if (underlying?.kind !== 'base' || unsigned < 0n) return unsigned;
     return underlying.encoding === 'signed'
       ? (child.constant(D.DW_AT_const_value, unsigned >= 1n << BigInt(this.size * 8 - 1)) ?? 0n)
       : unsigned;
@@ -416,7 +416,9 @@ class LazyMember implements Member {
     } else {
       // DWARF 2 and 3 count from the most significant bit of the storage unit (3.5.6 of DWARF 3); a little-endian bit number counts from the other end.
       const storage = (sizeOf(source) ?? types.typeOf(source).size) * 8;
-      this.bitOffset = start * 8 + storage - (source.number(D.DW_AT_bit_offset) ?? 0) - this.bitSize;
+      // clang writes negative offsets for fields that reach beyond the unit.
+      const fromTop = Number(source.constant(D.DW_AT_bit_offset, true) ?? 0n);
+      this.bitOffset = start * 8 + storage - fromTop - this.bitSize;
     }
     this.offset = Math.floor(this.bitOffset / 8);
   }
