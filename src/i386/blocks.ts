@@ -154,7 +154,8 @@ export class BlockCache {
     } else {
       page.lines.fill(0);
       for (const b of page.blocks) {
-        for (let line = this.offset[b] >> 6; line <= (this.offset[b] + this.bytes[b] - 1) >> 6; line++) page.lines[line >> 5] |= 1 << (line & 31);
+        for (let line = this.offset[b] >> 6; line <= (this.offset[b] + this.bytes[b] - 1) >> 6; line++)
+          page.lines[line >> 5] |= 1 << (line & 31);
       }
     }
   }

@@ -204,7 +204,8 @@ export class Processor {
       c.cur = -1;
     }
     if (thrown === STALE) return undefined;
-    if (thrown instanceof Intercepted) return { kind: 'intercept', vector: thrown.vector, errorCode: thrown.errorCode, software: thrown.software };
+    if (thrown instanceof Intercepted)
+      return { kind: 'intercept', vector: thrown.vector, errorCode: thrown.errorCode, software: thrown.software };
     if (!(thrown instanceof CpuFault)) throw thrown;
     const { vector, errorCode } = thrown;
     if (c.intercepts(vector)) return { kind: 'intercept', vector, errorCode, software: false };
@@ -286,9 +287,13 @@ export class Processor {
             if (exit !== undefined) return exit;
             continue;
           }
-        } else if (++blocks.runs[block] > jit.threshold && jit.modeAllows()) {
-          jit.compile(block, a, linear, user === 1);
-          continue;
+        } else {
+          const runs = ++blocks.runs[block];
+          if (runs > jit.threshold && jit.modeAllows()) {
+            jit.heat(block, a, linear, user === 1, runs);
+            // Decoded code may all have gone, or a translation have come.
+            if (jit.find(block, linear, user) !== 0) continue;
+          }
         }
       }
       let n = blocks.count[block];
@@ -326,7 +331,7 @@ export class Processor {
         return undefined;
       }
       case 4:
-        throw jit.pending;
+        throw jit.thrown;
       default:
         return undefined;
     }

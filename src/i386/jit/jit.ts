@@ -1,7 +1,8 @@
 // Life and death of translations: which block is hot, the function table, entering, leaving, and forgetting after a write to code.
 //
-// A slot of the function table stands for "code at this linear address, at this physical place, for this privilege". Until it is translated, and again after
-// it is dropped, its function spills the registers and returns, so a tail call to a slot is always safe. What it leaves out: code (translate.ts).
+// A cell (a word of the linear memory) stands for "code at this linear address, at this physical place, for this privilege" and holds the function table slot of
+// its translation. Before there is one, and again after it was dropped, it holds 0, whose function spills the registers and returns: going on through a cell is
+// always safe. Regions are compiled by the dozen, since every instance carries a copy of the function table. What it leaves out: code (translate.ts).
 
 import type { BlockCache } from '../blocks';
 import { type Cpu, CpuFault, PageFlag } from '../cpu';
@@ -9,7 +10,7 @@ import { R } from '../decode';
 import { addCarries, aux8, aux16, aux32, subBorrows } from '../flags';
 import { HANDLERS } from '../interpreter';
 import { PAGE, RAM_BASE, S, W } from '../state';
-import { J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND } from './layout';
+import { CELLS, J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND } from './layout';
 import { discover } from './region';
 import { REGION_TYPE, Translator } from './translate';
 import { encodeModule, FunctionBody, I32, OP } from './wasm';
@@ -19,6 +20,11 @@ const FLAG_KIND = J.FLAG_KIND >> 2;
 const FLAG_B = J.FLAG_B >> 2;
 /** Longest stay in translated code: lets the engine put in better code of a function that never returns. */
 const SLICE = 50_000;
+/** Regions waiting for their module: so many are compiled at once, or fewer as soon as one of their blocks ran so often again. */
+const BATCH = 48;
+const URGENT_RUNS = 1500;
+/** With so many instances, everything alive is compiled anew as one module. */
+const MAX_INSTANCES = 48;
 const FLAT_DATA = 0b001111;
 
 /** Figures for `--stats`. */
@@ -31,13 +37,28 @@ export interface JitStats {
   faults: number;
   punts: number;
   refused: number;
+  modules: number;
+}
+
+/** A region's life: queued, installed in a slot, dead. */
+interface Translation {
+  /** block * 2 + user */
+  entry: number;
+  linear: number;
+  cell: number;
+  slot: number;
+  length: number;
+  body: FunctionBody;
+  dead: boolean;
 }
 
 /** True when this engine may compile WebAssembly with tail calls at run time. */
 export const jitAvailable = (): boolean => {
   try {
     // A function that tail-calls itself.
-    return WebAssembly.validate(new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 10, 6, 1, 4, 0, 0x12, 0, 0x0b]));
+    return WebAssembly.validate(
+      new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 10, 6, 1, 4, 0, 0x12, 0, 0x0b]),
+    );
   } catch {
     return false;
   }
@@ -45,7 +66,11 @@ export const jitAvailable = (): boolean => {
 
 export class Jit {
   private readonly table: WebAssembly.Table;
-  private nextSlot = 1;
+  private readonly freeSlots: number[] = [];
+  private nextCell = CELLS;
+  private pending: Translation[] = [];
+  private live: Translation[] = [];
+  private instances = 0;
   private readonly bail: () => void;
   private readonly runSlot: (slot: number) => void;
   private readonly imports: WebAssembly.ModuleImports;
@@ -53,17 +78,28 @@ export class Jit {
   /** By block number * 2 + user: slot of its translation (0 none) and the linear address it holds for. */
   private readonly entrySlot: Int32Array;
   private readonly entryLinear: Int32Array;
-  private readonly slotOf = new Map<number, { slot: number; linear: number }>();
+  private readonly cells = new Map<number, { cell: number; linear: number }>();
   /** By slot: instructions that must be left to enter. */
   private lengths = new Int32Array(1024);
-  /** By block: entries (block * 2 + user) whose region contains it. */
-  private readonly users = new Map<number, Set<number>>();
+  private cellAt = new Int32Array(1024);
+  /** By block: the regions that contain it. */
+  private readonly users = new Map<number, Set<Translation>>();
   /** By page: how often code was dropped there; a page that churns is left to the interpreter for a while. */
   private readonly churn = new Map<number, number>();
   private dropped = false;
   /** Something other than a fault came out of a handler called from translated code. */
-  pending: unknown;
-  readonly stats: JitStats = { translations: 0, instructions: 0, bytes: 0, dropped: 0, entries: 0, faults: 0, punts: 0, refused: 0 };
+  thrown: unknown;
+  readonly stats: JitStats = {
+    translations: 0,
+    instructions: 0,
+    bytes: 0,
+    dropped: 0,
+    entries: 0,
+    faults: 0,
+    punts: 0,
+    refused: 0,
+    modules: 0,
+  };
 
   constructor(
     private readonly cpu: Cpu,
@@ -79,6 +115,7 @@ export class Jit {
     this.bail = bail;
     this.runSlot = run;
     for (let n = 0; n < 1024; n++) this.table.set(n, this.bail);
+    for (let n = 1023; n > 0; n--) this.freeSlots.push(n);
     blocks.onDrop = (block) => this.drop(block);
     blocks.onClear = () => this.clear();
   }
@@ -99,7 +136,7 @@ export class Jit {
     return this.lengths[slot];
   }
 
-  /** Runs translated code from `slot`. @returns J.STATUS: 0 look up EIP, 1 Cpu.fault is to be delivered, 2 interpret one instruction, 4 rethrow `pending`. */
+  /** Runs translated code from `slot`. @returns J.STATUS: 0 look up EIP, 1 Cpu.fault is to be delivered, 2 interpret one instruction, 4 rethrow `thrown`. */
   enter(slot: number, linear: number): number {
     const { cpu } = this;
     const m = cpu.m32;
@@ -108,7 +145,7 @@ export class Jit {
     const at = cache + (((linear ^ (linear >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) << 2);
     m[at] = linear;
     m[at + 1] = m[cpu.tr + (linear >>> 12)];
-    m[at + 2] = slot;
+    m[at + 2] = this.cellAt[slot];
     const left = m[W.LEFT];
     const slice = left < SLICE ? left : SLICE;
     m[W.LEFT] = slice;
@@ -133,8 +170,21 @@ export class Jit {
     m[FLAG_KIND] = 0;
   }
 
-  /** Translates the region entered at a block. Does nothing when it cannot. */
-  compile(block: number, a: number, linear: number, user: boolean): void {
+  /**
+   * Called each time a block that is not translated has run more than `threshold` times: queues its region, or has the queue compiled.
+   * @param runs how often it ran.
+   */
+  heat(block: number, a: number, linear: number, user: boolean, runs: number): void {
+    if (runs === this.threshold + 1) {
+      this.queue(block, a, linear, user);
+      if (this.pending.length >= BATCH || this.threshold === 0) this.flush();
+    } else if (runs % URGENT_RUNS === 0) {
+      if (this.pending.length > 0) this.flush();
+      else this.blocks.runs[block] = 0;
+    }
+  }
+
+  private queue(block: number, a: number, linear: number, user: boolean): void {
     const { cpu, blocks } = this;
     const churn = this.churn.get(blocks.page[block]) ?? 0;
     if (churn > 64) {
@@ -143,53 +193,104 @@ export class Jit {
       blocks.runs[block] = -1000;
       return;
     }
-    const region = discover(cpu, blocks, a, linear, user, (at, target, forUser) => this.slotFor(at, target, forUser), (b) => this.users.has(b));
+    const cell = this.cellFor(a, linear, user);
+    const region =
+      cell < 0
+        ? undefined
+        : discover(
+            cpu,
+            blocks,
+            a,
+            linear,
+            user,
+            (at, target, forUser) => this.cellFor(at, target, forUser),
+            (b) => this.users.has(b),
+          );
     if (region === undefined) {
       this.stats.refused++;
       blocks.runs[block] = -1 << 30;
       return;
     }
     const body = new Translator(region).translate();
-    const bytes = encodeModule(this.pages, IMPORTS, [REGION_TYPE], [{ type: 0, body }]);
-    const module = new WebAssembly.Module(bytes as BufferSource);
-    const instance = new WebAssembly.Instance(module, { e: this.imports });
-    const slot = this.slotFor(a, linear, user);
-    if (slot < 0) return;
-    this.table.set(slot, instance.exports.f0 as () => void);
-    this.lengths[slot] = region.checkLength;
-    const entry = block * 2 + (user ? 1 : 0);
-    this.entrySlot[entry] = slot;
-    this.entryLinear[entry] = linear;
+    const translation = { entry: block * 2 + (user ? 1 : 0), linear, cell, slot: 0, length: region.checkLength, body, dead: false };
     for (const b of region.blocks) {
       let set = this.users.get(b.block);
       if (set === undefined) {
         set = new Set();
         this.users.set(b.block, set);
       }
-      set.add(entry);
+      set.add(translation);
     }
+    this.pending.push(translation);
     this.stats.translations++;
     this.stats.instructions += region.checkLength;
-    this.stats.bytes += bytes.length;
   }
 
-  private slotFor(a: number, linear: number, user: boolean): number {
+  /** Compiles what is queued and opens its cells. */
+  private flush(): void {
+    let batch = this.pending.filter((t) => !t.dead);
+    this.pending = [];
+    if (batch.length === 0) return;
+    this.live = this.live.filter((t) => !t.dead);
+    if (this.instances >= MAX_INSTANCES) {
+      for (const t of this.live) this.release(t.slot);
+      batch = [...this.live, ...batch];
+      this.live = [];
+      this.instances = 0;
+    }
+    const bytes = encodeModule(
+      this.pages,
+      IMPORTS,
+      [REGION_TYPE],
+      batch.map(({ body }) => ({ type: 0, body })),
+    );
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { e: this.imports });
+    this.instances++;
+    this.stats.modules++;
+    this.stats.bytes += bytes.length;
+    batch.forEach((t, n) => {
+      t.slot = this.takeSlot();
+      this.table.set(t.slot, exports[`f${n}`] as () => void);
+      this.lengths[t.slot] = t.length;
+      this.cellAt[t.slot] = t.cell;
+      this.entrySlot[t.entry] = t.slot;
+      this.entryLinear[t.entry] = t.linear;
+      this.cpu.m32[t.cell >> 2] = t.slot;
+      this.live.push(t);
+    });
+  }
+
+  private takeSlot(): number {
+    const free = this.freeSlots.pop();
+    if (free !== undefined) return free;
+    const from = this.table.length;
+    this.table.grow(from);
+    for (let n = from; n < 2 * from; n++) this.table.set(n, this.bail);
+    for (let n = 2 * from - 1; n > from; n--) this.freeSlots.push(n);
+    const lengths = new Int32Array(2 * from);
+    lengths.set(this.lengths);
+    this.lengths = lengths;
+    const cellAt = new Int32Array(2 * from);
+    cellAt.set(this.cellAt);
+    this.cellAt = cellAt;
+    return from;
+  }
+  private release(slot: number): void {
+    this.table.set(slot, this.bail);
+    this.freeSlots.push(slot);
+  }
+
+  /** Address of the cell for code at index `a` of the memory run at `linear`, -1 when another linear address has it. */
+  private cellFor(a: number, linear: number, user: boolean): number {
     const key = a * 2 + (user ? 1 : 0);
-    const known = this.slotOf.get(key);
-    if (known !== undefined) return known.linear === linear ? known.slot : -1;
-    const slot = this.nextSlot++;
-    if (slot >= this.table.length) {
-      const from = this.table.length;
-      this.table.grow(from);
-      for (let n = from; n < this.table.length; n++) this.table.set(n, this.bail);
-    }
-    if (slot >= this.lengths.length) {
-      const bigger = new Int32Array(this.lengths.length * 2);
-      bigger.set(this.lengths);
-      this.lengths = bigger;
-    }
-    this.slotOf.set(key, { slot, linear });
-    return slot;
+    const known = this.cells.get(key);
+    if (known !== undefined) return known.linear === linear ? known.cell : -1;
+    if (this.nextCell === RAM_BASE) return -1;
+    const cell = this.nextCell;
+    this.nextCell += 4;
+    this.cpu.m32[cell >> 2] = 0;
+    this.cells.set(key, { cell, linear });
+    return cell;
   }
 
   private drop(block: number): void {
@@ -199,21 +300,26 @@ export class Jit {
     this.users.delete(block);
     const page = this.blocks.page[block];
     this.churn.set(page, (this.churn.get(page) ?? 0) + 1);
-    for (const entry of set) {
-      const slot = this.entrySlot[entry];
-      if (slot === 0) continue;
-      this.table.set(slot, this.bail);
-      this.entrySlot[entry] = 0;
-      this.blocks.runs[entry >> 1] = 0;
+    for (const t of set) {
+      if (t.dead) continue;
+      t.dead = true;
+      this.blocks.runs[t.entry >> 1] = 0;
       this.stats.dropped++;
+      if (t.slot === 0) continue;
+      this.cpu.m32[t.cell >> 2] = 0;
+      this.entrySlot[t.entry] = 0;
+      this.release(t.slot);
     }
   }
   private clear(): void {
     this.dropped = true;
-    for (let n = 1; n < this.nextSlot; n++) this.table.set(n, this.bail);
-    this.nextSlot = 1;
-    this.slotOf.clear();
+    for (const t of this.live) if (!t.dead) this.release(t.slot);
+    this.live = [];
+    this.pending = [];
     this.users.clear();
+    this.cells.clear();
+    this.cpu.m32.fill(0, CELLS >> 2, this.nextCell >> 2);
+    this.nextCell = CELLS;
     this.entrySlot.fill(0);
     this.cpu.m32.fill(0, JUMP_CACHE >> 2, (JUMP_CACHE + 2 * JUMP_CACHE_BYTES) >> 2);
   }
@@ -227,7 +333,7 @@ export class Jit {
       if (thrown instanceof CpuFault) m32[STATUS] = 1;
       else {
         m32[STATUS] = 4;
-        this.pending = thrown;
+        this.thrown = thrown;
       }
       return 0;
     };
@@ -344,10 +450,15 @@ export class Jit {
     run.op(OP.call_indirect);
     run.code.u32(0);
     run.code.u32(0);
-    const bytes = encodeModule(this.pages, [], [REGION_TYPE, { params: [I32], results: [] }], [
-      { type: 0, body: bail },
-      { type: 1, body: run },
-    ]);
+    const bytes = encodeModule(
+      this.pages,
+      [],
+      [REGION_TYPE, { params: [I32], results: [] }],
+      [
+        { type: 0, body: bail },
+        { type: 1, body: run },
+      ],
+    );
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { e: this.imports });
     return { bail: exports.f0 as () => void, run: exports.f1 as (slot: number) => void };
   }
@@ -361,4 +472,13 @@ const f = (name: string, params: number, results: number): { name: string; type:
   type: { params: Array(params).fill(I32), results: Array(results).fill(I32) },
 });
 /** In the order of IMPORT (translate.ts). */
-const IMPORTS = [f('r8', 1, 1), f('r16', 1, 1), f('r32', 1, 1), f('w8', 2, 0), f('w16', 2, 0), f('w32', 2, 0), f('probe', 2, 1), f('interpret', 2, 1)];
+const IMPORTS = [
+  f('r8', 1, 1),
+  f('r16', 1, 1),
+  f('r32', 1, 1),
+  f('w8', 2, 0),
+  f('w16', 2, 0),
+  f('w32', 2, 0),
+  f('probe', 2, 1),
+  f('interpret', 2, 1),
+];

@@ -13,7 +13,10 @@ export const J = {
 /** What FLAG_AUX stands for: the aux word itself, or the operands of an addition or subtraction whose carries nobody has asked for yet. */
 export const KIND = { AUX: 0, ADD32: 1, SUB32: 2, ADD16: 3, SUB16: 4, ADD8: 5, SUB8: 6 } as const;
 
-/** Jump caches, supervisor then user: entries of 16 bytes {eip, TLB entry of its page, function table slot, unused}. */
+/** Jump caches, supervisor then user: entries of 16 bytes {eip, TLB entry of its page, address of its cell, unused}. */
 export const JUMP_CACHE = 0x1100000;
 export const JUMP_CACHE_ENTRIES = 4096;
 export const JUMP_CACHE_BYTES = JUMP_CACHE_ENTRIES * 16;
+
+/** Cells: one word for each place that translated code may go on to, holding a function table slot; 0 = not translated. They end at RAM_BASE. */
+export const CELLS = JUMP_CACHE + 2 * JUMP_CACHE_BYTES;

@@ -7,7 +7,7 @@ import type { BlockCache } from '../blocks';
 import type { Cpu } from '../cpu';
 import { M, R, RECORD } from '../decode';
 import { ROW_BITS, ROWS } from '../rows';
-import { canTranslate } from './translate';
+import { canTranslate } from './coverage';
 
 const MAX_BLOCKS = 64;
 const MAX_INSTRUCTIONS = 300;
@@ -48,8 +48,8 @@ export interface Region {
   blocks: RegionBlock[];
   /** An upper bound of the instructions between two looks at the budget. */
   checkLength: number;
-  /** Function table slot for code at `target`, or -1 when nobody may go there directly. */
-  slotFor(from: RegionBlock, target: number): number;
+  /** Address of the cell for code at `target`, or -1 when nobody may go there directly. */
+  cellFor(target: number): number;
   /** TLB entry of target's page when the region was made. */
   deltaOf(target: number): number;
 }
@@ -81,14 +81,22 @@ const terminatorOf = (code: Int32Array, i: number, next: number): Terminator | u
   }
 };
 
-/** Gives out function table slots: `a` index of the code in the memory. */
-export type Slots = (a: number, linear: number, user: boolean) => number;
+/** Gives out cells (jit.ts): `a` index of the code in the memory. */
+export type Cells = (a: number, linear: number, user: boolean) => number;
 
 /**
  * Finds the region entered at `linear`, whose code lies at index `a` of the memory.
  * @returns undefined when its first instruction is not translatable.
  */
-export const discover = (cpu: Cpu, cache: BlockCache, a: number, linear: number, user: boolean, slots: Slots, isTranslated: (block: number) => boolean): Region | undefined => {
+export const discover = (
+  cpu: Cpu,
+  cache: BlockCache,
+  a: number,
+  linear: number,
+  user: boolean,
+  cells: Cells,
+  isTranslated: (block: number) => boolean,
+): Region | undefined => {
   const { code, m32 } = cpu;
   const blocks: RegionBlock[] = [];
   const nodeOf = new Map<number, number>();
@@ -167,10 +175,10 @@ export const discover = (cpu: Cpu, cache: BlockCache, a: number, linear: number,
     user,
     blocks,
     checkLength: instructions,
-    slotFor: (_from, target) => {
+    cellFor: (target) => {
       if (cache.splits[target & 0xfff] !== 0) return -1;
       const delta = deltaOf(target);
-      return delta & 1 ? -1 : slots((target + delta) | 0, target, user);
+      return delta & 1 ? -1 : cells((target + delta) | 0, target, user);
     },
     deltaOf,
   };

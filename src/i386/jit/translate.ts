@@ -11,6 +11,7 @@ import { EAX, EBP, ECX, EDX, ESP, S, TLB } from '../state';
 import { J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND } from './layout';
 import type { Region, RegionBlock } from './region';
 import { type Structure, structure } from './structure';
+import { canTranslate, EFFECT, flagEffect } from './coverage';
 import { FunctionBody, I32, I64, OP } from './wasm';
 
 /** Indexes of the imported functions, in this order (jit.ts binds them). */
@@ -226,15 +227,16 @@ export class Translator {
     this.labels.pop();
     f.op(OP.end);
   }
-  /** Tail call to the region of function table slot `slot` at `eip`. */
-  private chain(slot: number, eip: number): void {
+  /** Tail call to the region whose slot stands in `cell`, at `eip`. */
+  private chain(cell: number, eip: number): void {
     const { f } = this;
     this.spillFlags();
     f.i32(0);
     f.i32(eip);
     f.mem(OP.i32_store, S.EIP, 2);
     for (let n = 0; n < 9; n++) f.get(n);
-    f.i32(slot);
+    f.i32(0);
+    f.mem(OP.i32_load, cell, 2);
     f.op(OP.return_call_indirect);
     f.code.u32(0);
     f.code.u32(0);
@@ -252,13 +254,13 @@ export class Translator {
         return;
       }
     }
-    const slot = this.region.slotFor(from, target);
-    if (slot < 0) {
+    const cell = this.region.cellFor(target);
+    if (cell < 0) {
       this.exitAt(target, 0);
       return;
     }
     this.checkMapping(from, target);
-    this.chain(slot, target);
+    this.chain(cell, target);
   }
 
   /** A page change inside a region holds only while the TLB still maps the page to where the region's code was read. */
@@ -316,6 +318,7 @@ export class Translator {
     for (let n = 0; n < 9; n++) f.get(n);
     f.get(this.t1);
     f.mem(OP.i32_load, cache + 8, 2);
+    f.mem(OP.i32_load, 0, 2);
     f.op(OP.return_call_indirect);
     f.code.u32(0);
     f.code.u32(0);
@@ -695,7 +698,13 @@ export class Translator {
     if (this.flags === 'memory') this.loadFlags();
     const kind = this.flags;
     const compare = this.compared;
-    if (compare !== undefined && (kind === KIND.SUB32 || kind === KIND.SUB16 || kind === KIND.SUB8) && base !== CC.O && base !== CC.P && base !== CC.S) {
+    if (
+      compare !== undefined &&
+      (kind === KIND.SUB32 || kind === KIND.SUB16 || kind === KIND.SUB8) &&
+      base !== CC.O &&
+      base !== CC.P &&
+      base !== CC.S
+    ) {
       // Directly after a subtraction without borrow-in: compare its operands.
       const shift = kind === KIND.SUB8 ? 24 : kind === KIND.SUB16 ? 16 : 0;
       const operand = (local: number): void => {
@@ -1289,8 +1298,10 @@ export class Translator {
         this.rawStore(size);
       } else this.setReg(destination, size, r);
     }
-    if (name === 'add' || name === 'adc') this.arithmeticFlags(size === 2 ? KIND.ADD32 : size === 1 ? KIND.ADD16 : KIND.ADD8, size, a, b, r);
-    else if (name === 'sub' || name === 'cmp' || name === 'sbb') this.arithmeticFlags(size === 2 ? KIND.SUB32 : size === 1 ? KIND.SUB16 : KIND.SUB8, size, a, b, r);
+    if (name === 'add' || name === 'adc')
+      this.arithmeticFlags(size === 2 ? KIND.ADD32 : size === 1 ? KIND.ADD16 : KIND.ADD8, size, a, b, r);
+    else if (name === 'sub' || name === 'cmp' || name === 'sbb')
+      this.arithmeticFlags(size === 2 ? KIND.SUB32 : size === 1 ? KIND.SUB16 : KIND.SUB8, size, a, b, r);
     else this.logicFlags(size, r);
     if (!this.flagsDead) this.compared = name === 'sub' || name === 'cmp' ? true : undefined;
   }
@@ -1715,143 +1726,3 @@ export class Translator {
     this.compared = undefined;
   }
 }
-
-const EFFECT = { DEFINES: 1, USES: 2, MAY_LEAVE: 4 } as const;
-
-/** Which rows touch flags, for dead-flag elimination. Whatever is not listed may leave the region, so it keeps the flags alive. */
-const flagEffect = (code: Int32Array, i: number): number => {
-  const form = code[i + R.FORM];
-  const { name, args } = ROWS[form >> 3];
-  const memory = (form & 1) !== 0 ? EFFECT.MAY_LEAVE : 0;
-  if (!canTranslate(code, i)) return EFFECT.USES | EFFECT.MAY_LEAVE;
-  switch (name) {
-    case 'add':
-    case 'sub':
-    case 'and':
-    case 'or':
-    case 'xor':
-    case 'cmp':
-    case 'test':
-    case 'neg':
-      return EFFECT.DEFINES | memory;
-    case 'imul2':
-    case 'imul3':
-    case 'mul':
-    case 'imul':
-      return EFFECT.DEFINES | memory;
-    case 'adc':
-    case 'sbb':
-    case 'inc':
-    case 'dec':
-      return EFFECT.DEFINES | EFFECT.USES | memory;
-    case 'shl':
-    case 'shr':
-    case 'sar':
-      return (args.endsWith('CL') ? EFFECT.USES : (args.endsWith('1') ? 1 : code[i + R.IMM] & 31) === 0 ? 0 : EFFECT.DEFINES) | memory;
-    case 'shld':
-    case 'shrd':
-      return ((code[i + R.IMM] & 31) === 0 ? 0 : EFFECT.DEFINES) | memory;
-    case 'mov':
-    case 'movzx_b':
-    case 'movzx_w':
-    case 'movsx_b':
-    case 'movsx_w':
-    case 'not':
-    case 'xchg':
-      return memory;
-    case 'lea':
-    case 'cbw':
-    case 'cwd':
-    case 'bswap':
-    case 'nop_ev':
-      return 0;
-    default:
-      return EFFECT.USES | EFFECT.MAY_LEAVE;
-  }
-};
-
-const SEGMENTS_FLAT = 0b001111;
-
-/** True when the translator has code for the record; otherwise the interpreter's handler is called for it. */
-export const canTranslate = (code: Int32Array, i: number): boolean => {
-  const form = code[i + R.FORM];
-  const meta = code[i + R.META];
-  const row = ROWS[form >> 3];
-  const memory = (form & 1) !== 0;
-  const size = (form >> 1) & 3;
-  const { name, args } = row;
-  // FS and GS have bases of their own; a write through CS faults.
-  if (memory && name !== 'lea' && !((SEGMENTS_FLAT >> ((meta >> M.SEG_SHIFT) & 7)) & 1)) return false;
-  if (memory && ((meta >> M.SEG_SHIFT) & 7) === 1 && name !== 'mov' && name !== 'jmp_ind' && name !== 'call_ind') return false;
-  if (memory && ((meta >> M.SEG_SHIFT) & 7) === 1 && name === 'mov' && !args.startsWith('G')) return false;
-  switch (name) {
-    case 'mov':
-    case 'lea':
-    case 'add':
-    case 'sub':
-    case 'and':
-    case 'or':
-    case 'xor':
-    case 'cmp':
-    case 'adc':
-    case 'sbb':
-    case 'test':
-    case 'inc':
-    case 'dec':
-    case 'not':
-    case 'neg':
-    case 'movzx_b':
-    case 'movzx_w':
-    case 'movsx_b':
-    case 'movsx_w':
-    case 'cbw':
-    case 'clc':
-    case 'stc':
-    case 'cmc':
-    case 'nop_ev':
-    case 'xchg':
-      return true;
-    case 'push':
-    case 'leave':
-      return size === 2;
-    case 'pop':
-      return size === 2 && args === 'Zv';
-    case 'cwd':
-    case 'bswap':
-    case 'imul2':
-    case 'imul3':
-    case 'mul':
-    case 'imul':
-    case 'div':
-    case 'idiv':
-      return size === 2;
-    case 'shl':
-    case 'shr':
-    case 'sar':
-      return size === 2 || (!args.endsWith('CL') && (args.endsWith('1') || (code[i + R.IMM] & 31) < 8 << size));
-    case 'rol':
-    case 'ror':
-      return size === 2;
-    case 'shld':
-    case 'shrd':
-      return size === 2 && !args.endsWith('CL');
-    case 'bt':
-      return size === 2 && !memory;
-    case 'jmp':
-    case 'call':
-    case 'ret':
-    case 'jmp_ind':
-    case 'call_ind':
-      return size === 2;
-    case 'loop':
-    case 'loope':
-    case 'loopne':
-    case 'jcxz':
-      return size === 2 && !(meta & M.ADDR16);
-    default:
-      if (name.startsWith('set')) return true;
-      if (name.startsWith('cmov')) return true;
-      if (/^j[a-z]+$/.test(name) && args[0] === 'J') return size === 2;
-      return false;
-  }
-};

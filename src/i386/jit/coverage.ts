@@ -1,0 +1,147 @@
+// What the translator has code for, and what each of those instructions does to the flags.
+//
+// A file of its own because region forming asks as well as translating. Everything not listed is done by the interpreter's handler. Must agree with
+// Translator.instruction(): the differential fuzzer would see it otherwise.
+
+import { M, R } from '../decode';
+import { ROWS } from '../rows';
+
+export const EFFECT = { DEFINES: 1, USES: 2, MAY_LEAVE: 4 } as const;
+
+/** Which rows touch flags, for dead-flag elimination. Whatever is not listed may leave the region, so it keeps the flags alive. */
+export const flagEffect = (code: Int32Array, i: number): number => {
+  const form = code[i + R.FORM];
+  const { name, args } = ROWS[form >> 3];
+  const memory = (form & 1) !== 0 ? EFFECT.MAY_LEAVE : 0;
+  if (!canTranslate(code, i)) return EFFECT.USES | EFFECT.MAY_LEAVE;
+  switch (name) {
+    case 'add':
+    case 'sub':
+    case 'and':
+    case 'or':
+    case 'xor':
+    case 'cmp':
+    case 'test':
+    case 'neg':
+      return EFFECT.DEFINES | memory;
+    case 'imul2':
+    case 'imul3':
+    case 'mul':
+    case 'imul':
+      return EFFECT.DEFINES | memory;
+    case 'adc':
+    case 'sbb':
+    case 'inc':
+    case 'dec':
+      return EFFECT.DEFINES | EFFECT.USES | memory;
+    case 'shl':
+    case 'shr':
+    case 'sar':
+      return (args.endsWith('CL') ? EFFECT.USES : (args.endsWith('1') ? 1 : code[i + R.IMM] & 31) === 0 ? 0 : EFFECT.DEFINES) | memory;
+    case 'shld':
+    case 'shrd':
+      return ((code[i + R.IMM] & 31) === 0 ? 0 : EFFECT.DEFINES) | memory;
+    case 'mov':
+    case 'movzx_b':
+    case 'movzx_w':
+    case 'movsx_b':
+    case 'movsx_w':
+    case 'not':
+    case 'xchg':
+      return memory;
+    case 'lea':
+    case 'cbw':
+    case 'cwd':
+    case 'bswap':
+    case 'nop_ev':
+      return 0;
+    default:
+      return EFFECT.USES | EFFECT.MAY_LEAVE;
+  }
+};
+
+const SEGMENTS_FLAT = 0b001111;
+
+/** True when the translator has code for the record; otherwise the interpreter's handler is called for it. */
+export const canTranslate = (code: Int32Array, i: number): boolean => {
+  const form = code[i + R.FORM];
+  const meta = code[i + R.META];
+  const row = ROWS[form >> 3];
+  const memory = (form & 1) !== 0;
+  const size = (form >> 1) & 3;
+  const { name, args } = row;
+  // FS and GS have bases of their own; a write through CS faults.
+  if (memory && name !== 'lea' && !((SEGMENTS_FLAT >> ((meta >> M.SEG_SHIFT) & 7)) & 1)) return false;
+  if (memory && ((meta >> M.SEG_SHIFT) & 7) === 1 && name !== 'mov' && name !== 'jmp_ind' && name !== 'call_ind') return false;
+  if (memory && ((meta >> M.SEG_SHIFT) & 7) === 1 && name === 'mov' && !args.startsWith('G')) return false;
+  switch (name) {
+    case 'mov':
+    case 'lea':
+    case 'add':
+    case 'sub':
+    case 'and':
+    case 'or':
+    case 'xor':
+    case 'cmp':
+    case 'adc':
+    case 'sbb':
+    case 'test':
+    case 'inc':
+    case 'dec':
+    case 'not':
+    case 'neg':
+    case 'movzx_b':
+    case 'movzx_w':
+    case 'movsx_b':
+    case 'movsx_w':
+    case 'cbw':
+    case 'clc':
+    case 'stc':
+    case 'cmc':
+    case 'nop_ev':
+    case 'xchg':
+      return true;
+    case 'push':
+    case 'leave':
+      return size === 2;
+    case 'pop':
+      return size === 2 && args === 'Zv';
+    case 'cwd':
+    case 'bswap':
+    case 'imul2':
+    case 'imul3':
+    case 'mul':
+    case 'imul':
+    case 'div':
+    case 'idiv':
+      return size === 2;
+    case 'shl':
+    case 'shr':
+    case 'sar':
+      return size === 2 || (!args.endsWith('CL') && (args.endsWith('1') || (code[i + R.IMM] & 31) < 8 << size));
+    case 'rol':
+    case 'ror':
+      return size === 2;
+    case 'shld':
+    case 'shrd':
+      return size === 2 && !args.endsWith('CL');
+    case 'bt':
+      return size === 2 && !memory;
+    case 'jmp':
+    case 'call':
+    case 'ret':
+    case 'jmp_ind':
+    case 'call_ind':
+      return size === 2;
+    case 'loop':
+    case 'loope':
+    case 'loopne':
+    case 'jcxz':
+      return size === 2 && !(meta & M.ADDR16);
+    default:
+      if (name.startsWith('set')) return true;
+      if (name.startsWith('cmov')) return true;
+      if (/^j[a-z]+$/.test(name) && args[0] === 'J') return size === 2;
+      return false;
+  }
+};
