@@ -1,16 +1,62 @@
 // The command line's entry: picks the subcommand. Each subcommand has a file of its own.
 
+import { existsSync } from 'node:fs';
+import { DAP_USAGE, dapCommand, demoImage } from './dap';
+import { demoCommand } from './demo';
+import { UsageError } from './options';
+import { RUN_USAGE, runCommand } from './run';
 import { vectorsCommand } from './vectors';
 
-const print = (line: string): void => {
-  process.stdout.write(`${line}\n`);
-};
+const USAGE = `lguest-debug: boots and debugs lguest Guests of Linux 2.6.24
 
-const main = (argv: readonly string[]): number => {
+  lguest-debug run KERNEL ...    boot a Guest; its console on stdout
+  lguest-debug dap [--port N]    the debug adapter, on stdio or TCP
+  lguest-debug demo              a guided session on the demo Guest
+  lguest-debug vectors PATH...   instruction test vectors
+
+${RUN_USAGE}
+${DAP_USAGE}
+`;
+
+const main = async (argv: readonly string[]): Promise<number | undefined> => {
   const [command, ...rest] = argv;
-  if (command === 'vectors') return vectorsCommand(rest, print);
-  process.stderr.write('usage: lguest-debug vectors PATH...\n');
-  return 64;
+  switch (command) {
+    case 'run':
+      return runCommand(rest);
+    case 'dap':
+      return dapCommand(rest);
+    case 'demo':
+      if (!existsSync(demoImage())) throw new UsageError(`${demoImage()} is missing; reinstall, or build it with examples/demo/build.sh`);
+      return demoCommand();
+    case 'vectors':
+      return vectorsCommand(rest, (line) => {
+        process.stdout.write(`${line}\n`);
+      });
+    case 'help':
+    case '--help':
+    case '-h':
+      process.stdout.write(USAGE);
+      return 0;
+    case undefined:
+      process.stderr.write(USAGE);
+      return 64;
+    default:
+      throw new UsageError(`unknown command "${command}"; the commands are run, dap, demo and vectors`);
+  }
 };
 
-process.exitCode = main(process.argv.slice(2));
+// Whoever reads our output may stop reading: that is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+main(process.argv.slice(2)).then(
+  (status) => {
+    if (status !== undefined) process.exitCode = status;
+  },
+  (error: Error) => {
+    process.stderr.write(`lguest-debug: ${error instanceof UsageError ? error.message : (error.stack ?? error.message)}\n`);
+    process.exitCode = error instanceof UsageError ? 64 : 3;
+  },
+);

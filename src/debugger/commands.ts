@@ -183,9 +183,10 @@ export const stats = (d: Debugger): string => {
 };
 
 const examine = (c: CommandHost, spec: string, text: string): string => {
-  const m = /^(\d*)([xdusic]?)([bhw]?)$/.exec(spec) ?? fail('x/NFU: a count, a format of x d u s i c, a unit of b h w');
-  const count = Math.min(1000, Number(m[1] || '1'));
-  const letter = m[2] || 'x';
+  const parts = /^(\d*)([xdusicbhw]{0,2})$/.exec(spec) ?? fail('x/NFU: a count, a format of x d u s i c, a unit of b h w');
+  const count = Math.min(1000, Number(parts[1] || '1'));
+  const letter = /[xdusic]/.exec(parts[2])?.[0] ?? 'x';
+  const unitLetter = /[bhw]/.exec(parts[2])?.[0];
   const { target, programs } = c.debugger;
   let at = c.number(text);
   const lines: string[] = [];
@@ -202,7 +203,7 @@ const examine = (c: CommandHost, spec: string, text: string): string => {
       at += d?.length ?? 1;
     }
   } else {
-    const unit = { b: 1, h: 2, w: 4 }[m[3] || (letter === 'c' ? 'b' : 'w')] ?? 4;
+    const unit = { b: 1, h: 2, w: 4 }[unitLetter ?? (letter === 'c' ? 'b' : 'w')] ?? 4;
     const perLine = 16 / unit;
     for (let i = 0; i < count; i += perLine) {
       const values: string[] = [];

@@ -33,6 +33,8 @@ export interface Value {
 
 export const INT: Type = { kind: 'base', name: 'int', size: 4, encoding: 'signed' };
 export const UINT: Type = { kind: 'base', name: 'unsigned int', size: 4, encoding: 'unsigned' };
+/** A number that reads best in hexadecimal. */
+export const ADDRESS: Type = { kind: 'base', name: 'unsigned int', size: 4, encoding: 'address' };
 export const UCHAR: Type = { kind: 'base', name: 'unsigned char', size: 1, encoding: 'unsigned char' };
 const LLONG: Type = { kind: 'base', name: 'long long', size: 8, encoding: 'signed' };
 const ULLONG: Type = { kind: 'base', name: 'unsigned long long', size: 8, encoding: 'unsigned' };

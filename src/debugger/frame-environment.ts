@@ -12,7 +12,7 @@ import { fetchBytes } from '../symbols/dwarf/value';
 import { type Type, stripType } from '../symbols/dwarf/types';
 import type { Variable } from '../symbols/dwarf/variables';
 import { W } from '../i386/state';
-import { type Environment, ExpressionError, fromBytes, INT, load, number, pointerTo, UINT, type Value } from './expression';
+import { ADDRESS, type Environment, ExpressionError, fromBytes, INT, load, number, pointerTo, UINT, type Value } from './expression';
 import type { Programs } from './programs';
 import { DWARF_REGISTERS, type Frame, Stack } from './stack';
 import type { Target } from './target';
@@ -152,9 +152,9 @@ export class FrameEnvironment implements Environment {
     }
     const { m32 } = target.processor.cpu;
     const system: Record<string, number> = { cr0: W.CR0, cr2: W.CR2, cr3: W.CR3, cr4: W.CR4 };
-    if (lower in system) return number(m32[system[lower]] >>> 0);
+    if (lower in system) return number(m32[system[lower]] >>> 0, ADDRESS);
     const dr = /^dr([0-7])$/.exec(lower);
-    if (dr !== null) return number(m32[W.DR + Number(dr[1])] >>> 0);
+    if (dr !== null) return number(m32[W.DR + Number(dr[1])] >>> 0, ADDRESS);
     return undefined;
   }
 
@@ -209,11 +209,11 @@ export class FrameEnvironment implements Environment {
     const { lg, cr2 } = host;
     switch (name) {
       case 'cr2.hw':
-        return number(cr2.hw);
+        return number(cr2.hw, ADDRESS);
       case 'cr2.host':
-        return number(cr2.host);
+        return number(cr2.host, ADDRESS);
       case 'cr2.guest':
-        return cr2.guest === undefined ? { type: UINT, bits: 0n, missing: 'the Guest has not made LGUEST_INIT yet' } : number(cr2.guest);
+        return cr2.guest === undefined ? { type: UINT, bits: 0n, missing: 'the Guest has not made LGUEST_INIT yet' } : number(cr2.guest, ADDRESS);
       case 'lg.ts':
         return number(lg.ts);
       case 'lg.halted':
@@ -221,7 +221,7 @@ export class FrameEnvironment implements Environment {
       case 'lg.irqs_pending':
         return number(lg.irqsPending >>> 0);
       case 'lg.gpgdir':
-        return number(lg.pgdirs[lg.pgdidx].gpgdir);
+        return number(lg.pgdirs[lg.pgdidx].gpgdir, ADDRESS);
       case 'virt.irq_enabled':
         return number(lg.ld32(LD.irqEnabled) >>> 0);
       case 'virt.blocked_interrupts':
@@ -268,7 +268,7 @@ export class FrameEnvironment implements Environment {
     switch (name) {
       case 'pa': {
         const p = target.host?.guestPhysical(first);
-        return p === undefined ? { type: UINT, bits: 0n, missing: 'the Guest maps nothing there' } : number(p);
+        return p === undefined ? { type: UINT, bits: 0n, missing: 'the Guest maps nothing there' } : number(p, ADDRESS);
       }
       case 'sym': {
         const text = programs.nameOf(first) ?? 'no symbol';

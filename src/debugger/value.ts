@@ -93,7 +93,7 @@ const floatText = (bytes: Uint8Array, size: number): string => {
 export const formatValue = (v: Value, context: ValueContext, format: Format = PLAIN_FORMAT, depth = 0): string => {
   if (v.missing !== undefined) return `<${v.missing}>`;
   const t = stripType(v.type);
-  const letter = format.letter ?? (context.hex ? 'x' : undefined);
+  const letter = format.letter ?? (context.hex || v.register !== undefined ? 'x' : undefined);
   switch (t.kind) {
     case 'pointer': {
       const address = Number(BigInt.asUintN(32, v.bits));
@@ -120,6 +120,7 @@ export const formatValue = (v: Value, context: ValueContext, format: Format = PL
       }
       if (letter === 's') return stringAt(context.env, Number(BigInt.asUintN(32, v.bits))) ?? hexOf(v.bits, t.size);
       if (letter !== undefined) return formatNumber(v.bits, t.size, letter);
+      if (t.encoding === 'address') return hexOf(v.bits, t.size);
       if (t.encoding === 'boolean') return v.bits === 0n ? 'false' : 'true';
       if (isChar(t)) return formatNumber(v.bits, 1, 'c').replace(/^-?\d+/, v.bits.toString());
       return v.bits.toString();

@@ -1,0 +1,23 @@
+// Files that the command line names: read whole, with a line that names the fix when that fails.
+
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { UsageError } from './options';
+
+export const readBytes = (what: string, path: string): Uint8Array => {
+  try {
+    if (statSync(path).isDirectory()) throw new UsageError(`${what} ${path} is a folder; name a file`);
+    return new Uint8Array(readFileSync(path));
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new UsageError(`${what} ${path}: ${code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'permission denied' : message}`);
+  }
+};
+
+export const writeText = (what: string, path: string, text: string): void => {
+  try {
+    writeFileSync(path, text);
+  } catch (error) {
+    throw new UsageError(`${what} ${path} cannot be written: ${(error as Error).message}`);
+  }
+};
