@@ -5,7 +5,8 @@
 
 import { Processor } from '../i386/processor';
 import { RAM_BASE, S } from '../i386/state';
-import { Host, type HostExit, type HostState, physicalBytes } from '../lguest/host';
+import { ControlFile, ERRNO, LHREQ } from '../lguest/control-file';
+import { type Host, type HostExit, type HostState, physicalBytes } from '../lguest/host';
 import type { Position, TrapRecord } from '../lguest/trap-record';
 import { Block, type BlockState } from './block';
 import { prepareBoot } from './boot';
@@ -86,6 +87,7 @@ export type Stop =
 export class Machine {
   readonly processor: Processor;
   readonly host: Host;
+  readonly control: ControlFile;
   readonly memory: GuestMemory;
   readonly kernel: LoadedKernel;
   readonly inputs: Inputs;
@@ -120,9 +122,15 @@ export class Machine {
     const { memory } = this;
 
     // Devices in the original's order: blocks and nets as given, the console last.
-    const raise = (irq: number): void => {
-      this.host.raiseIrq(irq);
-    };
+    this.control = new ControlFile(this.processor, {
+      guestBytes,
+      seed: options.seed,
+      syscallVector: options.syscallVector,
+      tscKhz: options.tscKhz,
+      stubAlignment,
+      records: options.records,
+    });
+    const raise = (irq: number): void => this.request('Triggering irq', LHREQ.IRQ, irq);
     const warn = (line: string): void => this.onWarning(`lguest: ${line}`);
     this.devices = new DevicePage(memory, raise);
     for (const image of options.blockDevices ?? []) this.blocks.push(new Block(memory, this.devices, image, warn));
@@ -140,17 +148,8 @@ export class Machine {
 
     this.kernel = loadKernel(memory, options.kernel);
     const pgdir = prepareBoot(memory, { cmdline: options.cmdline ?? '', initrd: options.initrd });
-    this.host = new Host(this.processor, {
-      guestBytes,
-      pfnLimit: memory.limit / PAGE,
-      pgdir,
-      entry: this.kernel.entry,
-      seed: options.seed,
-      syscallVector: options.syscallVector,
-      tscKhz: options.tscKhz,
-      stubAlignment,
-      records: options.records,
-    });
+    this.request('Writing to /dev/lguest', LHREQ.INITIALIZE, memory.base, memory.limit / PAGE, pgdir, this.kernel.entry);
+    this.host = this.control.host as Host;
     this.inputs = {
       console: (bytes) => this.guarded(() => this.console.type(bytes)),
       consoleEnd: () => this.console.end(),
@@ -171,19 +170,19 @@ export class Machine {
   run(options: RunOptions = {}): Stop {
     const end = this.processor.retired + (options.instructions ?? Number.MAX_SAFE_INTEGER);
     const lastEntry = this.entries + (options.entries ?? Number.MAX_SAFE_INTEGER);
-    return this.loop(() => this.host.run(end - this.processor.retired, lastEntry - this.entries), options.idle ?? 'skip');
+    return this.loop((host) => host.run(end - this.processor.retired, lastEntry - this.entries), options.idle ?? 'skip');
   }
 
   /** One Guest step: the next instruction completes, or what it raises is handed to the Guest's handler. Stops early as run() does. */
   step(options: Pick<RunOptions, 'idle' | 'entries'> = {}): Stop {
     const lastEntry = this.entries + (options.entries ?? Number.MAX_SAFE_INTEGER);
     this.host.beginStep();
-    return this.loop(() => this.host.step(lastEntry - this.entries), options.idle ?? 'skip');
+    return this.loop((host) => host.step(lastEntry - this.entries), options.idle ?? 'skip');
   }
 
   /** One instruction of whatever runs, the Switcher included; one step of the Host when that is at work. */
   stepHost(): Stop {
-    return this.loop(() => this.host.stepHost(), 'stop');
+    return this.loop((host) => host.stepHost(), 'stop');
   }
 
   /** After a stop 'idle' with wakeNs: go to the timer. */
@@ -195,34 +194,32 @@ export class Machine {
     return this.host.records.totals.worldSwitches;
   }
 
-  private loop(run: () => HostExit, idle: 'skip' | 'stop'): Stop {
-    if (this.ended !== undefined) return this.ended;
-    for (;;) {
-      const exit = run();
-      switch (exit.kind) {
-        case 'notify':
-          this.guarded(() => this.notify(exit.address));
-          break;
-        case 'dead':
-          // The original now reads the reason, up to 1023 bytes.
-          this.ended = this.death(exit.message);
-          break;
-        case 'reason':
-          // Quirk: the text came where a NOTIFY was expected; its first four bytes are taken for the address.
-          this.guarded(() => this.notify(fourBytes(exit.message)));
-          break;
-        case 'break':
-          this.host.setBreak(false);
-          break;
-        case 'halted':
+  /** Reads /dev/lguest until there is something for our caller. */
+  private loop(run: (host: Host) => HostExit, idle: 'skip' | 'stop'): Stop {
+    while (this.ended === undefined) {
+      const read = this.control.read(run);
+      if (read.kind === 'notify') this.guarded(() => this.notify(read.address));
+      else if (read.kind === 'error') {
+        if (read.result === -ERRNO.ENOENT) this.ended = this.death();
+        else if (read.result === -ERRNO.EAGAIN) this.request('Resetting break', LHREQ.BREAK, 0);
+      } else if (read.kind === 'reason') {
+        // Quirk: the text came where a NOTIFY was expected; its first four bytes are taken for the address.
+        this.guarded(() => this.notify(fourBytes(read.text)));
+      } else {
+        const { exit } = read;
+        if (exit.kind === 'halted') {
           if (idle === 'stop' || exit.wakeNs === undefined) return { kind: 'idle', wakeNs: exit.wakeNs };
           this.host.skipIdle();
-          break;
-        default:
-          return exit;
+        } else if (exit.kind !== 'notify' && exit.kind !== 'dead' && exit.kind !== 'reason' && exit.kind !== 'break') return exit;
       }
-      if (this.ended !== undefined) return this.ended;
     }
+    return this.ended;
+  }
+
+  /** Writes a request; errors end the Launcher, but a dead Guest's are for the next read to tell. */
+  private request(doing: string, ...words: number[]): void {
+    const result = this.control.write(words);
+    if (result < 0 && result !== -ERRNO.ENOENT) throw new LauncherDeath(`${doing}: error ${-result}`);
   }
 
   private notify(address: number): void {
@@ -239,8 +236,11 @@ export class Machine {
       this.ended = { kind: 'killed', message: `lguest: ${thrown.message}`, record: this.host.current };
     }
   }
-  private death(reason: string): Stop {
+  /** The Guest died: read the reason, up to 1023 bytes. */
+  private death(): Stop {
     const { records } = this.host;
+    const read = this.control.read((host) => host.run(0), 1023);
+    const reason = read.kind === 'reason' ? read.text.replace(/\0$/, '') : '';
     let record: TrapRecord | undefined;
     for (let k = records.count - 1; k >= records.first && record === undefined; k--) {
       const r = records.get(k);
