@@ -4,6 +4,7 @@
 // What it leaves out: everything an instruction means.
 
 import { ROW_SIZE, ROWS } from '../rows';
+import { SSE_BINDERS } from '../sse';
 import { X87_BINDERS } from '../x87';
 import { ALU } from './alu';
 import { BCD } from './bcd';
@@ -34,6 +35,7 @@ export const BINDERS: Binders = {
   ...FAR,
   ...SYSTEM,
   ...X87_BINDERS,
+  ...SSE_BINDERS,
 };
 
 /** Names of rows that nobody implements; empty in a finished processor. */

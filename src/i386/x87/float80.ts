@@ -291,6 +291,8 @@ const roundFormat = (m: Int32Array, sign: number, exp: number, high: number, low
       putZero(m, T0, sign);
       return UE | PE;
     }
+    // Unmasked, it is inexact only if the full precision does not suffice.
+    if (tiny && !(cw & UE)) return UE | (trial & INEXACT ? PE : 0);
     extra = shiftRight(m, high, low, extra, smallest - exp);
     const done = roundBits(m, sign, m[T0 + 1], m[T0], extra, cw);
     if ((m[T0] | m[T0 + 1]) === 0) m[T0 + 2] = sign;
@@ -299,7 +301,7 @@ const roundFormat = (m: Int32Array, sign: number, exp: number, high: number, low
       normalise(m, T0, T0);
       m[T0 + 2] |= sign;
     }
-    return done & INEXACT ? PE | (tiny ? UE : 0) : tiny && !(cw & UE) ? UE : 0;
+    return done & INEXACT ? PE | (tiny ? UE : 0) : 0;
   }
   const done = roundBits(m, sign, high, low, extra, cw);
   if (done & CARRIED) exp++;
@@ -307,7 +309,7 @@ const roundFormat = (m: Int32Array, sign: number, exp: number, high: number, low
     const mode = cw & RC.MASK;
     if (mode === RC.NEAREST || (mode === RC.UP && sign === 0) || (mode === RC.DOWN && sign !== 0)) putInfinity(m, T0, sign);
     else put(m, T0, sign | (BIAS + range), cw & FORMAT.SINGLE ? ~0xff : -1, cw & FORMAT.SINGLE ? 0 : ~0x7ff);
-    return OE | PE;
+    return OE | (cw & OE || done & INEXACT ? PE : 0);
   }
   m[T0 + 2] = sign | exp;
   return done & INEXACT ? PE : 0;
