@@ -7,7 +7,18 @@ import type { Cpu } from './cpu';
 import { EAX, EBX, ECX, EDX } from './state';
 
 /** Bits of leaf 1 EDX. */
-const FEATURE = { FPU: 1 << 0, DE: 1 << 2, PSE: 1 << 3, TSC: 1 << 4, MSR: 1 << 5, CX8: 1 << 8, SEP: 1 << 11, PGE: 1 << 13, CMOV: 1 << 15, FXSR: 1 << 24 } as const;
+const FEATURE = {
+  FPU: 1 << 0,
+  DE: 1 << 2,
+  PSE: 1 << 3,
+  TSC: 1 << 4,
+  MSR: 1 << 5,
+  CX8: 1 << 8,
+  SEP: 1 << 11,
+  PGE: 1 << 13,
+  CMOV: 1 << 15,
+  FXSR: 1 << 24,
+} as const;
 
 /** Leaf 1 EDX. */
 export const FEATURES = Object.values(FEATURE).reduce((all, bit) => all | bit, 0);

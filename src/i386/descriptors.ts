@@ -7,7 +7,20 @@ import type { Cpu } from './cpu';
 import { EXC, LDTR, W } from './state';
 
 /** Types of system descriptors (S = 0). */
-export const SYSTEM = { TSS16: 1, LDT: 2, TSS16_BUSY: 3, CALL16: 4, TASK_GATE: 5, INT16: 6, TRAP16: 7, TSS32: 9, TSS32_BUSY: 11, CALL32: 12, INT32: 14, TRAP32: 15 } as const;
+export const SYSTEM = {
+  TSS16: 1,
+  LDT: 2,
+  TSS16_BUSY: 3,
+  CALL16: 4,
+  TASK_GATE: 5,
+  INT16: 6,
+  TRAP16: 7,
+  TSS32: 9,
+  TSS32_BUSY: 11,
+  CALL32: 12,
+  INT32: 14,
+  TRAP32: 15,
+} as const;
 
 /** One descriptor: `at` is its linear address, `lo` and `hi` its two dwords. */
 export class Descriptor {

@@ -198,7 +198,9 @@ const returnFromPlain = (c: Cpu, wide: boolean, mask: number): void => {
 const returnToV86 = (c: Cpu, eip: number, cs: number, flags: number): void => {
   const m = c.m32;
   const esp = peekStack(c, 12, true);
-  const selectors = [ES, CS, SS, DS, FS, GS].map((seg) => (seg === CS ? cs : peekStack(c, seg === SS ? 16 : seg === ES ? 20 : 12 + 4 * seg, true) & 0xffff));
+  const selectors = [ES, CS, SS, DS, FS, GS].map((seg) =>
+    seg === CS ? cs : peekStack(c, seg === SS ? 16 : seg === ES ? 20 : 12 + 4 * seg, true) & 0xffff,
+  );
   if (eip >>> 0 > 0xffff) c.gp(0);
   c.setFlags(flags);
   for (let seg = 0; seg < 6; seg++) setV86Segment(c, seg, selectors[seg]);

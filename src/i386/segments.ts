@@ -5,7 +5,18 @@
 // What it leaves out: CS, which only far transfers load (transfer.ts). Source: 386 PRM §6.3, MOV, LAR, LSL, VERR; SDM vol. 3 "Privilege Checking".
 
 import type { Cpu } from './cpu';
-import { type Descriptor, fetchDescriptor, findDescriptor, isNull, SYSTEM, setAccessed, setNull, setRealSegment, setSegment, setV86Segment } from './descriptors';
+import {
+  type Descriptor,
+  fetchDescriptor,
+  findDescriptor,
+  isNull,
+  SYSTEM,
+  setAccessed,
+  setNull,
+  setRealSegment,
+  setSegment,
+  setV86Segment,
+} from './descriptors';
 import { EXC, LDTR, SS, TR, W } from './state';
 
 /** Loads ES, SS, DS, FS or GS in whatever mode the processor is. @param selector uint16. */

@@ -5,7 +5,17 @@
 // What it leaves out: finding the TSS (transfer.ts, interrupts.ts). Source: 386 PRM §7; SDM vol. 3 "Task Management".
 
 import type { Cpu } from './cpu';
-import { type Descriptor, fetchDescriptor, findDescriptor, isNull, SYSTEM, setAccessed, setNull, setSegment, setV86Segment } from './descriptors';
+import {
+  type Descriptor,
+  fetchDescriptor,
+  findDescriptor,
+  isNull,
+  SYSTEM,
+  setAccessed,
+  setNull,
+  setSegment,
+  setV86Segment,
+} from './descriptors';
 import { setSystem } from './segments';
 import { StackFrame } from './stack-frame';
 import { CR0, CS, DS, ES, EXC, FL, FS, GS, LDTR, SS, TR, W } from './state';

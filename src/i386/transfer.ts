@@ -5,7 +5,17 @@
 // Source: 386 PRM §6.3.4, CALL, JMP, RET; SDM vol. 2 "CALL", vol. 3 "Gate Descriptors".
 
 import type { Cpu } from './cpu';
-import { checkCode, Descriptor, fetchDescriptor, isNull, SYSTEM, setAccessed, setRealSegment, setSegment, setV86Segment } from './descriptors';
+import {
+  checkCode,
+  Descriptor,
+  fetchDescriptor,
+  isNull,
+  SYSTEM,
+  setAccessed,
+  setRealSegment,
+  setSegment,
+  setV86Segment,
+} from './descriptors';
 import { dropPrivilegedSegments } from './segments';
 import { StackFrame } from './stack-frame';
 import { CS, ESP, EXC, SS, W } from './state';
@@ -236,5 +246,3 @@ export const loadFlatPair = (c: Cpu, codeSelector: number, cpl: number): void =>
   c.m32[W.CPL] = cpl;
   c.updateMode();
 };
-
-

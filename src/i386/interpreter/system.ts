@@ -10,20 +10,7 @@ import { accessRights, loadLdt, loadTask, mayAccess, segmentLimit } from '../seg
 import { CR0, CR4, EAX, ECX, EDX, ESP, EXC, F, FL, LDTR, TR, W } from '../state';
 import { loadFlatPair } from '../transfer';
 import { IO } from './io';
-import {
-  type Binder,
-  type Binders,
-  ea,
-  type Handler,
-  linR,
-  linW,
-  readE,
-  regField,
-  rmField,
-  segment,
-  setReg,
-  writeE,
-} from './operands';
+import { type Binder, type Binders, ea, type Handler, linR, linW, readE, regField, rmField, segment, setReg, writeE } from './operands';
 
 const requirePrivilege = (c: Cpu): void => {
   if (c.m32[W.CPL] !== 0) c.gp(0);
@@ -232,7 +219,15 @@ const moveToDebug: Handler = (c, i) => {
 
 // ---- model-specific registers, time, SYSENTER -----------------------------------------------------------------------------------------
 
-const MSR = { TSC: 0x10, PLATFORM_ID: 0x17, APIC_BASE: 0x1b, MICROCODE: 0x8b, SYSENTER_CS: 0x174, SYSENTER_ESP: 0x175, SYSENTER_EIP: 0x176 } as const;
+const MSR = {
+  TSC: 0x10,
+  PLATFORM_ID: 0x17,
+  APIC_BASE: 0x1b,
+  MICROCODE: 0x8b,
+  SYSENTER_CS: 0x174,
+  SYSENTER_ESP: 0x175,
+  SYSENTER_EIP: 0x176,
+} as const;
 const TWO32 = 0x100000000;
 
 const now = (c: Cpu): number => c.tsc() + c.f64[F.TSC_OFFSET];
