@@ -193,6 +193,11 @@ export const buildHost = (cpu: Cpu, layout: Layout): Layout => {
   for (const n of [FS, GS, LDTR]) segment(n, 0, 0, 0, 0);
   segment(TR, TSS_SELECTOR, (HOST_BASE + HOST.tss) | 0, TSS.size - 1, 0x008b);
   m[(RAM_BASE + HOST.gdt + GDT.TSS * 8 + 4) >> 2] |= 0x200; // busy, as after LTR
+  m[W.DR + 6] = 0xffff0ff0 | 0;
+  m[W.DR + 7] = 0x400;
+  // The FPU as the Launcher's task has it at its start.
+  m[W.FPU_CW] = 0x37f;
+  m[W.MXCSR] = 0x1f80;
   m[W.CPL] = 0;
   cpu.setFlags(2);
   for (let r = EAX; r < 8; r++) m[r] = 0;
