@@ -122,6 +122,54 @@ const store = (c: Cpu, size: Size, dst: number, n: number): void => {
   }
 };
 
+/** First of `n` elements from `at` on that differs from (or, !whileEqual, equals) `value`: how many were looked at. `a` holds them, indexed by elements. */
+const scanFor = (a: Int32Array | Uint16Array | Uint8Array, at: number, n: number, value: number, whileEqual: boolean): number => {
+  let k = 0;
+  do if ((a[at + k++] === value) !== whileEqual) break;
+  while (k < n);
+  return k;
+};
+const scanBoth = (a: Int32Array | Uint16Array | Uint8Array, one: number, other: number, n: number, whileEqual: boolean): number => {
+  let k = 0;
+  do {
+    const equal = a[one + k] === a[other + k];
+    k++;
+    if (equal !== whileEqual) break;
+  } while (k < n);
+  return k;
+};
+
+/**
+ * As many elements of an upward SCAS or CMPS as lie within one page on either side, or up to the one that ends it; flags are those of the last one.
+ * @returns elements done; 0 when the ordinary way must be taken (segments, pages not in the TLB, page end, unaligned words).
+ */
+const compareBulk = (c: Cpu, kind: Kind, size: Size, seg: number, count: number, whileEqual: boolean): number => {
+  const m = c.m32;
+  if (((m[W.FLAT] >> ES) & 1) === 0) return 0;
+  const unaligned = (1 << size) - 1;
+  const di = m[EDI];
+  const eOne = m[c.tr + (di >>> 12)];
+  if ((eOne & 1) !== 0 || (di & unaligned) !== 0) return 0;
+  const elements = size === 2 ? m : size === 1 ? c.m16 : c.m8;
+  const di0 = ((di + eOne) | 0) >> size;
+  let n = Math.min(count, (PAGE - (di & 0xfff)) >> size);
+  if (kind === Kind.SCAS) {
+    n = scanFor(elements, di0, n, getReg(c, size, EAX), whileEqual);
+    alu(m, size, Alu.CMP, getReg(c, size, EAX), elements[di0 + n - 1]);
+  } else {
+    if (((m[W.FLAT] >> seg) & 1) === 0) return 0;
+    const si = m[ESI];
+    const eOther = m[c.tr + (si >>> 12)];
+    if ((eOther & 1) !== 0 || (si & unaligned) !== 0) return 0;
+    const si0 = ((si + eOther) | 0) >> size;
+    n = scanBoth(elements, si0, di0, Math.min(n, (PAGE - (si & 0xfff)) >> size), whileEqual);
+    alu(m, size, Alu.CMP, elements[si0 + n - 1], elements[di0 + n - 1]);
+    m[ESI] = (si + (n << size)) | 0;
+  }
+  m[EDI] = (di + (n << size)) | 0;
+  return n;
+};
+
 const repeat = (c: Cpu, i: number, kind: Kind, size: Size): void => {
   const m = c.m32;
   const meta = c.code[i + R.META];
@@ -133,15 +181,17 @@ const repeat = (c: Cpu, i: number, kind: Kind, size: Size): void => {
   const whileEqual = (meta & M.REPE) !== 0;
   // A single-step trap comes after every element.
   const chunk = (m[W.EFLAGS] & FL.TF) === 0 ? CHUNK : 1;
-  const mayBulk = kind <= Kind.STOS && !down && !narrow && chunk > 1;
+  const mayBulk = kind !== Kind.LODS && !down && !narrow && chunk > 1;
   for (let done = 0; done < chunk; ) {
     const left = narrow ? c.m16[ECX << 1] : m[ECX] >>> 0;
     if (left === 0) return;
     if (mayBulk) {
-      const n = bulk(c, kind, size, seg, Math.min(left, chunk - done));
+      const most = Math.min(left, chunk - done);
+      const n = compares ? compareBulk(c, kind, size, seg, most, whileEqual) : bulk(c, kind, size, seg, most);
       if (n > 0) {
         m[ECX] = left - n;
         done += n;
+        if (compares && (m[W.FLAG_RESULT] === 0) !== whileEqual) return;
         continue;
       }
     }

@@ -116,6 +116,48 @@ test('repe cmps and repne scas stop at the first difference and the first match'
   assert.deepEqual([m32[ECX], m32[EDI], cpu.getFlags() & FL.ZF], [6, 0x20004, FL.ZF]);
 });
 
+test('rep cmps and rep scas give what single elements give: all widths, directions and page crossings', () => {
+  const bench = Bench.fresh();
+  const { cpu, m32, m8 } = bench;
+  const next = stream(815);
+  const pick = (n: number): number => next() % n;
+  for (let round = 0; round < 3000; round++) {
+    const size = pick(3);
+    const bytes = 1 << size;
+    const scas = pick(2) === 0;
+    const down = pick(4) === 0;
+    const whileEqual = pick(2) === 0;
+    const count = pick(8) === 0 ? 1 + pick(900) : 1 + pick(40);
+    const start = AREA + (pick(2) === 0 ? 0x1000 - pick(64) : 0x1000 + pick(64));
+    const other = AREA + 0x4000 + (pick(2) === 0 ? 0x1000 - pick(64) : 0x1000 + pick(64));
+    // Long runs of equal (or of different) elements, now and then one of the other kind.
+    const fill = pick(256);
+    m8.fill(fill, RAM_BASE + AREA, RAM_BASE + AREA + 0x3000);
+    m8.fill(whileEqual ? fill : fill ^ 1, RAM_BASE + AREA + 0x4000, RAM_BASE + AREA + 0x7000);
+    for (let k = 0; k < 30; k++) m8[RAM_BASE + AREA + 0x4000 + pick(0x3000)] = whileEqual ? pick(256) : fill;
+    const value = fill * 0x01010101;
+    const load = (): void => {
+      bench.setRegs({ [EAX]: value, [ECX]: count, [ESI]: start, [EDI]: other });
+      m32[W.EFLAGS] = down ? 2 | FL.DF : 2;
+      cpu.setStatus(0);
+    };
+    const op = `${size === 1 ? '66' : ''}${((scas ? 0xae : 0xa6) | (size > 0 ? 1 : 0)).toString(16)}`;
+    load();
+    do {
+      assert.equal(bench.run(op), undefined);
+      m32[ECX]--;
+    } while (m32[ECX] !== 0 && ((cpu.getFlags() & FL.ZF) !== 0) === whileEqual);
+    const want = [m32[ECX], m32[ESI], m32[EDI], cpu.getFlags()];
+    load();
+    assert.equal(bench.run(`${whileEqual ? 'f3' : 'f2'}${op}`), undefined);
+    assert.deepEqual(
+      [m32[ECX], m32[ESI], m32[EDI], cpu.getFlags()],
+      want,
+      `${scas ? 'scas' : 'cmps'} ${bytes} bytes, count ${count}, down ${down}, while equal ${whileEqual}`,
+    );
+  }
+});
+
 test('a rep with a count of zero changes nothing, flags included', () => {
   const bench = Bench.fresh();
   const { cpu, m32 } = bench;
