@@ -114,13 +114,14 @@ export class Lines {
     rows = rows.filter(({ row, superseded }) => !superseded || !withCode.has(this.home.functionAt(row.address)));
     const seen = new Set<unknown>();
     const locations: CodeLocation[] = [];
-    for (const { row, path } of rows) {
+    for (const { row, path, superseded } of rows) {
       const entry = this.home.functionAt(row.address);
       const scopes = entry?.scope.pathTo(row.address) ?? [];
       const block: unknown = scopes[scopes.length - 1] ?? row.address;
       if (seen.has(block)) continue;
       seen.add(block);
-      const inlined = scopes.findLast((scope) => scope.kind === 'inlined');
+      // A line that begins with an inlined call shares its address with the callee's first line, but belongs to the caller.
+      const inlined = scopes.findLast((scope) => scope.kind === 'inlined' && !(superseded && scope.entry === row.address));
       const atEntry = entry !== undefined && row.address === entry.entry;
       const address = atEntry ? this.postPrologue(entry) : row.address;
       if (locations.some((location) => location.address === address)) continue;

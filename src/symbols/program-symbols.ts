@@ -14,7 +14,7 @@ import { LineTable } from './dwarf/line-table';
 import { NameIndex, nameOf, originChain, withAttribute } from './dwarf/name-index';
 import type { AddressRange } from './dwarf/ranges';
 import { SourceIndex, basename } from './dwarf/source-index';
-import { type EnumType, type Type, Types, stripType } from './dwarf/types';
+import { type EnumType, type Type, Types, VOID, stripType } from './dwarf/types';
 import type { Unit } from './dwarf/unit';
 import { UnitMap } from './dwarf/unit-map';
 import { Variable } from './dwarf/variables';
@@ -533,7 +533,7 @@ export class ProgramSymbols {
         this.index.plain(this.baseSpelling(words) ?? '') ??
         (words.length === 1 ? this.index.struct(name) : undefined);
     if (die) return this.types.fromDie(die);
-    return name === 'void' ? { kind: 'void', name: 'void', size: 0 } : undefined;
+    return tagged ? undefined : BUILT_IN.get(baseKey(words));
   }
 
   /** `unsigned long` is `long unsigned int` in DWARF: compares the words, whatever their order. */
@@ -602,16 +602,36 @@ function sameEnd(path: string, end: string): boolean {
   return path === end || path.endsWith(`/${end}`) || (basename(path) === end && end !== '');
 }
 
+/** The words of a base type in an order of their own: `unsigned long`, `long unsigned int` and `unsigned long int` become the same. */
 function baseKey(words: readonly string[]): string {
-  const set = words.filter((word) => word !== 'int' || words.length === 1);
-  return (
-    set.length === 1 && (set[0] === 'unsigned' || set[0] === 'signed')
-      ? [set[0] === 'signed' ? 'int' : 'unsigned']
-      : set.filter((word) => word !== 'signed' || words.includes('char'))
-  )
-    .sort()
-    .join(' ');
+  const kept = words.filter((word) => word !== 'int' && (word !== 'signed' || words.includes('char')));
+  return kept.length === 0 ? 'int' : kept.sort().join(' ');
 }
+
+/** C's own types as the i386 ABI lays them out, for programs that use a type nowhere but in an expression. */
+const BUILT_IN: ReadonlyMap<string, Type> = new Map(
+  (
+    [
+      ['char', 1, 'signed char'],
+      ['signed char', 1, 'signed char'],
+      ['unsigned char', 1, 'unsigned char'],
+      ['short int', 2, 'signed'],
+      ['short unsigned int', 2, 'unsigned'],
+      ['int', 4, 'signed'],
+      ['unsigned int', 4, 'unsigned'],
+      ['long int', 4, 'signed'],
+      ['long unsigned int', 4, 'unsigned'],
+      ['long long int', 8, 'signed'],
+      ['long long unsigned int', 8, 'unsigned'],
+      ['float', 4, 'float'],
+      ['double', 8, 'float'],
+      ['long double', 12, 'float'],
+      ['_Bool', 1, 'boolean'],
+    ] as const
+  )
+    .map(([name, size, encoding]): [string, Type] => [baseKey(name.split(' ')), { kind: 'base', name, size, encoding }])
+    .concat([['void', VOID]]),
+);
 
 /** Definitions at the top level of one unit: `struct name`, `union name`, `enum name`, `plain name` to DIE id. */
 function localTypesOf(unit: Unit): Map<string, number> {

@@ -200,7 +200,7 @@ export class SymbolTable {
     for (let at = this.bestOf(row); at < rows.count && rows.address[at] === address; at++) {
       if (rows.flags[at]! & 1 && (offset < rows.size[at]! || offset === 0)) return at;
     }
-    return row;
+    return this.bestOf(row);
   }
 
   /** The last symbol at or before `address`, however far; undefined only before the first. */

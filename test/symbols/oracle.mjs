@@ -93,7 +93,9 @@ function frames(file, program) {
     const ours = !unwound
       ? 'nothing'
       : [
-          unwound.cfa.kind === 'expression' ? 'exp' : `${S.registerName(unwound.cfa.register)}${unwound.cfa.offset >= 0 ? '+' : ''}${unwound.cfa.offset}`,
+          unwound.cfa.kind === 'expression'
+            ? 'exp'
+            : `${S.registerName(unwound.cfa.register)}${unwound.cfa.offset >= 0 ? '+' : ''}${unwound.cfa.offset}`,
           ...columns.map((name) => {
             const number = name === 'ra' ? unwound.returnAddress : S.REGISTER_NAMES.indexOf(name);
             const rule = unwound.rules.get(number);
@@ -159,8 +161,7 @@ function addresses(file, program) {
     if (reason) {
       explained++;
       reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
-    }
-    else differing.push(`${hex(address)}: ours ${a} | addr2line ${b} | llvm ${c}`);
+    } else differing.push(`${hex(address)}: ours ${a} | addr2line ${b} | llvm ${c}`);
   }
   report('addresses against addr2line and llvm-symbolizer (right when one of them agrees)', list.length, differing, explained, reasons);
 }
@@ -192,7 +193,10 @@ function explain(ours, theirs, llvm, program, address) {
 /** Random addresses: file and line as gdb says them. Settles which of several rows of an address counts. */
 function gdblines(file, program) {
   const list = randomAddresses(program, 5).slice(0, 3000);
-  const text = gdb(file, list.flatMap((at) => [`echo \\n@@${hex(at)}\\n`, `info line *${hex(at)}`]));
+  const text = gdb(
+    file,
+    list.flatMap((at) => [`echo \\n@@${hex(at)}\\n`, `info line *${hex(at)}`]),
+  );
   const differing = [];
   let explained = 0;
   for (const block of text.split('\n@@').slice(1)) {
@@ -211,7 +215,18 @@ function gdblines(file, program) {
 }
 
 function gdb(file, commands) {
-  return run('gdb', ['-nx', '-batch', '-ex', 'set width 0', '-ex', 'set pagination off', '-ex', 'set confirm off', ...commands.flatMap((c) => ['-ex', c]), file]);
+  return run('gdb', [
+    '-nx',
+    '-batch',
+    '-ex',
+    'set width 0',
+    '-ex',
+    'set pagination off',
+    '-ex',
+    'set confirm off',
+    ...commands.flatMap((c) => ['-ex', c]),
+    file,
+  ]);
 }
 
 /** Offsets and sizes of structures and unions. */
@@ -219,7 +234,10 @@ function types(file, program) {
   const names = program.typeCompletions('struct ', 1e6).concat(program.typeCompletions('union ', 1e6));
   const pick = random(2);
   while (names.length > 400) names.splice(pick(names.length), 1);
-  const text = gdb(file, names.flatMap((name) => [`echo \\n@@${name}\\n`, `ptype /o ${name}`]));
+  const text = gdb(
+    file,
+    names.flatMap((name) => [`echo \\n@@${name}\\n`, `ptype /o ${name}`]),
+  );
   const differing = [];
   let compared = 0;
   for (const block of text.split('\n@@').slice(1)) {
@@ -241,7 +259,10 @@ function types(file, program) {
       const opens = m[3].endsWith('{');
       if (m[3].startsWith('type = ')) depth = 1;
       else {
-        if (depth === 1) theirs.push(`${type?.kind === 'union' ? '0' : offset.replace(/\s+/g, ' ').replace(': ', ':')} ${type?.kind === 'union' ? offset : bytes}`);
+        if (depth === 1)
+          theirs.push(
+            `${type?.kind === 'union' ? '0' : offset.replace(/\s+/g, ' ').replace(': ', ':')} ${type?.kind === 'union' ? offset : bytes}`,
+          );
         if (opens) depth++;
       }
     }
@@ -260,7 +281,10 @@ function types(file, program) {
 
 /** `break SPEC` of gdb: every address. */
 function gdbBreaks(file, specs) {
-  const text = gdb(file, specs.flatMap((spec) => [`echo \\n@@${spec}\\n`, `break ${spec}`, 'info breakpoints', 'delete']));
+  const text = gdb(
+    file,
+    specs.flatMap((spec) => [`echo \\n@@${spec}\\n`, `break ${spec}`, 'info breakpoints', 'delete']),
+  );
   const found = new Map();
   for (const block of text.split('\n@@').slice(1)) {
     const [spec, ...rows] = block.split('\n');
@@ -276,7 +300,14 @@ function gdbBreaks(file, specs) {
 
 /** Breakpoints on functions: the address after the prologue, and every inlined copy. */
 function functions(file, program) {
-  const names = [...new Set(program.functionsNamed('*').filter((f) => f.unit !== undefined && f.name !== '').map((f) => f.name))];
+  const names = [
+    ...new Set(
+      program
+        .functionsNamed('*')
+        .filter((f) => f.unit !== undefined && f.name !== '')
+        .map((f) => f.name),
+    ),
+  ];
   const pick = random(3);
   while (names.length > 300) names.splice(pick(names.length), 1);
   const theirs = gdbBreaks(file, names);
@@ -308,7 +339,10 @@ function breaks(file, program) {
   }
   // gdb keeps `./` of clang's paths and then does not find the tidy one.
   const specOf = (path, line) => `${files.filter((f) => basename(f) === basename(path)).length === 1 ? basename(path) : path}:${line}`;
-  const theirs = gdbBreaks(file, specs.map(([path, line]) => specOf(path, line)));
+  const theirs = gdbBreaks(
+    file,
+    specs.map(([path, line]) => specOf(path, line)),
+  );
   const differing = [];
   let explained = 0;
   for (const [path, line] of specs) {
@@ -332,7 +366,9 @@ function breaks(file, program) {
 function superseded(program, { address, line, file }) {
   const unit = program.dwarf.units.find((u) => u.ranges.some((r) => address >= r.low && address < r.high));
   const table = unit && S.LineTable.of(unit);
-  const rows = table ? [...table.within(address, address + 1)].filter((r) => r.isStmt && r.line === line && table.path(r.file) === file) : [];
+  const rows = table
+    ? [...table.within(address, address + 1)].filter((r) => r.isStmt && r.line === line && table.path(r.file) === file)
+    : [];
   return rows.length > 0 && rows.every((r) => table.isSuperseded(r.index));
 }
 
