@@ -1,8 +1,10 @@
 // The command line's entry: picks the subcommand. Each subcommand has a file of its own.
 
 import { existsSync } from 'node:fs';
+import { bareCommand } from './bare';
 import { DAP_USAGE, dapCommand, demoImage } from './dap';
 import { demoCommand } from './demo';
+import { fuzzCommand } from './fuzz';
 import { UsageError } from './options';
 import { RUN_USAGE, runCommand } from './run';
 import { vectorsCommand } from './vectors';
@@ -13,6 +15,7 @@ const USAGE = `lguest-debug: boots and debugs lguest Guests of Linux 2.6.24
   lguest-debug dap [--port N]    the debug adapter, on stdio or TCP
   lguest-debug demo              a guided session on the demo Guest
   lguest-debug vectors PATH...   instruction test vectors
+  lguest-debug fuzz              interpreter and translator against each other
 
 ${RUN_USAGE}
 ${DAP_USAGE}
@@ -23,11 +26,17 @@ const main = async (argv: readonly string[]): Promise<number | undefined> => {
   switch (command) {
     case 'run':
       return runCommand(rest);
+    case 'bare':
+      return bareCommand(rest);
     case 'dap':
       return dapCommand(rest);
     case 'demo':
       if (!existsSync(demoImage())) throw new UsageError(`${demoImage()} is missing; reinstall, or build it with examples/demo/build.sh`);
       return demoCommand();
+    case 'fuzz':
+      return fuzzCommand(rest, (line) => {
+        process.stdout.write(`${line}\n`);
+      });
     case 'vectors':
       return vectorsCommand(rest, (line) => {
         process.stdout.write(`${line}\n`);

@@ -1,0 +1,312 @@
+// `lguest-debug bare`: runs a ROM image or a multiboot kernel on the bare machine, for processor suites and small kernels.
+//
+// COM1 and port E9h go to stdout line by line, POST codes to stderr. What it leaves out: the machine (launcher/bare.ts), debugging (the adapter).
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { BareMachine } from '../launcher/bare';
+import { LauncherError } from '../launcher/errors';
+import type { Stop } from '../launcher/machine';
+import { LineMerger } from './lines';
+import { type OptionTable, parseOptions, sizeInBytes, UsageError, wholeNumber } from './options';
+
+export const BARE_USAGE = `usage: lguest-debug bare IMAGE [options]
+  IMAGE              a multiboot ELF kernel, or with --rom a raw ROM of 64 KB or 128 KB
+  --rom              IMAGE is a ROM: it ends at 1 MB and again at 4 GB, and the processor starts at F000:FFF0
+  --memory 64M       memory of the machine, a number with K, M or G
+  --cmdline S        multiboot command line
+  --module F         multiboot module; may be given again for more
+  --post-port N      where POST codes are written (default 0x80; they are shown for ROMs, or when this option is given)
+  --input FILE|-     what is typed on COM1 (default: standard input)
+  --until WHAT       console:/REGEX/, traps:N or instructions:N
+  --limit N          at most so many instructions
+  --no-jit           interpret everything
+  --stats F.json     instructions, seconds, cpuSeconds, mips, traps, stateHash, exit
+exit status: (value << 1) | 1 of a write to isa-debug-exit (port F4h); 0 reset or 'until' reached; 3 shutdown after a triple fault, or stuck in
+exceptions; 4 limit met or 'until' not reached; 5 nothing left to do (halted for good); 64 usage. The reason stands on stderr.
+`;
+
+const EXIT = { DONE: 0, EMULATOR: 3, LIMIT: 4, NOTHING_LEFT: 5 } as const;
+/** Instructions between two looks at standard input. */
+const SLICE = 10_000_000;
+const SLICE_INTERACTIVE = 2_000_000;
+/** Text that --until console: looks back on. */
+const LOOK_BACK = 65_536;
+/** Once no input can come any more, a machine that only sleeps and says nothing for so long (its own time) has nothing left to do. */
+const SILENCE_NS = 600e9;
+/** Control-A, then x, ends an interactive session. */
+const ESCAPE = 1;
+
+type Until = { kind: 'console'; pattern: RegExp } | { kind: 'traps' | 'instructions'; count: number };
+
+interface BareArguments {
+  image: string;
+  rom: boolean;
+  memoryBytes: number;
+  cmdline: string;
+  modules: string[];
+  postPort: number;
+  showPost: boolean;
+  input: string | undefined;
+  until: Until | undefined;
+  limit: number;
+  jit: boolean;
+  stats: string | undefined;
+}
+
+/** @returns the exit status. @throws UsageError, one line. */
+export const bareCommand = async (argv: readonly string[]): Promise<number> => {
+  try {
+    return await new Session(parse(argv)).run();
+  } catch (thrown) {
+    throw thrown instanceof LauncherError ? new UsageError(thrown.message) : thrown;
+  }
+};
+
+// ---- arguments --------------------------------------------------------------------------------------------------------------------------------
+
+const until = (text: string): Until => {
+  const m = /^(console|traps|instructions):(.*)$/s.exec(text);
+  if (m === null) throw new UsageError(`--until wants console:/REGEX/, traps:N or instructions:N, not '${text}'`);
+  if (m[1] !== 'console') return { kind: m[1] as 'traps' | 'instructions', count: wholeNumber('until', m[2]) };
+  const body = /^\/(.*)\/([a-z]*)$/s.exec(m[2]);
+  if (body === null) throw new UsageError(`--until console: wants a pattern between slashes, such as console:/login:/, not '${m[2]}'`);
+  try {
+    return { kind: 'console', pattern: new RegExp(body[1], body[2].replace('g', '')) };
+  } catch (thrown) {
+    throw new UsageError(`--until: ${(thrown as Error).message}`);
+  }
+};
+
+const OPTIONS: OptionTable = {
+  values: ['memory', 'cmdline', 'module', 'post-port', 'input', 'until', 'limit', 'stats'],
+  flags: ['rom', 'no-jit'],
+  many: ['module'],
+};
+
+const parse = (argv: readonly string[]): BareArguments => {
+  const { positional, values, flags } = parseOptions(argv, OPTIONS);
+  const value = (name: string): string | undefined => values.get(name)?.[0];
+  if (positional.length !== 1) throw new UsageError(`bare: one IMAGE is wanted, not ${positional.length}\n${BARE_USAGE}`);
+  const postPort = value('post-port');
+  const untilText = value('until');
+  const limit = value('limit');
+  return {
+    image: positional[0],
+    rom: flags.has('rom'),
+    memoryBytes: sizeInBytes('memory', value('memory') ?? '64M'),
+    cmdline: value('cmdline') ?? '',
+    modules: values.get('module') ?? [],
+    postPort: postPort === undefined ? 0x80 : wholeNumber('post-port', postPort),
+    showPost: flags.has('rom') || postPort !== undefined,
+    input: value('input'),
+    until: untilText === undefined ? undefined : until(untilText),
+    limit: limit === undefined ? Number.MAX_SAFE_INTEGER : wholeNumber('limit', limit),
+    jit: !flags.has('no-jit'),
+    stats: value('stats'),
+  };
+};
+
+const file = (what: string, path: string): Uint8Array => {
+  try {
+    return readFileSync(path);
+  } catch (thrown) {
+    throw new LauncherError(`cannot read the ${what} ${path}: ${(thrown as NodeJS.ErrnoException).code ?? (thrown as Error).message}`);
+  }
+};
+
+// ---- a run ------------------------------------------------------------------------------------------------------------------------------------
+
+class Session {
+  private readonly machine: BareMachine;
+  private readonly out = new LineMerger((chunk) => process.stdout.write(chunk));
+  private recent = '';
+  private reached = false;
+  private quit = false;
+  private inputOpen = false;
+  private escaped = false;
+  private wake: (() => void) | undefined;
+  private lastSound = 0;
+
+  constructor(private readonly a: BareArguments) {
+    this.machine = new BareMachine({
+      image: file('image', a.image),
+      rom: a.rom,
+      memoryBytes: a.memoryBytes,
+      cmdline: a.cmdline,
+      modules: a.modules.map((path) => ({ name: path, bytes: file('module', path) })),
+      postPort: a.postPort,
+      jit: a.jit,
+    });
+    const { machine } = this;
+    machine.onConsole = (chunk) => this.print(0, chunk[0]);
+    machine.onDebugPort = (byte) => this.print(1, byte);
+    if (a.showPost) machine.onPost = (code) => process.stderr.write(`POST ${code.toString(16).toUpperCase().padStart(2, '0')}\n`);
+    if (a.until?.kind === 'traps') {
+      const { count } = a.until;
+      machine.records.onRecord = (k) => {
+        if (k + 1 === count) this.reach();
+      };
+    }
+  }
+
+  private reach(): void {
+    this.reached = true;
+    this.machine.requestStop();
+  }
+  private print(source: 0 | 1, byte: number): void {
+    this.out.write(source, byte);
+    this.lastSound = this.machine.nowNs;
+    if (this.a.until?.kind !== 'console') return;
+    this.recent += String.fromCharCode(byte);
+    if (this.recent.length > 2 * LOOK_BACK) this.recent = this.recent.slice(-LOOK_BACK);
+    if (!this.reached && this.a.until.pattern.test(this.recent)) this.reach();
+  }
+
+  async run(): Promise<number> {
+    const { a, machine } = this;
+    this.openInput();
+    const started = performance.now();
+    const end = a.until?.kind === 'instructions' ? Math.min(a.until.count, a.limit) : a.limit;
+    const [status, exit, line] = await this.slices(end);
+    const seconds = (performance.now() - started) / 1000;
+    this.closeInput();
+    this.out.flush(true);
+    if (line !== '') process.stderr.write(`${line}\n`);
+    if (a.stats !== undefined) {
+      const cpu = process.cpuUsage();
+      const instructions = machine.processor.retired;
+      const stats = {
+        instructions,
+        seconds,
+        cpuSeconds: (cpu.user + cpu.system) / 1e6,
+        mips: instructions / seconds / 1e6,
+        traps: machine.records.count,
+        stateHash: machine.stateHash(),
+        exit,
+        ...(machine.processor.jit === undefined ? {} : { jit: machine.processor.jit.stats }),
+      };
+      try {
+        writeFileSync(a.stats, `${JSON.stringify(stats, undefined, 2)}\n`);
+      } catch (thrown) {
+        throw new LauncherError(`cannot write ${a.stats}: ${(thrown as NodeJS.ErrnoException).code}`);
+      }
+    }
+    return status;
+  }
+
+  /** @returns exit status, its name for --stats, and a line for stderr. */
+  private async slices(end: number): Promise<[number, string, string]> {
+    const { machine, a } = this;
+    for (;;) {
+      const left = end - machine.processor.retired;
+      const stop = machine.run({
+        instructions: Math.max(0, Math.min(left, this.inputOpen ? SLICE_INTERACTIVE : SLICE)),
+        entries: 200_000,
+        idle: this.inputOpen ? 'stop' : 'skip',
+      });
+      if (this.reached) return [EXIT.DONE, 'until', ''];
+      const done = this.finished(stop);
+      if (done !== undefined) return done;
+      if (machine.processor.retired >= end) {
+        if (a.until?.kind === 'instructions' && machine.processor.retired >= a.until.count) return [EXIT.DONE, 'until', ''];
+        return [EXIT.LIMIT, 'limit', `limit of ${a.limit} instructions met`];
+      }
+      if (this.quit) return [EXIT.DONE, 'quit', ''];
+      if (this.inputOpen) {
+        this.out.flush(false);
+        await this.breathe(stop.kind === 'idle' ? stop.wakeNs : 0);
+        if (stop.kind === 'idle') machine.skipIdle();
+      } else if (stop.kind === 'idle' || (machine.nowNs - this.lastSound > SILENCE_NS && this.idles())) return this.nothingLeft();
+    }
+  }
+  /** More than nine tenths of the time since the last output asleep. */
+  private idles(): boolean {
+    const { nowNs, processor } = this.machine;
+    return processor.retired < nowNs / 10;
+  }
+  private nothingLeft(): [number, string, string] {
+    if (this.a.until !== undefined)
+      return [EXIT.LIMIT, 'until-not-reached', 'nothing left to do: the processor is halted, and --until was not reached'];
+    return [EXIT.NOTHING_LEFT, 'nothing-left', 'nothing left to do: the processor is halted and nothing can wake it'];
+  }
+
+  private finished(stop: Stop): [number, string, string] | undefined {
+    const end = this.machine.bareEnd;
+    if (end !== undefined) {
+      const message = 'message' in stop ? stop.message : '';
+      const unreached = this.a.until !== undefined ? EXIT.LIMIT : undefined;
+      switch (end.kind) {
+        case 'debug-exit':
+          return [end.status & 0xff, end.kind, message];
+        case 'reset':
+          return [unreached ?? EXIT.DONE, end.kind, message];
+        default:
+          return [EXIT.EMULATOR, end.kind, message];
+      }
+    }
+    // Asleep with interrupts off, or with input open but nobody listening for it.
+    if (stop.kind === 'idle' && stop.wakeNs === undefined && !(this.inputOpen && this.machine.awaitsInput)) return this.nothingLeft();
+    if (stop.kind === 'emulator') return [EXIT.EMULATOR, 'emulator', stop.message];
+    return undefined;
+  }
+
+  // ---- input ----------------------------------------------------------------------------------------------------------------------------
+
+  private openInput(): void {
+    const { input } = this.a;
+    if (input !== undefined && input !== '-') {
+      this.machine.inputs.console(file('input', input));
+      this.machine.inputs.consoleEnd();
+      return;
+    }
+    const { stdin } = process;
+    this.inputOpen = true;
+    if (stdin.isTTY) stdin.setRawMode(true);
+    stdin.on('data', (chunk: Buffer) => {
+      const typed = stdin.isTTY ? this.withoutEscapes(chunk) : chunk;
+      if (typed.length > 0) this.machine.inputs.console(typed);
+      this.wake?.();
+    });
+    const ended = (): void => {
+      this.inputOpen = false;
+      this.machine.inputs.consoleEnd();
+      this.wake?.();
+    };
+    stdin.on('end', ended);
+    stdin.on('error', ended);
+  }
+  private closeInput(): void {
+    const { stdin } = process;
+    if (stdin.listenerCount('data') === 0) return;
+    if (stdin.isTTY) stdin.setRawMode(false);
+    stdin.removeAllListeners();
+    stdin.destroy();
+  }
+  private withoutEscapes(chunk: Uint8Array): Uint8Array {
+    const typed: number[] = [];
+    for (const byte of chunk) {
+      if (!this.escaped && byte === ESCAPE) this.escaped = true;
+      else if (this.escaped && byte === 0x78) this.quit = true;
+      else {
+        this.escaped = false;
+        typed.push(byte);
+      }
+    }
+    return Uint8Array.from(typed);
+  }
+  /** Lets input in; waits for it, or for the machine's next event, while the machine sleeps. @param ns undefined: until input comes. */
+  private breathe(ns: number | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      if (ns === 0) {
+        setImmediate(resolve);
+        return;
+      }
+      const timer = ns === undefined ? setInterval(() => {}, 1 << 30) : setTimeout(() => this.wake?.(), Math.min(ns / 1e6, 1 << 30));
+      this.wake = () => {
+        clearTimeout(timer);
+        this.wake = undefined;
+        resolve();
+      };
+    });
+  }
+}
