@@ -4,6 +4,7 @@
 // Source: SDM vol. 2 "CPUID".
 
 import type { Cpu } from './cpu';
+import { SSE_FEATURES } from './sse';
 import { EAX, EBX, ECX, EDX } from './state';
 
 /** Bits of leaf 1 EDX. */
@@ -21,7 +22,7 @@ const FEATURE = {
 } as const;
 
 /** Leaf 1 EDX. */
-export const FEATURES = Object.values(FEATURE).reduce((all, bit) => all | bit, 0);
+export const FEATURES = Object.values(FEATURE).reduce((all, bit) => all | bit, SSE_FEATURES);
 
 /** Family 6, model 8, stepping 3: late enough that software trusts SEP. */
 const SIGNATURE = 0x683;
