@@ -1,9 +1,10 @@
 // A trap record in words: what happened, where, what became of it, which questions the Host asked on the way, and what would have had to differ.
 //
-// The decision chain is rebuilt from the record, which holds every value that the Host read. Numbers in parentheses are sections of our documentation of lguest.
-// What it leaves out: layout (the adapter's views) and the page walk of an address at will (page-walk.ts).
+// The decisions themselves are the Host's (lguest/explain.ts); here they meet names, instructions and positions. What it leaves out: the page walk of an address at
+// will (views.ts) and layout (the adapter).
 
 import { HYPERCALLS, LHCALL, PT } from '../lguest/abi';
+import { explain, nearestFlip as flipOf } from '../lguest/explain';
 import { type DecisionStep, formatPosition, type TrapRecord } from '../lguest/trap-record';
 import { VECTOR_NAMES } from '../i386/state';
 import type { Namer } from './value';
@@ -123,6 +124,7 @@ export const becameText = (r: TrapRecord, names: Namer): string => {
     case 'virq-held':
       return `Host: held back, ${HELD[r.reason] ?? r.reason}`;
     case 'killed':
+      if (r.kind === 'hypercall') return r.hypercall?.number === LHCALL.CRASH ? 'Host: it ends the Guest, with the text as the reason' : `Host: it ends the Guest${r.message === undefined ? '' : `: ${r.message}`}`;
       return `the Guest is killed by the Host: ${r.message ?? r.reason}`;
     case 'switcher-fault':
       return `the Switcher faulted: ${r.message ?? r.reason}`;
@@ -139,105 +141,18 @@ export const boundaryText = (r: TrapRecord): string => {
 
 // ---- the decision chain -----------------------------------------------------------------------------------------------------------------
 
-const step = (fn: string, section: string, condition: string, values: string, taken: string): DecisionStep => ({ fn, section, condition, values, taken });
-
-const pageChain = (r: TrapRecord): DecisionStep[] => {
-  const w = r.walk ?? { gpde: undefined, gpte: undefined, spde: undefined, spte: undefined, filled: undefined };
-  const err = r.err ?? 0;
-  const chain: DecisionStep[] = [];
-  const ask = (condition: string, values: string, yes: boolean): boolean => {
-    chain.push(step('demand_page', '8.6', condition, values, yes ? 'yes' : 'no'));
-    return yes;
-  };
-  chain.push(step('lguest_arch_run_guest', '6.1', 'save cr2 before anything else can fault', hex(r.cr2), 'saved'));
-  if (w.gpde === undefined) return chain;
-  if (!ask("is the Guest's page directory entry present?", `gpde ${hex8(w.gpde)}: ${entryBits(w.gpde)}`, (w.gpde & PT.P) !== 0)) return chain;
-  if (w.spde !== undefined) {
-    const present = (w.spde & PT.P) !== 0;
-    chain.push(step('demand_page', '8.6', 'has the shadow directory a page table there?', `spde ${hex8(w.spde)}`, present ? 'yes' : 'no: a page is taken for one'));
-  }
-  if (w.gpte === undefined) return chain;
-  if (!ask("is the Guest's page table entry present?", `gpte ${hex8(w.gpte)}: ${entryBits(w.gpte)}`, (w.gpte & PT.P) !== 0)) return chain;
-  if (err & 2 && !ask('a write: does the Guest allow it (RW)?', entryBits(w.gpte), (w.gpte & PT.RW) !== 0)) return chain;
-  if (err & 4 && !ask('from user mode: does the Guest allow it (US)?', entryBits(w.gpte), (w.gpte & PT.US) !== 0)) return chain;
-  if (r.outcome === 'killed') {
-    chain.push(step('check_gpte', '8.4', 'is the entry one that a Guest may have?', `gpte ${hex8(w.gpte)}`, 'no'));
-    return chain;
-  }
-  if (w.spte !== undefined) ask('was the shadow entry there before?', `spte ${hex8(w.spte)}: ${entryBits(w.spte)}`, (w.spte & PT.P) !== 0);
-  if (w.filled !== undefined) {
-    const dirty = err & 2 ? 'accessed and dirty are set in the Guest entry' : 'accessed is set in the Guest entry; read-only until the first write';
-    chain.push(step('demand_page', '8.6', 'fill the shadow entry', `spte ← ${hex8(w.filled)}`, dirty));
-  }
-  return chain;
-};
-
-/** Every question that the Host asked about a trap, in order. */
+/** Every question that the Host asked about a trap, in order; handlers by name. */
 export const decisionChain = (r: TrapRecord, names: Namer): DecisionStep[] => {
-  const chain: DecisionStep[] = [];
-  if (r.kind === 'direct') {
-    chain.push(step('setup_trap', '6.6', 'may this vector go straight to the Guest?', `vector ${r.vector}, gate type 0x${r.gate === undefined ? '?' : ((r.gate.high >> 8) & 0xf).toString(16)}`, 'yes: a trap gate, and no vector that the Host must see'));
-    return chain;
-  }
-  if (r.kind === 'virq') {
-    const v = r.virq;
-    chain.push(step('maybe_do_interrupt', '5.4', 'is one pending that is not blocked?', `pending ${hex(v?.pending)}, blocked ${hex(v?.blocked)}`, r.reason === 'blocked' ? 'no' : `irq ${v?.irq}`));
-    if (r.reason === 'blocked' || r.reason === 'before-init') return chain;
-    chain.push(step('maybe_do_interrupt', '5.4', 'is eip outside the range that must not be interrupted?', `eip ${hex8(r.eip)}`, r.reason === 'noirq-range' ? 'no' : 'yes'));
-    if (r.reason === 'noirq-range') return chain;
-    chain.push(step('maybe_do_interrupt', '5.4', 'does the Guest have interrupts on, or sleep?', `irq_enabled ${hex(v?.irqEnabled)}`, r.reason === 'disabled' ? 'no' : r.reason === 'woke-halted' ? 'it sleeps: awake' : 'yes'));
-    if (r.reason === 'disabled') return chain;
-    chain.push(step('maybe_do_interrupt', '5.4', 'has the Guest a gate?', r.handler === undefined ? 'none' : hex8(r.handler), r.reason === 'no-gate' ? 'no' : 'yes'));
-  } else if (r.kind === 'hypercall') {
-    chain.push(step('do_hypercalls', '4.1', 'was lguest_data given?', 'LGUEST_INIT', r.hypercall?.number === LHCALL.LGUEST_INIT ? 'this is it' : 'yes'));
-    chain.push(step('do_hcall', '4.2', 'which call?', `eax ${hex(r.hypercall?.number)}`, hypercallText(r)));
-  } else {
-    const v = r.vector;
-    chain.push(step('lguest_arch_handle_trap', '6.2', 'which trap?', `trapnum ${v}`, v < 32 ? vectorName(v) : v === 256 ? 'none: the Switcher faulted' : "the Host's own interrupt"));
-    if (v === 14) chain.push(...pageChain(r));
-    else if (v === 13) {
-      chain.push(step('emulate_insn', '6.3', 'an error code of 0?', hex(r.err), r.err === 0 ? 'yes' : 'no'));
-      if (r.err === 0) {
-        chain.push(step('emulate_insn', '6.3', 'from ring 1?', `cs 0x${r.cs.toString(16)}`, r.reason === 'not-ring-1' ? 'no' : 'yes'));
-        if (r.reason !== 'not-ring-1') chain.push(step('emulate_insn', '6.3', 'IN or OUT?', `at ${hex8(r.eip)}`, r.outcome === 'emulated' ? `yes, ${r.reason}` : 'no'));
-      }
-    } else if (v === 7) chain.push(step('lguest_arch_handle_trap', '6.2', 'did the Guest set TS itself?', r.reason, r.reason === 'ts-set' ? 'yes' : 'no'));
-  }
-  if (r.handler !== undefined && (r.outcome === 'reflected' || r.outcome === 'virq-delivered')) {
-    chain.push(step('deliver_trap', '6.2', 'has the Guest a gate?', `0x${(r.gate?.high ?? 0).toString(16)} 0x${(r.gate?.low ?? 0).toString(16)}`, `yes: ${names.nameOf(r.handler) ?? hex8(r.handler)}`));
-    chain.push(step('set_guest_interrupt', '6.5', 'on which stack?', r.cpl === 3 ? 'from user: the one of SET_STACK' : 'its own', r.frame === undefined ? '' : `frame at ${hex8(r.frame.at)}, ${r.frame.words.length} words`));
-  } else if (r.outcome === 'killed') chain.push(step('kill_guest', '12', 'and so', r.message ?? r.reason, 'the Guest dies'));
-  return chain;
+  const handler = r.handler === undefined ? undefined : names.nameOf(r.handler);
+  if (handler === undefined || r.handler === undefined) return explain(r);
+  const plain = hex(r.handler);
+  return explain(r).map((s) => (s.values.endsWith(plain) ? { ...s, values: `${s.values} ${handler}` } : s));
 };
 
-/** The smallest change that would have led elsewhere, or undefined. */
+/** The smallest change that would have led elsewhere, as a sentence, or undefined. */
 export const nearestFlip = (r: TrapRecord): string | undefined => {
-  switch (r.reason) {
-    case 'gpde-absent':
-      return "It would have been filled silently if the Guest's page directory entry were present and led to a page table with a fitting entry.";
-    case 'gpte-absent':
-      return "It would have been filled silently if the Guest's page table entry had P = 1.";
-    case 'gpte-read-only':
-      return "It would have been filled silently if the Guest's page table entry had RW = 1.";
-    case 'gpte-supervisor':
-      return "It would have been filled silently if the Guest's page table entry had US = 1.";
-    case 'read-absent':
-    case 'write-absent':
-    case 'dirty-upgrade':
-      return "The Guest would have seen this fault if its own entry had P = 0" + ((r.err ?? 0) & 2 ? ' or RW = 0' : '') + '.';
-    case 'disabled':
-      return 'It would have gone in with irq_enabled = 0x200.';
-    case 'blocked':
-      return 'It would have gone in with its bit in blocked_interrupts clear.';
-    case 'noirq-range':
-      return 'It goes in as soon as eip leaves that range.';
-    case 'no-gate':
-      return `With a gate for vector ${r.vector} (LOAD_IDT_ENTRY) the Guest would have got it.`;
-    case 'bad-gpte':
-      return 'The Guest may not set PSE or PCD-reserved bits there, nor name a page beyond its memory; a plain entry would have been filled.';
-    default:
-      return undefined;
-  }
+  const flip = flipOf(r);
+  return flip === undefined ? undefined : `It ${flip}.`;
 };
 
 /** The whole answer to "why", as lines. */

@@ -93,6 +93,11 @@ const concerns = (id: string, r: TrapRecord, host: Host): boolean => {
       return r.vector === 14 && trap && r.outcome === 'reflected';
     case 'pf.shadow':
       return r.vector === 14 && trap && r.outcome === 'paged-in';
+    case 'cr2.hw':
+    case 'cr2.host':
+      return r.vector === 14 && r.kind === 'trap';
+    case 'cr2.guest':
+      return r.vector === 14 && r.kind === 'trap' && r.outcome === 'reflected';
     case 'gp':
       return r.vector === 13 && trap;
     case 'nm':
@@ -123,7 +128,7 @@ export const hostFilter = (active: readonly ActiveFilter[], host: Host, onStop: 
   const want = (...list: number[]): void => {
     for (const v of list) vectors[v] = 1;
   };
-  if (ids.has('pf.guest') || ids.has('pf.shadow')) want(14);
+  if (['pf.guest', 'pf.shadow', 'cr2.hw', 'cr2.host', 'cr2.guest'].some((id) => ids.has(id))) want(14);
   if (ids.has('gp')) want(13);
   if (ids.has('nm')) want(7);
   if (ids.has('fault')) want(...FAULTS);

@@ -6,7 +6,7 @@
 import { Disassembler, type Decoded, type Syntax } from '../i386/disassembly';
 import { formatPosition, type TrapRecord } from '../lguest/trap-record';
 import type { Stop } from '../launcher/machine';
-import { type Breakpoint, Breakpoints, type BreakpointSpec } from './breakpoints';
+import { type Breakpoint, Breakpoints, type BreakpointSpec, hitCondition } from './breakpoints';
 import { becameText, boundaryText, whatText, whyText } from './explain';
 import { compile, evaluate, ExpressionError, type Node, parse, truth, type Value } from './expression';
 import { type ActiveFilter, COMPACT_FILTERS, hostFilter, isFilterId, vectorName } from './filters';
@@ -15,6 +15,7 @@ import type { Programs } from './programs';
 import { type Frame, Stack } from './stack';
 import { hex8, type Target } from './target';
 import { formatValue, splitFormat, type ValueContext } from './value';
+import { numberText, type Watch, type WatchWish, Watches } from './watches';
 
 export type StopReason = 'entry' | 'step' | 'breakpoint' | 'function breakpoint' | 'instruction breakpoint' | 'data breakpoint' | 'exception' | 'pause' | 'goto';
 
@@ -35,18 +36,6 @@ export interface StopInfo {
 export interface EndInfo {
   exitCode: number;
   message: string;
-}
-
-export interface WatchWish {
-  dataId: string;
-  access: 'read' | 'write' | 'readWrite';
-  condition?: string;
-  hitCondition?: string;
-}
-export interface Watch {
-  id: number;
-  wish: WatchWish;
-  problem: string | undefined;
 }
 
 export type Granularity = 'instruction' | 'line';
@@ -74,6 +63,7 @@ interface Temporary {
 
 export class Debugger {
   readonly breakpoints: Breakpoints;
+  readonly watches: Watches;
   disassembler: Disassembler;
   /** The newest stop; undefined while running or before the first. */
   stop: StopInfo | undefined;
@@ -111,6 +101,7 @@ export class Debugger {
     syntax: Syntax = 'att',
   ) {
     this.breakpoints = new Breakpoints(target, programs);
+    this.watches = new Watches(target, programs);
     this.disassembler = new Disassembler(syntax);
     target.processor.onBreakpoint = (linear) => this.asked(linear);
   }
@@ -145,7 +136,22 @@ export class Debugger {
 
   /** Data breakpoints; each answer has the problem, if there is one. */
   setWatches(wanted: WatchWish[]): Watch[] {
-    return wanted.map((w) => ({ id: this.newId(), wish: w, problem: 'data breakpoints come next' }));
+    const made = wanted.map((wish) => {
+      const same = this.watches.all.find((w) => w.wish.dataId === wish.dataId && w.wish.access === wish.access);
+      const watch = this.watches.make(same?.id ?? this.newId(), wish);
+      watch.hits = same?.hits ?? 0;
+      try {
+        if (wish.condition !== undefined && wish.condition.trim() !== '') watch.test = this.condition(wish.condition);
+        if (wish.hitCondition !== undefined && wish.hitCondition.trim() !== '') watch.wantsHit = hitCondition(wish.hitCondition);
+      } catch (error) {
+        if (!(error instanceof ExpressionError)) throw error;
+        watch.problem = error.message;
+      }
+      return watch;
+    });
+    this.watches.set(made);
+    this.installFilters();
+    return made;
   }
 
   private prepare(b: Breakpoint): void {
@@ -252,12 +258,21 @@ export class Debugger {
   }
   private installFilters(): void {
     const { host } = this.target;
+    const cr2 = this.watches.all.flatMap((w): ActiveFilter[] => (w.cr2 === undefined ? [] : [{ id: `cr2.${w.cr2}` }]));
     host?.setFilter(
-      hostFilter(this.filters, host, (id) => {
+      hostFilter([...this.filters, ...cr2], host, (id) => {
+        const watch = id.startsWith('cr2.') ? this.watches.all.find((w) => w.cr2 === id.slice(4)) : undefined;
+        if (watch !== undefined && !this.counts(watch)) return false;
         this.filterHit = id;
         return true;
       }),
     );
+  }
+  /** Condition and hit count of a watch that was touched. */
+  private counts(w: Watch): boolean {
+    if (w.test !== undefined && !w.test()) return false;
+    w.hits++;
+    return w.wantsHit === undefined || w.wantsHit(w.hits);
   }
   private trapCondition(text: string): (record: TrapRecord) => boolean {
     // `err.W && cr2 < 0x1000 : current != 0`: both parts must hold. Words of closed lists are compared as texts.
@@ -372,6 +387,7 @@ export class Debugger {
   /** Runs until one of the places is met (undefined), or something else stops it. */
   private async runUntil(places: Temporary[]): Promise<StopInfo | 'ended' | undefined> {
     this.temporaries = places;
+    this.watches.arm();
     for (const { address } of places) this.target.processor.addBreakpoint(address);
     this.noteStart();
     try {
@@ -410,8 +426,9 @@ export class Debugger {
     switch (stop.kind) {
       case 'budget':
       case 'slice':
-      case 'stop':
         return 'go on';
+      case 'stop':
+        return this.watched();
       case 'breakpoint':
         return this.atBreakpoint();
       case 'trap':
@@ -429,6 +446,33 @@ export class Debugger {
       case 'emulator':
         return this.stopInfo('exception', 'Emulator fault', { filter: 'emulator', text: stop.message });
     }
+  }
+
+  /** Something watched is or was touched. */
+  private async watched(): Promise<StopInfo | 'ended' | 'go on' | 'temporary'> {
+    const { watches, target } = this;
+    if (watches.stoppedBefore) {
+      let stop = watches.note(() => target.step({ idle: 'stop' }));
+      // The step may have ended in something else, such as a fault that the Host fills first.
+      while (stop.kind === 'slice') stop = watches.note(() => target.step({ idle: 'stop' }));
+      const found = this.watchStop();
+      if (found !== undefined) return found;
+      return stop.kind === 'budget' || stop.kind === 'stop' ? 'go on' : this.judge(stop);
+    }
+    return this.watchStop() ?? 'go on';
+  }
+  private watchStop(): StopInfo | undefined {
+    const { watches } = this;
+    const hits = watches.hits.filter((h) => this.counts(h.watch));
+    watches.hits = [];
+    const [first] = hits;
+    if (first === undefined) return undefined;
+    const { watch } = first;
+    const name = this.programs.nameOf(watch.address) ?? (watch.cr2 === undefined ? hex8(watch.address) : `cr2.${watch.cr2}`);
+    const where = first.eip === undefined ? '' : ` at ${this.programs.nameOf(first.eip) ?? hex8(first.eip)}: ${this.decode(first.eip)?.text ?? ''}`;
+    const after = watches.bytes(watch);
+    const change = first.kind === 'read' ? `read as ${numberText(after)}` : `${numberText(first.before)} → ${numberText(after)}`;
+    return this.stopInfo('data breakpoint', `${name}: ${change}`.slice(0, 80), { text: `${name}: ${change} by ${first.by}${where}`, hitBreakpoints: hits.map((h) => h.watch.id) });
   }
 
   private async idle(wakeNs: number | undefined): Promise<StopInfo | 'go on'> {
@@ -476,6 +520,12 @@ export class Debugger {
   private atTrap(record: TrapRecord): StopInfo {
     const filter = this.filterHit ?? 'emulator';
     this.filterHit = undefined;
+    const watch = this.watches.all.find((w) => `cr2.${w.cr2}` === filter);
+    if (watch !== undefined) {
+      const { cr2 } = this.target.host ?? {};
+      const change = filter === 'cr2.guest' ? `${cr2?.guest === undefined ? 'unknown' : hex8(cr2.guest)} → ${hex8(record.cr2 ?? 0)}` : `→ ${hex8(record.cr2 ?? 0)}`;
+      return this.stopInfo('data breakpoint', `${filter}: ${change}`, { record, pending: true, text: `${filter}: ${change}. ${whatText(record)}`, hitBreakpoints: [watch.id] });
+    }
     const label = COMPACT_FILTERS.find((f) => f.id === filter)?.label ?? vectorName(record.vector);
     const text = whatText(record);
     const problem = this.conditionProblem;
@@ -493,10 +543,13 @@ export class Debugger {
   /** One machine step. undefined: done. */
   private async oneStep(): Promise<StopInfo | 'ended' | undefined> {
     this.noteStart();
+    this.watches.arm();
     let first = true;
     for (;;) {
       if (this.pauseWanted) return this.paused();
-      const stop = this.target.step({ entries: ENTRIES, idle: 'stop' });
+      const stop = this.watches.note(() => this.target.step({ entries: ENTRIES, idle: 'stop' }));
+      const touched = this.watches.hits.length > 0 ? this.watchStop() : undefined;
+      if (touched !== undefined) return touched;
       if (stop.kind === 'budget') return undefined;
       const verdict = await this.judge(stop);
       if (verdict === 'temporary') return undefined;

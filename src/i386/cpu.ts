@@ -20,7 +20,10 @@ export class Intercepted {
   software = false;
 }
 
-/** Sees accesses to watched pages; called from the slow path, before a write takes effect. Must not touch the machine. */
+/** Thrown by a watcher to stop before the access: the instruction is left as if it had not begun, and run() comes back with kind 'stop'. */
+export class WatchStop {}
+
+/** Sees accesses to watched pages; called from the slow path, before a write takes effect. Must not touch the machine; may throw WatchStop. */
 export interface MemoryWatcher {
   /** @param linear uint32, or -1 when the processor itself walks tables. @param size bytes, 1 to 4 (larger accesses come in parts). */
   read(physical: number, linear: number, size: number): void;

@@ -4,7 +4,7 @@
 // stop is an Exit. What it leaves out: what instructions do (interpreter/) and how deliveries work (interrupts.ts). Source: SDM vol. 3 "Debug", "Interrupts".
 
 import { BlockCache, SCRATCH_RECORD } from './blocks';
-import { Cpu, CpuFault, type CpuOptions, Intercepted } from './cpu';
+import { Cpu, CpuFault, type CpuOptions, Intercepted, WatchStop } from './cpu';
 import { decode, M, NEED_MORE, R, RECORD } from './decode';
 import { HANDLERS } from './interpreter';
 import { runRecords, warmUp } from './interpreter/hot';
@@ -204,6 +204,7 @@ export class Processor {
       c.cur = -1;
     }
     if (thrown === STALE) return undefined;
+    if (thrown instanceof WatchStop) return { kind: 'stop' };
     if (thrown instanceof Intercepted)
       return { kind: 'intercept', vector: thrown.vector, errorCode: thrown.errorCode, software: thrown.software };
     if (!(thrown instanceof CpuFault)) throw thrown;
