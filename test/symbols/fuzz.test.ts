@@ -98,6 +98,9 @@ function exercise(bytes: Uint8Array): void {
   assert.ok(program.problems.length <= 100 && program.problems.every((problem) => !problem.includes('\n')));
 }
 
+/** Mutations that once did harm. */
+const FOUND = [448];
+
 function attempt(seed: number): void {
   const started = process.cpuUsage().user;
   try {
@@ -111,6 +114,7 @@ function attempt(seed: number): void {
 
 test('damaged programs give answers or a SymbolError, never anything else and never late', () => {
   for (let seed = 1; seed <= 170; seed++) attempt(seed);
+  for (const seed of FOUND) attempt(seed);
 });
 
 test('a whole program survives being asked everything without a problem noted', () => {

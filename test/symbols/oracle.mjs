@@ -122,8 +122,9 @@ function randomAddresses(program, seed) {
   const list = [];
   for (let i = 0; i < count; i++) {
     let at = pick(total);
-    const section = ranges.find((s) => (at < s.size ? true : ((at -= s.size), false)));
-    list.push(section.address + at);
+    let index = 0;
+    while (at >= ranges[index].size) at -= ranges[index++].size;
+    list.push(ranges[index].address + at);
   }
   return list;
 }

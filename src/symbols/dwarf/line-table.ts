@@ -22,6 +22,13 @@ interface Sequence {
   last: number;
 }
 
+/** The row that covers an address, and the first row after that address. */
+interface Found {
+  row: number;
+  next: number;
+  sequence: Sequence;
+}
+
 /** A row as others see it. `file` is an index for `path`. Column 0 means unknown, line 0 that no source line made the code. */
 export interface LineRow {
   index: number;
@@ -120,9 +127,12 @@ export class LineTable {
   }
 
   /** Index of the row that covers `address`, and of the first row after its address; undefined where the table says nothing. */
-  private find(address: number): { row: number; next: number; sequence: Sequence } | undefined {
+  private find(address: number): Found | undefined {
     const sequence = this.sequenceAt(address);
-    if (!sequence) return undefined;
+    return sequence && this.findIn(sequence, address);
+  }
+
+  private findIn(sequence: Sequence, address: number): Found {
     const { address: addresses, flags, line } = this.rows;
     let low = sequence.first;
     let high = sequence.last;
@@ -163,13 +173,13 @@ export class LineTable {
       rows.line[row] === 0 || (rows.line[row] === rows.line[found.row] && rows.file[row] === rows.file[found.row]);
     let { next } = found;
     while (next < sequence.last) {
-      const at = this.find(rows.address[next]!)!;
+      const at = this.findIn(sequence, rows.address[next]!);
       if (!sameLine(at.row)) break;
       next = at.next;
     }
     let low = rows.address[found.row]!;
     while (low > sequence.low) {
-      const before = this.find(low - 1)!;
+      const before = this.findIn(sequence, low - 1);
       if (!sameLine(before.row)) break;
       low = rows.address[before.row]!;
     }
