@@ -118,13 +118,15 @@ export const canTranslate = (code: Int32Array, i: number): boolean => {
     case 'shl':
     case 'shr':
     case 'sar':
+      // A count of zero still probes its memory operand for writing.
+      if (memory && !args.endsWith('CL') && !args.endsWith('1') && (code[i + R.IMM] & 31) === 0) return false;
       return size === 2 || (!args.endsWith('CL') && (args.endsWith('1') || (code[i + R.IMM] & 31) < 8 << size));
     case 'rol':
     case 'ror':
-      return size === 2;
+      return size === 2 && !(memory && !args.endsWith('CL') && !args.endsWith('1') && (code[i + R.IMM] & 31) === 0);
     case 'shld':
     case 'shrd':
-      return size === 2 && !args.endsWith('CL');
+      return size === 2 && !args.endsWith('CL') && !(memory && (code[i + R.IMM] & 31) === 0);
     case 'bt':
       return size === 2 && !memory;
     case 'jmp':

@@ -147,7 +147,7 @@ export class Jit {
     m[at + 1] = m[cpu.tr + (linear >>> 12)];
     m[at + 2] = this.cellAt[slot];
     const left = m[W.LEFT];
-    const slice = left < SLICE ? left : SLICE;
+    const slice = Math.min(left, SLICE);
     m[W.LEFT] = slice;
     m[STATUS] = 0;
     this.dropped = false;

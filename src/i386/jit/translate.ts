@@ -1514,15 +1514,15 @@ export class Translator {
       f.get(cf);
       f.i32(31);
       f.op(OP.i32_shl);
-      // bit 30 = CF ^ OF. shl: OF = MSB(result) ^ CF. shr: OF = MSB(a). sar: OF = 0.
+      // bit 30 = CF ^ OF. shl: OF = MSB(result) ^ CF. shr: OF = the result's second bit (MSB(a) for a count of 1). sar: OF = 0.
       if (name === 'shl') {
         f.get(this.fr);
         f.i32(31);
         f.op(OP.i32_shr_u);
       } else if (name === 'shr') {
         f.get(cf);
-        f.get(a);
-        f.i32(bits - 1);
+        f.get(r);
+        f.i32(bits - 2);
         f.op(OP.i32_shr_u);
         f.i32(1);
         f.op(OP.i32_and);
@@ -1574,14 +1574,20 @@ export class Translator {
     f.get(cf);
     f.i32(31);
     f.op(OP.i32_shl);
-    // OF: the sign changed. bit 30 = CF ^ OF.
-    f.get(a);
+    // OF as the interpreter has it for every count. bit 30 = CF ^ OF: shld MSB(r), shrd CF ^ the two top bits of r.
     f.get(r);
-    f.op(OP.i32_xor);
     f.i32(31);
     f.op(OP.i32_shr_u);
-    f.get(cf);
-    f.op(OP.i32_xor);
+    if (!left) {
+      f.get(r);
+      f.i32(30);
+      f.op(OP.i32_shr_u);
+      f.op(OP.i32_xor);
+      f.i32(1);
+      f.op(OP.i32_and);
+      f.get(cf);
+      f.op(OP.i32_xor);
+    }
     f.i32(30);
     f.op(OP.i32_shl);
     f.op(OP.i32_or);
