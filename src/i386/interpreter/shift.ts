@@ -108,8 +108,11 @@ export const shift = (m: Memory, size: Size, op: Shift, a: number, count: number
     }
     case Shift.RCL: {
       const n = size === 2 ? count : count % (bits + 1);
-      if (n === 0) return a;
       const carry = m[W.FLAG_AUX] >>> 31;
+      if (n === 0) {
+        setCfOf(m, carry, carry ^ ((a >>> top) & 1));
+        return a;
+      }
       r = (a << n) | (carry << (n - 1)) | (n > 1 ? unsigned(size, a) >>> (bits + 1 - n) : 0);
       cf = (a >>> (bits - n)) & 1;
       setCfOf(m, cf, cf ^ ((r >>> top) & 1));
@@ -117,8 +120,11 @@ export const shift = (m: Memory, size: Size, op: Shift, a: number, count: number
     }
     case Shift.RCR: {
       const n = size === 2 ? count : count % (bits + 1);
-      if (n === 0) return a;
       const carry = m[W.FLAG_AUX] >>> 31;
+      if (n === 0) {
+        setCfOf(m, carry, ((a >>> top) ^ (a >>> (top - 1))) & 1);
+        return a;
+      }
       r = (unsigned(size, a) >>> n) | (carry << (bits - n)) | (n > 1 ? a << (bits + 1 - n) : 0);
       cf = (a >>> (n - 1)) & 1;
       setCfOf(m, cf, ((r >>> top) ^ (r >>> (top - 1))) & 1);
