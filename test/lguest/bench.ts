@@ -173,7 +173,12 @@ export class Bench {
   }
   /** The fields of lguest_data that the Guest provides. */
   setLd(fields: Partial<Record<keyof typeof LD, number>> = {}, at = DATA): this {
-    const values: Partial<Record<keyof typeof LD, number>> = { blockedInterrupts: 0, kernelAddress: 0xc0000000, syscallVec: 0x80, ...fields };
+    const values: Partial<Record<keyof typeof LD, number>> = {
+      blockedInterrupts: 0,
+      kernelAddress: 0xc0000000,
+      syscallVec: 0x80,
+      ...fields,
+    };
     for (const [name, value] of Object.entries(values)) this.set32(at + LD[name as keyof typeof LD], value);
     for (let i = 0; i < 64; i++) this.memory.set8(at + LD.hcallStatus + i, 0xff);
     return this;
@@ -237,7 +242,8 @@ export class Bench {
   /** Runs a program to its DONE. */
   run(budget?: number): this {
     const result = this.read(budget);
-    if (result.kind !== 'notify' || result.address !== DONE) throw new Error(`the program did not come to its end: ${JSON.stringify(result)} dead: ${this.lg.dead}`);
+    if (result.kind !== 'notify' || result.address !== DONE)
+      throw new Error(`the program did not come to its end: ${JSON.stringify(result)} dead: ${this.lg.dead}`);
     return this;
   }
   /** Runs a program to its death. @returns the reason. */
@@ -283,7 +289,9 @@ export class Bench {
       const c = new Code(HANDLERS + v * 64);
       c.raw(0x36, 0xa3).dword(BOX + BOX_FIELDS.eax); // mov %eax, %ss:
       c.raw(0x36, 0x89, 0x25).dword(BOX); // mov %esp, %ss:
-      c.raw(0x36, 0xc7, 0x05).dword(BOX + BOX_FIELDS.vector).dword(v);
+      c.raw(0x36, 0xc7, 0x05)
+        .dword(BOX + BOX_FIELDS.vector)
+        .dword(v);
       c.raw(0xe9).dword(HANDLERS + 256 * 64 - (c.here + 4));
       this.load(c);
     }
@@ -318,7 +326,15 @@ export const setup = (c: Code, gates: [vector: number, type: 0xe | 0xf, dpl?: nu
   return c;
 };
 /** A bench with handlers and tables, whose program begins with setup(). */
-export const guest = (write: (c: Code) => void, gates: [vector: number, type: 0xe | 0xf, dpl?: number][] = [], options: BenchOptions = {}): Bench =>
-  new Bench(options).gdtTable().handlers().code((c) => write(setup(c, gates)));
+export const guest = (
+  write: (c: Code) => void,
+  gates: [vector: number, type: 0xe | 0xf, dpl?: number][] = [],
+  options: BenchOptions = {},
+): Bench =>
+  new Bench(options)
+    .gdtTable()
+    .handlers()
+    .code((c) => write(setup(c, gates)));
 /** Only INIT before the program. */
-export const bare = (write: (c: Code) => void, options: BenchOptions = {}): Bench => new Bench(options).code((c) => write(c.esp(STACK).hcall(LHCALL.LGUEST_INIT, DATA)));
+export const bare = (write: (c: Code) => void, options: BenchOptions = {}): Bench =>
+  new Bench(options).code((c) => write(c.esp(STACK).hcall(LHCALL.LGUEST_INIT, DATA)));

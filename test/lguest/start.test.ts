@@ -76,17 +76,41 @@ test('T5: INIT one byte lower is accepted, unaligned as it is', () => {
 });
 
 test('T6: INIT with a system call vector that the Host does not have kills', () => {
-  assert.equal(new Bench().setLd({ syscallVec: 0x40 }).code((c) => c.hcall(1, DATA)).die(), 'bad syscall vector');
-  new Bench({ syscallVector: 0x40 }).setLd({ syscallVec: 0x40 }).code((c) => c.hcall(1, DATA).done()).run();
+  assert.equal(
+    new Bench()
+      .setLd({ syscallVec: 0x40 })
+      .code((c) => c.hcall(1, DATA))
+      .die(),
+    'bad syscall vector',
+  );
+  new Bench({ syscallVector: 0x40 })
+    .setLd({ syscallVec: 0x40 })
+    .code((c) => c.hcall(1, DATA).done())
+    .run();
 });
 
 test("T7: INIT with a kernel address in the Switcher's slot kills, just below is accepted", () => {
-  assert.equal(new Bench().setLd({ kernelAddress: 0xffc00000 }).code((c) => c.hcall(1, DATA)).die(), 'bad kernel address 0xffc00000');
-  new Bench().setLd({ kernelAddress: 0xffbff000 }).code((c) => c.hcall(1, DATA).done()).run();
+  assert.equal(
+    new Bench()
+      .setLd({ kernelAddress: 0xffc00000 })
+      .code((c) => c.hcall(1, DATA))
+      .die(),
+    'bad kernel address 0xffc00000',
+  );
+  new Bench()
+    .setLd({ kernelAddress: 0xffbff000 })
+    .code((c) => c.hcall(1, DATA).done())
+    .run();
 });
 
 test('T8: INIT fills in what the Host provides, leaves eax and the ring alone', () => {
-  const b = new Bench().ring(0, 99).code((c) => c.hcall(1, DATA).raw(0x90).store(DATA + 2048).done(0));
+  const b = new Bench().ring(0, 99).code((c) =>
+    c
+      .hcall(1, DATA)
+      .raw(0x90)
+      .store(DATA + 2048)
+      .done(0),
+  );
   b.exit((host) => host.run(8));
   assert.equal(b.u32(DATA + 2048), 1);
   assert.equal(b.ld('reserveMem'), 0x400000);
@@ -99,12 +123,23 @@ test('T8: INIT fills in what the Host provides, leaves eax and the ring alone', 
 });
 
 test('a Host without a stable TSC tells the Guest 0', () => {
-  assert.equal(new Bench({ tscKhz: 0 }).code((c) => c.hcall(1, DATA).done()).run().ld('tscKhz'), 0);
+  assert.equal(
+    new Bench({ tscKhz: 0 })
+      .code((c) => c.hcall(1, DATA).done())
+      .run()
+      .ld('tscKhz'),
+    0,
+  );
 });
 
 test('T9: INIT twice kills, by the ring as well', () => {
   assert.equal(bare((c) => c.hcall(1, DATA)).die(), 'already have lguest_data');
-  assert.equal(bare((c) => c.hcall(0)).ring(0, 1, DATA).die(), 'already have lguest_data');
+  assert.equal(
+    bare((c) => c.hcall(0))
+      .ring(0, 1, DATA)
+      .die(),
+    'already have lguest_data',
+  );
 });
 
 test('T27: a privileged instruction other than in and out before INIT kills', () => {
@@ -134,7 +169,8 @@ test('T66: while break_out is set every read() is EAGAIN; anybody may set and cl
 test('T67: every write to a dead Guest is ENOENT', () => {
   const b = new Bench().code((c) => c.hcall(17));
   b.die();
-  for (const request of [[LHREQ.INITIALIZE, 0, 0, 0, 0], [LHREQ.IRQ, 1], [LHREQ.BREAK, 1], [42]]) assert.equal(b.control.write(request), -ERRNO.ENOENT);
+  for (const request of [[LHREQ.INITIALIZE, 0, 0, 0, 0], [LHREQ.IRQ, 1], [LHREQ.BREAK, 1], [42]])
+    assert.equal(b.control.write(request), -ERRNO.ENOENT);
 });
 
 test('memory that is not there turns each step of INIT into its own death', () => {
