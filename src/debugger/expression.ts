@@ -122,7 +122,7 @@ const tokenize = (text: string): Token[] => {
     const m = TOKEN.exec(text);
     if (m === null) return fail(`unexpected "${text.slice(at).trim()[0]}" at column ${at + 1}`);
     const start = at + (m[0].length - m[0].trimStart().length);
-    if (m[1] !== undefined) tokens.push({ t: 'num', text: m[1].replace(/[uUlL]+$/, ''), at: start });
+    if (m[1] !== undefined) tokens.push({ t: 'num', text: m[1], at: start });
     else if (m[2] !== undefined) tokens.push({ t: 'id', text: m[2], at: start });
     else if (m[3] !== undefined) tokens.push({ t: 'num', text: String(charValue(m[3].slice(1, -1))), at: start });
     else if (m[4] !== undefined) tokens.push({ t: 'id', text: m[4], at: start });
@@ -293,8 +293,8 @@ class Parser {
     const t = this.take();
     switch (t.t) {
       case 'num': {
-        const value = BigInt(t.text);
-        const isHex = /^0[xX]/.test(t.text);
+        const value = BigInt(t.text.replace(/[uUlL]+$/, ''));
+        const isHex = /^0[xX]/.test(t.text) || /u/i.test(t.text);
         const type = value > 0xffffffffn ? (value > 0x7fffffffffffffffn ? ULLONG : LLONG) : isHex || value > 0x7fffffffn ? UINT : INT;
         return { k: 'num', value, type };
       }

@@ -1,0 +1,126 @@
+// The command line as a user meets it: exit statuses, what is printed where, files that are written, and bad input in one line.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+
+const folder = mkdtempSync(join(tmpdir(), 'lguest-cli-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+const DEMO = 'examples/demo/demo.elf';
+
+interface Outcome {
+  status: number | null;
+  out: string;
+  err: string;
+}
+const cli = (args: string[], input = ''): Outcome => {
+  const r = spawnSync(process.execPath, ['dist/cli.js', ...args], { input, encoding: 'utf8', timeout: 120_000 });
+  return { status: r.status, out: r.stdout, err: r.stderr };
+};
+
+test('run ends with 0 at a power-off, and says what lguest would say', () => {
+  const r = cli(['run', DEMO, '--cmdline', 'do=off', '--memory', '32M']);
+  assert.deepEqual([r.status, r.err], [0, 'lguest: CRASH: Power down\n']);
+  assert.match(r.out, /^lguest demo Guest: hello from ring 1/);
+});
+
+test('run ends with 1 for a killed Guest and 2 for a panic, the message on stderr', () => {
+  const killed = cli(['run', DEMO, '--cmdline', 'do=die trap']);
+  assert.equal(killed.status, 1);
+  assert.match(killed.err, /^lguest: unhandled trap 13 at 0x[0-9a-f]+ \(0x0\)\n$/);
+  const panic = cli(['run', DEMO, '--cmdline', 'do=die null', '--no-jit']);
+  assert.equal(panic.status, 2);
+  assert.match(panic.err, /^lguest: CRASH: Oops: page fault at 0x/);
+});
+
+test('run ends with 5 when nothing is left to do, with 4 at its limit, with 0 when --until is reached and 4 when it is not', () => {
+  const idle = cli(['run', DEMO]);
+  assert.equal(idle.status, 5);
+  assert.match(idle.out, /demo> $/);
+  assert.match(idle.err, /nothing left to do/);
+  assert.equal(cli(['run', DEMO, '--limit', '100_000']).status, 4);
+  const until = cli(['run', DEMO, '--until', 'console:/^ 5\\. SET_STACK/m']);
+  assert.equal(until.status, 0);
+  assert.match(until.out, / 5\. SET_STACK/);
+  assert.equal(cli(['run', DEMO, '--until', 'traps:100']).status, 0);
+  const stats = join(folder, 'until.json');
+  assert.equal(cli(['run', DEMO, '--until', 'instructions:123456', '--stats', stats]).status, 0);
+  assert.equal(JSON.parse(readFileSync(stats, 'utf8')).instructions, 123456);
+  assert.equal(cli(['run', DEMO, '--cmdline', 'do=off', '--until', 'console:/never/']).status, 4);
+});
+
+test('input from a file is typed on the console', () => {
+  const keys = join(folder, 'keys');
+  writeFileSync(keys, 'ticks 1\roff\r');
+  const r = cli(['run', DEMO, '--input', keys]);
+  assert.equal(r.status, 0);
+  assert.match(r.out, /demo> ticks 1\r?\nticks: /);
+  assert.match(cli(['run', DEMO, '--input', '-'], 'mem\roff\r').out, /demo> mem/);
+});
+
+test('two runs give the same state hash and trap log, whatever engine runs them and however the run is cut', () => {
+  const run = (name: string, ...more: string[]): [hash: string, log: string] => {
+    const stats = join(folder, `${name}.json`);
+    const log = join(folder, `${name}.ndjson`);
+    assert.equal(cli(['run', DEMO, '--cmdline', 'do=spin 100000;off', '--stats', stats, '--trap-log', log, ...more]).status, 0);
+    return [JSON.parse(readFileSync(stats, 'utf8')).stateHash, readFileSync(log, 'utf8')];
+  };
+  const first = run('a');
+  assert.match(first[0], /^[0-9a-f]{16}$/);
+  assert.deepEqual(run('b'), first);
+  assert.deepEqual(run('c', '--no-jit'), first);
+  const rows = first[1].trimEnd().split('\n').map((line) => JSON.parse(line));
+  assert.ok(rows.length > 300);
+  assert.deepEqual(Object.keys(rows[0]).slice(0, 2), ['k', 'pos']);
+  rows.forEach((row, k) => assert.equal(row.k, k));
+  assert.notEqual(run('d', '--tsc-khz', '0')[0], first[0]);
+});
+
+test('--trap-totals counts what happened, on stderr', () => {
+  const r = cli(['run', DEMO, '--cmdline', 'do=off', '--trap-totals']);
+  assert.match(r.err, /trap 14 \/ 31 \/ 13 \/ 7 at the Host +\d+ \/ \d+ \/ \d+ \/ \d+/);
+  assert.match(r.err, /LOAD_IDT_ENTRY sync \+ async +47 \+ 0/);
+});
+
+test('bad input is one line on stderr and status 64', () => {
+  const elf = readFileSync(DEMO);
+  const cut = join(folder, 'cut.elf');
+  writeFileSync(cut, elf.subarray(0, 5000));
+  const cases: [string[], RegExp][] = [
+    [['run'], /name a kernel/],
+    [['run', '/no/such'], /kernel \/no\/such: no such file/],
+    [['run', folder], /is a folder; name a file/],
+    [['run', cut], /truncated/],
+    [['run', DEMO, '--memory', 'lots'], /--memory lots: a number with K, M or G/],
+    [['run', DEMO, '--memory', '1536K'], /whole number of MB/],
+    [['run', DEMO, '--bogus'], /unknown option --bogus; the options are --initrd/],
+    [['run', DEMO, '--limit'], /--limit needs a value/],
+    [['run', DEMO, '--limit', '-5'], /whole number/],
+    [['run', DEMO, '--until', 'later'], /--until later: write console/],
+    [['run', DEMO, '--until', 'console:/(/'], /Unterminated group|Invalid regular expression/],
+    [['run', DEMO, 'other'], /one kernel at a time/],
+    [['run', DEMO, '--initrd', '/no/such'], /--initrd \/no\/such: no such file/],
+    [['dap', '--port', '99999'], /at most 65535/],
+    [['dap', 'x'], /takes no x/],
+    [['fly'], /unknown command "fly"/],
+  ];
+  for (const [args, message] of cases) {
+    const r = cli(args);
+    assert.equal(r.status, 64, args.join(' '));
+    assert.match(r.err, message);
+    assert.equal(r.err.trimEnd().split('\n').length, 1, r.err);
+  }
+  assert.equal(cli([]).status, 64);
+  assert.equal(cli(['--help']).status, 0);
+});
+
+test('the guided demo runs through without a key and ends with a death explained', () => {
+  const r = cli(['demo']);
+  assert.equal(r.status, 0);
+  for (const chapter of ['A breakpoint', 'Registers', 'A page fault that the Guest sees', 'Three values of cr2', 'A death, explained']) assert.ok(r.out.includes(`== ${chapter}`), chapter);
+  assert.match(r.out, /stopped: Guest killed by the Host: bad page table entry/);
+  assert.match(r.out, /cr2\.guest\n {4}0xd0000000/);
+});
