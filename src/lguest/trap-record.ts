@@ -300,7 +300,7 @@ export class TrapLog {
 
   /** @param capacity records kept, a power of two. */
   constructor(readonly capacity = 1 << 16) {
-    const buffer = new ArrayBuffer(capacity * RECORD_BYTES);
+    const buffer = new ArrayBuffer((capacity + 1) * RECORD_BYTES);
     this.words = new Int32Array(buffer);
     this.floats = new Float64Array(buffer);
   }
@@ -310,10 +310,10 @@ export class TrapLog {
     return Math.max(0, this.count - this.capacity);
   }
 
-  /** Writes a record without counting it: what get(count) would show of it is `preview()`. */
-  private write(d: Draft): void {
+  /** Writes a record into a place of the ring; the place after the last is for preview(). */
+  private write(d: Draft, place: number): void {
     const { words } = this;
-    const at = (this.count % this.capacity) * WORDS;
+    const at = place * WORDS;
     const flags =
       (d.hasError ? Flag.HAS_ERROR : 0) |
       (d.hasCr2 ? Flag.HAS_CR2 : 0) |
@@ -351,7 +351,7 @@ export class TrapLog {
 
   /** Adds a record. @returns its k. */
   add(d: Draft, message?: string): number {
-    this.write(d);
+    this.write(d, this.count % this.capacity);
     const k = this.count++;
     if (message !== undefined) this.messages.set(k, message);
     this.tally(d);
@@ -361,8 +361,8 @@ export class TrapLog {
 
   /** The record that add(d) would make, without making it. */
   preview(d: Draft, message?: string): TrapRecord {
-    this.write(d);
-    const record = this.read(this.count, this.count);
+    this.write(d, this.capacity);
+    const record = this.read(this.count, this.capacity);
     if (message !== undefined) record.message = message;
     return record;
   }
@@ -413,7 +413,7 @@ export class TrapLog {
 
   /** Record k, or undefined when it is not made yet or no longer kept. */
   get(k: number): TrapRecord | undefined {
-    return k >= this.first && k < this.count ? this.read(k, this.count) : undefined;
+    return k >= this.first && k < this.count ? this.read(k, k % this.capacity) : undefined;
   }
   /** Changes the outcome of a record: what it set off ended in a death. */
   amend(k: number, outcome: Outcome, reason: Reason): void {
@@ -425,12 +425,12 @@ export class TrapLog {
     this.words[at] = (this.words[at] & ~0xfff0) | ((OUTCOME_CODE.get(outcome) ?? 0) << 4) | ((REASON_CODE.get(reason) ?? 0) << 8);
   }
   *[Symbol.iterator](): Generator<TrapRecord> {
-    for (let k = this.first; k < this.count; k++) yield this.read(k, this.count);
+    for (let k = this.first; k < this.count; k++) yield this.read(k, k % this.capacity);
   }
 
-  private read(k: number, _count: number): TrapRecord {
+  private read(k: number, place: number): TrapRecord {
     const { words } = this;
-    const at = (k % this.capacity) * WORDS;
+    const at = place * WORDS;
     const head = words[at + Word.HEAD];
     const flags = head >>> 24;
     const depth = (head >> 16) & 0xff;
