@@ -392,9 +392,12 @@ export class ProgramSymbols {
 
   /** `scopes` are one function's, outermost first. */
   private levelVariables(scopes: readonly Scope[], entry: FunctionEntry, depth: number): Variable[] {
-    const listed = scopes.flatMap((scope, level) =>
+    const all = scopes.flatMap((scope, level) =>
       scope.variables.map((variable) => ({ ...variable, level, name: nameOf(variable.die) ?? '' })),
     );
+    // What the whole copy lacks may be there in one of its blocks.
+    const present = new Set(all.map(({ die }) => die.reference(D.DW_AT_abstract_origin)));
+    const listed = all.filter(({ die, optimizedOut }) => !optimizedOut || !present.has(die.id));
     const innermost = new Map<string, number>();
     for (const { name, level } of listed) innermost.set(name, level);
     const ordered = [...listed.filter((v) => v.parameter), ...listed.filter((v) => !v.parameter)];

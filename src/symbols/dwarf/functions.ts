@@ -146,14 +146,13 @@ function addChildren(scope: Scope, die: Die, depth: number): void {
 }
 
 /**
- * Adds the variables of the abstract instance that this copy does not mention: the optimizer removed them altogether. Then puts all in
- * the order of the source, which the abstract instance keeps and gcc's inlined copies reverse.
+ * Adds the variables of the abstract instance that this copy does not mention: the optimizer removed them, altogether or outside of a
+ * block that it made. Then puts all in the order of the source, which the abstract instance keeps and gcc's inlined copies reverse.
  */
 function addAbstract(scope: Scope): void {
   const origin = scope.die.referenced(D.DW_AT_abstract_origin);
   if (!origin) return;
-  const mentioned = new Set<number | undefined>();
-  for (const inner of scope.all()) for (const { die } of inner.variables) mentioned.add(die.reference(D.DW_AT_abstract_origin));
+  const mentioned = new Set(scope.variables.map(({ die }) => die.reference(D.DW_AT_abstract_origin)));
   for (const child of origin.children()) {
     const parameter = child.tag === D.DW_TAG_formal_parameter;
     if ((!parameter && child.tag !== D.DW_TAG_variable) || mentioned.has(child.id) || child.flag(D.DW_AT_declaration)) continue;

@@ -142,14 +142,12 @@ export class LineTable {
       else high = middle;
     }
     let row = low - 1;
+    // Code that the compiler gives to no line goes with the line before it, as in gdb: a stop there still has a source.
+    while (row > sequence.first && line[row] === 0) row--;
     if (!(flags[row]! & ROW_IS_STMT)) {
       let earlier = row;
-      while (
-        earlier > sequence.first &&
-        addresses[earlier - 1] === addresses[row] &&
-        line[earlier - 1] !== 0 &&
-        !(flags[earlier]! & ROW_IS_STMT)
-      ) {
+      const here = addresses[row];
+      while (earlier > sequence.first && addresses[earlier - 1] === here && line[earlier - 1] !== 0 && !(flags[earlier]! & ROW_IS_STMT)) {
         earlier--;
       }
       if (flags[earlier]! & ROW_IS_STMT) row = earlier;
@@ -163,14 +161,13 @@ export class LineTable {
     return found && this.row(found.row);
   }
 
-  /** The addresses around `address` that belong to the same line without a gap (code of line 0 between is included). */
+  /** The addresses around `address` that belong to the same line without a gap. */
   lineRange(address: number): { low: number; high: number } | undefined {
     const found = this.find(address);
     if (!found) return undefined;
     const { rows } = this;
     const { sequence } = found;
-    const sameLine = (row: number) =>
-      rows.line[row] === 0 || (rows.line[row] === rows.line[found.row] && rows.file[row] === rows.file[found.row]);
+    const sameLine = (row: number) => rows.line[row] === rows.line[found.row] && rows.file[row] === rows.file[found.row];
     let { next } = found;
     while (next < sequence.last) {
       const at = this.findIn(sequence, rows.address[next]!);
