@@ -7,9 +7,11 @@ export class AdapterProcess implements vscode.DebugAdapterDescriptorFactory {
   /** @param script absolute path of the bundled adapter, which speaks DAP on stdin and stdout. */
   constructor(private readonly script: string) {}
 
-  createDebugAdapterDescriptor(): vscode.DebugAdapterDescriptor {
+  createDebugAdapterDescriptor(session: vscode.DebugSession): vscode.DebugAdapterDescriptor {
     if (!existsSync(this.script))
       throw new Error(`${this.script} is missing; reinstall the extension, or run "npm run build" in a checkout.`);
-    return new vscode.DebugAdapterExecutable(process.execPath, [this.script], { env: { ELECTRON_RUN_AS_NODE: '1' } });
+    // The editor asks for the filters before it launches, so the choice among them goes with the command.
+    const filters = session.configuration['exceptionFilters'] === 'perVector' ? ['--exception-filters', 'perVector'] : [];
+    return new vscode.DebugAdapterExecutable(process.execPath, [this.script, ...filters], { env: { ELECTRON_RUN_AS_NODE: '1' } });
   }
 }

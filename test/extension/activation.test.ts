@@ -94,13 +94,13 @@ test('the adapter is a process of its own, run by the Node of the editor', () =>
   const editor = activated();
   let descriptor: { command: string; args: string[]; options: { env: Record<string, string> } } | undefined;
   try {
-    descriptor = editor.factory?.createDebugAdapterDescriptor();
+    descriptor = editor.factory?.createDebugAdapterDescriptor({ configuration: { exceptionFilters: 'perVector' } });
   } catch (error) {
     assert.match((error as Error).message, /adapter\.js is missing; reinstall the extension, or run "npm run build"/);
     return;
   }
   assert.equal(descriptor?.command, process.execPath);
-  assert.deepEqual(descriptor?.args, [resolve('dist/adapter.js')]);
+  assert.deepEqual(descriptor?.args, [resolve('dist/adapter.js'), '--exception-filters', 'perVector']);
   assert.equal(descriptor?.options.env['ELECTRON_RUN_AS_NODE'], '1');
 });
 
