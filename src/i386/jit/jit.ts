@@ -22,7 +22,7 @@ const FLAG_B = J.FLAG_B >> 2;
 const SLICE = 50_000;
 /** Regions waiting for their module: so many are compiled at once, or fewer as soon as one of their blocks ran so often again. */
 const BATCH = 48;
-const URGENT_RUNS = 1500;
+const URGENT_RUNS = 1024;
 /** With so many instances, everything alive is compiled anew as one module. */
 const MAX_INSTANCES = 48;
 const FLAT_DATA = 0b001111;
@@ -48,7 +48,7 @@ interface Translation {
   cell: number;
   slot: number;
   length: number;
-  body: FunctionBody;
+  body: Uint8Array;
   dead: boolean;
 }
 
@@ -211,7 +211,7 @@ export class Jit {
       blocks.runs[block] = -1 << 30;
       return;
     }
-    const body = new Translator(region).translate();
+    const body = new Translator(region).translate().encode();
     const translation = { entry: block * 2 + (user ? 1 : 0), linear, cell, slot: 0, length: region.checkLength, body, dead: false };
     for (const b of region.blocks) {
       let set = this.users.get(b.block);
@@ -441,6 +441,7 @@ export class Jit {
       bail.get(n);
       bail.mem(OP.i32_store, n === 8 ? S.LEFT : S.REGS + 4 * n, 2);
     }
+    const bailBytes = bail.encode();
     const run = new FunctionBody(1);
     for (let n = 0; n < 9; n++) {
       run.i32(0);
@@ -455,8 +456,8 @@ export class Jit {
       [],
       [REGION_TYPE, { params: [I32], results: [] }],
       [
-        { type: 0, body: bail },
-        { type: 1, body: run },
+        { type: 0, body: bailBytes },
+        { type: 1, body: run.encode() },
       ],
     );
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { e: this.imports });

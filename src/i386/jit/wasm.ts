@@ -107,8 +107,11 @@ export const OP = {
 
 /** A growing byte array with the format's integers. */
 export class Bytes {
-  data = new Uint8Array(4096);
+  data: Uint8Array;
   length = 0;
+  constructor(capacity = 4096) {
+    this.data = new Uint8Array(capacity);
+  }
 
   byte(value: number): void {
     if (this.length === this.data.length) this.grow(this.length + 1);
@@ -157,10 +160,10 @@ export class Bytes {
     this.u32(value.length);
     for (let i = 0; i < value.length; i++) this.byte(value.charCodeAt(i));
   }
-  append(other: Bytes): void {
+  append(other: Uint8Array): void {
     const needed = this.length + other.length;
     if (needed > this.data.length) this.grow(needed);
-    this.data.set(other.data.subarray(0, other.length), this.length);
+    this.data.set(other, this.length);
     this.length = needed;
   }
   view(): Uint8Array {
@@ -179,11 +182,16 @@ export interface ImportedFunction {
   type: FuncType;
 }
 
-/** One function under construction. Locals beyond the parameters are i32 unless asked otherwise. */
+/** One buffer serves every function in turn: only one is under construction at a time. */
+const scratch = new Bytes();
+
+/** One function under construction. Locals beyond the parameters are i32 unless asked otherwise. Call encode() before the next one is begun. */
 export class FunctionBody {
-  readonly code = new Bytes();
+  readonly code = scratch;
   private readonly locals: number[] = [];
-  constructor(private readonly paramCount: number) {}
+  constructor(private readonly paramCount: number) {
+    scratch.length = 0;
+  }
 
   local(type: number = I32): number {
     this.locals.push(type);
@@ -237,9 +245,9 @@ export class FunctionBody {
     this.code.byte(0);
     if (kind === 'copy') this.code.byte(0);
   }
-  /** Body with its local declarations and final end. */
-  encode(): Bytes {
-    const out = new Bytes();
+  /** Body with its local declarations and final end, in bytes of its own. */
+  encode(): Uint8Array {
+    const out = new Bytes(16);
     const groups: [number, number][] = [];
     for (const type of this.locals) {
       const last = groups[groups.length - 1];
@@ -251,9 +259,11 @@ export class FunctionBody {
       out.u32(n);
       out.byte(type);
     }
-    out.append(this.code);
-    out.byte(OP.end);
-    return out;
+    const body = new Uint8Array(out.length + scratch.length + 1);
+    body.set(out.view());
+    body.set(scratch.view(), out.length);
+    body[body.length - 1] = OP.end;
+    return body;
   }
 }
 
@@ -265,7 +275,7 @@ export const encodeModule = (
   pages: number,
   imports: readonly ImportedFunction[],
   types: readonly FuncType[],
-  functions: readonly { type: number; body: FunctionBody }[],
+  functions: readonly { type: number; body: Uint8Array }[],
 ): Uint8Array => {
   const out = new Bytes();
   for (const b of [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]) out.byte(b);
@@ -274,7 +284,7 @@ export const encodeModule = (
     fill(s);
     out.byte(id);
     out.u32(s.length);
-    out.append(s);
+    out.append(s.view());
   };
   const all = [...types, ...imports.map((i) => i.type)];
   section(1, (s) => {
@@ -323,9 +333,8 @@ export const encodeModule = (
   section(10, (s) => {
     s.u32(functions.length);
     for (const f of functions) {
-      const body = f.body.encode();
-      s.u32(body.length);
-      s.append(body);
+      s.u32(f.body.length);
+      s.append(f.body);
     }
   });
   return out.view();
