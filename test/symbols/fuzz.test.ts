@@ -1,5 +1,5 @@
 // Damaged programs: whatever the bytes, an answer or a SymbolError comes back, soon, and the undamaged parts stay readable.
-// Mutations are seeded, so a failure names the one that caused it. FUZZ_SECONDS runs new ones for that long (.ci/run does).
+// Mutations are seeded, so a failure names the one that caused it. With FUZZ_SECONDS=60 in the environment new ones run for that long.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ElfFile } from '../../src/symbols/elf';
