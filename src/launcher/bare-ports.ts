@@ -17,6 +17,7 @@ const SYSTEM_CONTROL = 0x61;
 /** Fast A20 and reset, the keyboard controller's command port, the chipset's reset register. */
 const PORT_A = 0x92;
 const KEYBOARD_COMMAND = 0x64;
+const PCI_ADDRESS = 0xcf8;
 const RESET_CONTROL = 0xcf9;
 /** Command to the keyboard controller: pulse the processor's reset line. */
 const PULSE_RESET = 0xfe;
@@ -67,6 +68,8 @@ export class BarePorts implements Bus {
     return value >>> 0;
   }
   portWrite(port: number, size: number, value: number): void {
+    // A dword at CF8h is the PCI address register, which nobody has here: no reset, though CF9h lies within.
+    if (port === PCI_ADDRESS && size === 4) return;
     // These two take whatever width comes as one value.
     if (port === DEBUG_EXIT) this.o.onExit(value);
     else if (port === this.o.postPort) {
