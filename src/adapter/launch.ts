@@ -75,7 +75,18 @@ const KNOWN = [
 /** Other tools' words, and what every client adds by itself. */
 const ALIASES: Readonly<Record<string, string>> = { args: 'cmdline', bootargs: 'cmdline', sourceFileMap: 'sourceMap', kernel: 'program' };
 const CLIENTS = new Set([
-  ...['type', 'request', 'name', 'presentation', 'preLaunchTask', 'postDebugTask', 'internalConsoleOptions', 'debugServer', 'serverReadyAction', 'noDebug'],
+  ...[
+    'type',
+    'request',
+    'name',
+    'presentation',
+    'preLaunchTask',
+    'postDebugTask',
+    'internalConsoleOptions',
+    'debugServer',
+    'serverReadyAction',
+    'noDebug',
+  ],
   ...['trace', 'suppressMultipleSessionWarning', 'windows', 'linux', 'osx', 'timeout', 'cwd', 'env'],
 ]);
 
@@ -89,7 +100,8 @@ export const memoryBytes = (value: unknown): number => {
   if (m === null) return problem(`"memory": ${JSON.stringify(value)} is no size; write a number with K, M or G, such as "64M".`);
   const unit = { '': 1, k: 1024, m: 1 << 20, g: 1 << 30 }[m[2].toLowerCase()] ?? 1;
   const bytes = Number(m[1]) * unit;
-  if (bytes % (1 << 20) !== 0 || bytes < 1 << 20 || bytes > 1 << 30) return problem(`"memory": ${JSON.stringify(value)} must be a whole number of MB from "1M" to "1G".`);
+  if (bytes % (1 << 20) !== 0 || bytes < 1 << 20 || bytes > 1 << 30)
+    return problem(`"memory": ${JSON.stringify(value)} must be a whole number of MB from "1M" to "1G".`);
   return bytes;
 };
 
@@ -104,7 +116,9 @@ export const parseLaunch = (given: Readonly<Record<string, unknown>>, files: Pic
       if (name === key || a[name] === undefined) a[name] = name === 'cmdline' && Array.isArray(value) ? value.join(' ') : value;
     } else if (!CLIENTS.has(key) && !key.startsWith('__')) {
       const close = KNOWN.find((k) => k.toLowerCase() === key.toLowerCase() || distance(k.toLowerCase(), key.toLowerCase()) <= 2);
-      notes.push(`Unknown launch attribute "${key}" is ignored${close === undefined ? '; docs/attributes.md lists the known ones' : `; did you mean "${close}"?`}.`);
+      notes.push(
+        `Unknown launch attribute "${key}" is ignored${close === undefined ? '; docs/attributes.md lists the known ones' : `; did you mean "${close}"?`}.`,
+      );
     }
   }
   const text = (name: string): string | undefined => {
@@ -119,13 +133,17 @@ export const parseLaunch = (given: Readonly<Record<string, unknown>>, files: Pic
   const one = <T extends string>(name: string, values: readonly T[], otherwise: T): T => {
     const v = a[name];
     if (v === undefined || v === '') return otherwise;
-    return values.includes(v as T) ? (v as T) : problem(`"${name}" must be ${values.map((x) => `"${x}"`).join(' or ')}, not ${JSON.stringify(v)}.`);
+    return values.includes(v as T)
+      ? (v as T)
+      : problem(`"${name}" must be ${values.map((x) => `"${x}"`).join(' or ')}, not ${JSON.stringify(v)}.`);
   };
   const integer = (name: string): number | undefined => {
     const v = a[name];
     if (v === undefined || v === '') return undefined;
     const n = typeof v === 'string' ? Number(v) : v;
-    return typeof n === 'number' && Number.isInteger(n) && n >= 0 ? n : problem(`"${name}" must be a whole number from 0 on, not ${JSON.stringify(v)}.`);
+    return typeof n === 'number' && Number.isInteger(n) && n >= 0
+      ? n
+      : problem(`"${name}" must be a whole number from 0 on, not ${JSON.stringify(v)}.`);
   };
   const list = (name: string): unknown[] => {
     const v = a[name];
@@ -145,12 +163,20 @@ export const parseLaunch = (given: Readonly<Record<string, unknown>>, files: Pic
     memoryBytes: memoryBytes(a.memory ?? '64M'),
     stopOnEntry: bool('stopOnEntry', false),
     runToEntryPoint: text('runToEntryPoint'),
-    blockDevices: list('blockDevices').map((v) => (typeof v === 'string' ? v : problem(`"blockDevices" must hold paths, not ${JSON.stringify(v)}.`))),
+    blockDevices: list('blockDevices').map((v) =>
+      typeof v === 'string' ? v : problem(`"blockDevices" must hold paths, not ${JSON.stringify(v)}.`),
+    ),
     network: one('network', ['none', 'loopback'], 'none'),
-    sourceMap: Object.entries(map as Record<string, unknown>).map(([from, to]) => [from, typeof to === 'string' ? to : problem(`"sourceMap": ${JSON.stringify(from)} must lead to a path, not ${JSON.stringify(to)}.`)]),
+    sourceMap: Object.entries(map as Record<string, unknown>).map(([from, to]) => [
+      from,
+      typeof to === 'string' ? to : problem(`"sourceMap": ${JSON.stringify(from)} must lead to a path, not ${JSON.stringify(to)}.`),
+    ]),
     sysroot: text('sysroot'),
     threads: one('threads', ['cpu', 'tasks'], 'cpu'),
-    console: a.console === undefined ? undefined : one<'integratedTerminal' | 'internalConsole'>('console', ['integratedTerminal', 'internalConsole'], 'internalConsole'),
+    console:
+      a.console === undefined
+        ? undefined
+        : one<'integratedTerminal' | 'internalConsole'>('console', ['integratedTerminal', 'internalConsole'], 'internalConsole'),
     disassemblySyntax: one('disassemblySyntax', ['att', 'intel'], 'att'),
     jit: bool('jit', true),
     tscKhz: integer('tscKhz'),
@@ -209,6 +235,9 @@ export const openSymbols = (a: LaunchArguments, image: Uint8Array, files: Files)
   for (const { file, offset } of a.symbolFiles) open(readFile(files, 'symbolFiles', file), file, offset);
   const isElf = image.length > 4 && image[0] === 0x7f && image[1] === 0x45;
   if (isElf && !a.symbolFiles.some((s) => s.file === a.program)) open(image, a.program, 0);
-  if (programs.length === 0) notes.push(`No symbols: ${isElf ? 'the image has none' : 'a bzImage has none; name its vmlinux or System.map in "symbolFiles"'}. Addresses and listings still work.`);
+  if (programs.length === 0)
+    notes.push(
+      `No symbols: ${isElf ? 'the image has none' : 'a bzImage has none; name its vmlinux or System.map in "symbolFiles"'}. Addresses and listings still work.`,
+    );
   return { programs, notes };
 };

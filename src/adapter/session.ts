@@ -15,8 +15,9 @@ import { Programs } from '../debugger/programs';
 import { type Item, Scopes, type ScopeItem, valueItem } from '../debugger/scopes';
 import { Debugger, type EndInfo, type Granularity, type StopInfo } from '../debugger/session';
 import type { Frame } from '../debugger/stack';
-import { GuestTarget, hex8, LINEAR, type Space } from '../debugger/target';
+import { BareTarget, GuestTarget, hex8, LINEAR, type Space, type Target } from '../debugger/target';
 import { parseAccess, trapTree, walkTree } from '../debugger/views';
+import { BareMachine } from '../launcher/bare';
 import { Machine } from '../launcher/machine';
 import { LauncherError } from '../launcher/errors';
 import { type Files, type LaunchArguments, LaunchProblem, openSymbols, parseLaunch, readFile } from './launch';
@@ -35,7 +36,16 @@ class RequestError extends Error {
     super(message);
   }
 }
-const ERRORS = { unknownRequest: 1000, notLaunched: 1001, running: 1002, badArgument: 1003, launch: 1100, expression: 1200, memory: 1300, internal: 1900 } as const;
+const ERRORS = {
+  unknownRequest: 1000,
+  notLaunched: 1001,
+  running: 1002,
+  badArgument: 1003,
+  launch: 1100,
+  expression: 1200,
+  memory: 1300,
+  internal: 1900,
+} as const;
 
 type Arguments = Record<string, unknown>;
 type Handler = (args: Arguments) => object | undefined | Promise<object | undefined>;
@@ -60,7 +70,7 @@ export interface AdapterOptions {
 export class AdapterSession extends ProtocolServer {
   private readonly files: Files;
   private d: Debugger | undefined;
-  private machine: Machine | undefined;
+  private machine: Machine | BareMachine | undefined;
   private launchArguments: LaunchArguments | undefined;
   private rawLaunch: Arguments = {};
   private sources: Sources | undefined;
@@ -152,7 +162,8 @@ export class AdapterSession extends ProtocolServer {
   private frame(id: unknown): Frame | undefined {
     if (id === undefined) return undefined;
     const found = typeof id === 'number' ? this.frames.get(id) : undefined;
-    if (found === undefined) throw new RequestError(ERRORS.badArgument, `No frame ${JSON.stringify(id)}: frames are valid until the Guest runs again.`);
+    if (found === undefined)
+      throw new RequestError(ERRORS.badArgument, `No frame ${JSON.stringify(id)}: frames are valid until the Guest runs again.`);
     return found;
   }
   private forgetHandles(): void {
@@ -184,8 +195,39 @@ export class AdapterSession extends ProtocolServer {
   /** Makes machine and debugger. Throws with one line. */
   private build(given: Arguments): void {
     const a = parseLaunch(given, this.files);
-    if (a.machine === 'bare') throw new LaunchProblem('"machine": "bare" is not debugged yet; run it with "lguest-debug bare".');
     const image = readFile(this.files, 'program', a.program);
+    const target = a.machine === 'bare' ? this.bareTarget(a, image) : this.guestTarget(a, image);
+    const { programs, notes } = openSymbols(a, image, this.files);
+    for (const note of [...a.notes, ...notes]) this.output(note);
+    const d = new Debugger(target, new Programs(programs), a.disassemblySyntax);
+    d.onStop = (stop) => this.stopped(stop);
+    d.onEnd = (end) => this.guestEnded(end);
+    d.onLog = (text, b) => this.logged(text, b);
+    d.onWrite = () => this.changed();
+    this.d = d;
+    this.launchArguments = a;
+    this.sources = new Sources(this.files, a);
+    this.event('process', { name: lastPart(a.program), isLocalProcess: false, startMethod: 'launch', pointerSize: 32 });
+    for (const program of programs) this.event('module', { reason: 'new', module: moduleOf(program) });
+  }
+
+  private bareTarget(a: LaunchArguments, image: Uint8Array): Target {
+    const machine = new BareMachine({
+      image,
+      rom: a.rom,
+      memoryBytes: a.memoryBytes,
+      cmdline: a.cmdline,
+      postPort: a.postPort,
+      jit: a.jit,
+      ...(a.module === undefined ? {} : { modules: [{ bytes: readFile(this.files, 'module', a.module), name: lastPart(a.module) }] }),
+    });
+    machine.onConsole = (bytes) => this.guestPrinted(bytes);
+    machine.onDebugPort = (byte) => this.guestPrinted(Uint8Array.of(byte));
+    machine.onPost = (code) => this.output(`POST ${code.toString(16).padStart(2, '0')}`);
+    this.machine = machine;
+    return new BareTarget(machine);
+  }
+  private guestTarget(a: LaunchArguments, image: Uint8Array): Target {
     const initrd = a.initrd === undefined ? undefined : readFile(this.files, 'initrd', a.initrd);
     const machine = new Machine({
       kernel: image,
@@ -198,21 +240,10 @@ export class AdapterSession extends ProtocolServer {
       ...(a.tscKhz === undefined ? {} : { tscKhz: a.tscKhz }),
       ...(a.seed === undefined ? {} : { seed: a.seed }),
     });
-    const { programs, notes } = openSymbols(a, image, this.files);
-    for (const note of [...a.notes, ...notes]) this.output(note);
     machine.onConsole = (bytes) => this.guestPrinted(bytes);
     machine.onWarning = (line) => this.output(line, 'stderr');
-    const d = new Debugger(new GuestTarget(machine), new Programs(programs), a.disassemblySyntax);
-    d.onStop = (stop) => this.stopped(stop);
-    d.onEnd = (end) => this.guestEnded(end);
-    d.onLog = (text, b) => this.logged(text, b);
-    d.onWrite = () => this.changed();
     this.machine = machine;
-    this.d = d;
-    this.launchArguments = a;
-    this.sources = new Sources(this.files, a);
-    this.event('process', { name: lastPart(a.program), isLocalProcess: false, startMethod: 'launch', pointerSize: 32 });
-    for (const program of programs) this.event('module', { reason: 'new', module: moduleOf(program) });
+    return new GuestTarget(machine);
   }
 
   private configurationDone(): undefined {
@@ -247,7 +278,10 @@ export class AdapterSession extends ProtocolServer {
     const places = d.programs.functionsNamed(to).flatMap((f) => d.programs.addresses(f.program, f.postPrologue));
     if (places.length === 0) {
       const similar = d.programs.similar(to);
-      this.output(`"runToEntryPoint": no function "${to}" is known${similar === undefined ? '' : `; did you mean "${similar}"?`} Stopped before the first instruction.`, 'important');
+      this.output(
+        `"runToEntryPoint": no function "${to}" is known${similar === undefined ? '' : `; did you mean "${similar}"?`} Stopped before the first instruction.`,
+        'important',
+      );
       d.stop = { reason: 'entry', description: 'Before the first instruction of the Guest', hitBreakpoints: [], pending: false };
       this.stopped(d.stop);
       return;
@@ -273,7 +307,11 @@ export class AdapterSession extends ProtocolServer {
   private logged(text: string, b: Breakpoint): void {
     const line = b.line;
     const path = b.file === undefined ? undefined : this.sources?.resolve(b.file);
-    this.output(`${text}\n`, 'console', path === undefined || line === undefined ? {} : { source: { name: lastPart(path), path }, line: this.outLine(line) });
+    this.output(
+      `${text}\n`,
+      'console',
+      path === undefined || line === undefined ? {} : { source: { name: lastPart(path), path }, line: this.outLine(line) },
+    );
   }
 
   private stopped(stop: StopInfo): void {
@@ -290,7 +328,8 @@ export class AdapterSession extends ProtocolServer {
       hitBreakpointIds: stop.hitBreakpoints,
       ...(stop.text === undefined ? {} : { text: stop.text }),
     });
-    if (this.supports.supportsMemoryEvent) for (const [memoryReference, count] of this.memoryRead) this.event('memory', { memoryReference, offset: 0, count });
+    if (this.supports.supportsMemoryEvent)
+      for (const [memoryReference, count] of this.memoryRead) this.event('memory', { memoryReference, offset: 0, count });
     this.memoryRead.clear();
   }
   private guestEnded(end: EndInfo): void {
@@ -381,8 +420,10 @@ export class AdapterSession extends ProtocolServer {
     const d = this.core;
     const source = (args.source ?? {}) as DebugProtocol.Source;
     const wanted = this.list(args, 'breakpoints');
-    const lines = wanted.length === 0 && Array.isArray(args.lines) ? (args.lines as number[]).map((line) => ({ line }) as Arguments) : wanted;
-    const isListing = (source.sourceReference ?? 0) > 0 || (source.path?.endsWith('.lgl') ?? false) || source.name?.endsWith('.lgl') === true;
+    const lines =
+      wanted.length === 0 && Array.isArray(args.lines) ? (args.lines as number[]).map((line) => ({ line }) as Arguments) : wanted;
+    const isListing =
+      (source.sourceReference ?? 0) > 0 || (source.path?.endsWith('.lgl') ?? false) || source.name?.endsWith('.lgl') === true;
     if (isListing) {
       const listing = this.sources?.listing(source.sourceReference ?? 0) ?? this.sources?.listingNamed(d, source.name ?? source.path ?? '');
       const file = `listing ${listing?.name ?? source.name}`;
@@ -400,14 +441,22 @@ export class AdapterSession extends ProtocolServer {
     if (source.path !== undefined) this.sources?.seen(source.path);
     const specs = lines.map((x): BreakpointSpec => {
       const column = typeof x.column === 'number' ? (this.columnsStartAt1 ? x.column : x.column + 1) : undefined;
-      return { kind: 'source', file: path, line: this.inLine(wantNumber(x, 'line')), ...(column === undefined ? {} : { column }), ...this.common(x) };
+      return {
+        kind: 'source',
+        file: path,
+        line: this.inLine(wantNumber(x, 'line')),
+        ...(column === undefined ? {} : { column }),
+        ...this.common(x),
+      };
     });
     const made = d.setBreakpoints('source', (b) => b.spec.file === path, specs);
     return { breakpoints: made.map((b) => this.breakpointBody(b, b.verified ? { name: lastPart(path), path } : undefined)) };
   }
 
   private setFunctionBreakpoints(args: Arguments): object {
-    const specs = this.list(args, 'breakpoints').map((x): BreakpointSpec => ({ kind: 'function', pattern: wantText(x, 'name'), ...this.common(x) }));
+    const specs = this.list(args, 'breakpoints').map(
+      (x): BreakpointSpec => ({ kind: 'function', pattern: wantText(x, 'name'), ...this.common(x) }),
+    );
     return { breakpoints: this.core.setBreakpoints('function', () => true, specs).map((b) => this.breakpointBody(b)) };
   }
   private setInstructionBreakpoints(args: Arguments): object {
@@ -415,14 +464,21 @@ export class AdapterSession extends ProtocolServer {
       const { address } = this.reference(wantText(x, 'instructionReference'));
       return { kind: 'instruction', address: (address + wantNumber(x, 'offset', 0)) >>> 0, ...this.common(x) };
     });
-    return { breakpoints: this.core.setBreakpoints('instruction', (b) => b.spec.file === undefined, specs).map((b) => this.breakpointBody(b)) };
+    return {
+      breakpoints: this.core.setBreakpoints('instruction', (b) => b.spec.file === undefined, specs).map((b) => this.breakpointBody(b)),
+    };
   }
   private setExceptionBreakpoints(args: Arguments): object {
     const plain = Array.isArray(args.filters) ? args.filters.map((id) => ({ id: String(id) })) : [];
-    const optioned = this.list(args, 'filterOptions').map((x) => ({ id: wantText(x, 'filterId'), ...(typeof x.condition === 'string' ? { condition: x.condition } : {}) }));
+    const optioned = this.list(args, 'filterOptions').map((x) => ({
+      id: wantText(x, 'filterId'),
+      ...(typeof x.condition === 'string' ? { condition: x.condition } : {}),
+    }));
     this.filterWishes = [...plain, ...optioned];
     const problems = this.core.setFilters(this.filterWishes);
-    return { breakpoints: problems.map((message) => (message === undefined ? { verified: true } : { verified: false, message, reason: 'failed' })) };
+    return {
+      breakpoints: problems.map((message) => (message === undefined ? { verified: true } : { verified: false, message, reason: 'failed' })),
+    };
   }
   private breakpointLocations(args: Arguments): object {
     const source = (args.source ?? {}) as DebugProtocol.Source;
@@ -430,10 +486,19 @@ export class AdapterSession extends ProtocolServer {
     const end = args.endLine === undefined ? line : this.inLine(wantNumber(args, 'endLine'));
     const listing = (source.sourceReference ?? 0) > 0 ? this.sources?.listing(source.sourceReference ?? 0) : undefined;
     if (listing !== undefined) {
-      return { breakpoints: listing.addresses.flatMap((a, i) => (a !== undefined && i + 1 >= line && i + 1 <= end ? [{ line: this.outLine(i + 1) }] : [])) };
+      return {
+        breakpoints: listing.addresses.flatMap((a, i) =>
+          a !== undefined && i + 1 >= line && i + 1 <= end ? [{ line: this.outLine(i + 1) }] : [],
+        ),
+      };
     }
     const spots = this.core.programs.breakpointLocations(source.path ?? source.name ?? '', line, end);
-    return { breakpoints: spots.map((s) => ({ line: this.outLine(s.line), ...(s.column > 0 ? { column: this.columnsStartAt1 ? s.column : s.column - 1 } : {}) })) };
+    return {
+      breakpoints: spots.map((s) => ({
+        line: this.outLine(s.line),
+        ...(s.column > 0 ? { column: this.columnsStartAt1 ? s.column : s.column - 1 } : {}),
+      })),
+    };
   }
 
   private dataBreakpointInfo(args: Arguments): object {
@@ -442,12 +507,21 @@ export class AdapterSession extends ProtocolServer {
     if (args.asAddress === true) {
       const { address } = this.reference(name);
       const bytes = wantNumber(args, 'bytes', 4);
-      return { dataId: `mem:v:${hex8(address)}:${bytes}`, description: `${bytes} bytes at ${hex8(address)}`, accessTypes: ['read', 'write', 'readWrite'], canPersist: true };
+      return {
+        dataId: `mem:v:${hex8(address)}:${bytes}`,
+        description: `${bytes} bytes at ${hex8(address)}`,
+        accessTypes: ['read', 'write', 'readWrite'],
+        canPersist: true,
+      };
     }
     const parent = typeof args.variablesReference === 'number' ? this.opened.get(args.variablesReference) : undefined;
     let watch = parent?.open?.(0, 100_000).find((i) => i.name === name)?.watch;
     if (watch === undefined && parent === undefined) {
-      if (/^cr2\.(hw|host|guest)$/.test(name)) watch = { id: name.replace('.', ':'), description: `${name}, written by ${name === 'cr2.guest' ? 'the Host for the Guest' : 'every page fault'}` };
+      if (/^cr2\.(hw|host|guest)$/.test(name))
+        watch = {
+          id: name.replace('.', ':'),
+          description: `${name}, written by ${name === 'cr2.guest' ? 'the Host for the Guest' : 'every page fault'}`,
+        };
       else {
         try {
           const { value, env } = d.evaluate(name, this.frame(args.frameId), false);
@@ -458,7 +532,11 @@ export class AdapterSession extends ProtocolServer {
         }
       }
     }
-    if (watch === undefined || watch.id.startsWith('reg:')) return { dataId: null, description: watch === undefined ? `${name} is not in memory` : `${name}: registers cannot be watched; watch memory or a cr2` };
+    if (watch === undefined || watch.id.startsWith('reg:'))
+      return {
+        dataId: null,
+        description: watch === undefined ? `${name} is not in memory` : `${name}: registers cannot be watched; watch memory or a cr2`,
+      };
     const accessTypes = watch.id.startsWith('cr2:') ? ['write'] : ['read', 'write', 'readWrite'];
     return { dataId: watch.id, description: watch.description, accessTypes, canPersist: !watch.id.startsWith('mem:v:') };
   }
@@ -469,7 +547,13 @@ export class AdapterSession extends ProtocolServer {
       ...this.common(x),
     }));
     const made = this.core.setWatches(wanted);
-    return { breakpoints: made.map((w) => ({ id: w.id, verified: w.problem === undefined, ...(w.problem === undefined ? {} : { message: w.problem, reason: 'failed' }) })) };
+    return {
+      breakpoints: made.map((w) => ({
+        id: w.id,
+        verified: w.problem === undefined,
+        ...(w.problem === undefined ? {} : { message: w.problem, reason: 'failed' }),
+      })),
+    };
   }
 
   // ---- running ------------------------------------------------------------------------------------------------------------------------------
@@ -483,6 +567,33 @@ export class AdapterSession extends ProtocolServer {
   private step(kind: 'in' | 'over' | 'out', args: Arguments): undefined {
     const granularity: Granularity = args.granularity === 'instruction' ? 'instruction' : 'line';
     this.resume((d) => d.step(kind, granularity));
+    return undefined;
+  }
+
+  private gotoTargets(args: Arguments): object {
+    const d = this.standing;
+    const source = (args.source ?? {}) as DebugProtocol.Source;
+    const line = this.inLine(wantNumber(args, 'line'));
+    const listing = (source.sourceReference ?? 0) > 0 ? this.sources?.listing(source.sourceReference ?? 0) : undefined;
+    const places =
+      listing === undefined
+        ? d.programs
+            .locationsForLine(source.path ?? source.name ?? '', line)
+            .flatMap(({ program, at }) => d.programs.addresses(program, at.address).slice(0, 1))
+        : [listing.addresses[line - 1]].filter((a) => a !== undefined);
+    return {
+      targets: places.map((a) => ({
+        id: a,
+        label: d.programs.nameOf(a) ?? hex8(a),
+        line: this.outLine(line),
+        instructionPointerReference: hex8(a),
+      })),
+    };
+  }
+  private goto(args: Arguments): undefined {
+    const d = this.standing;
+    d.goto(wantNumber(args, 'targetId'));
+    this.afterResponse = () => this.stopped(d.stop as StopInfo);
     return undefined;
   }
 
@@ -618,12 +729,34 @@ export class AdapterSession extends ProtocolServer {
     const add = (label: string, type: DebugProtocol.CompletionItemType): void => {
       if (label.startsWith(word)) targets.push({ label, type, start, length: word.length });
     };
-    const registers = ['eax', 'ebx', 'ecx', 'edx', 'esi', 'edi', 'ebp', 'esp', 'eip', 'eflags', 'cs', 'ss', 'ds', 'es', 'fs', 'gs', 'cr0', 'cr2', 'cr3', 'cr4'];
+    const registers = [
+      'eax',
+      'ebx',
+      'ecx',
+      'edx',
+      'esi',
+      'edi',
+      'ebp',
+      'esp',
+      'eip',
+      'eflags',
+      'cs',
+      'ss',
+      'ds',
+      'es',
+      'fs',
+      'gs',
+      'cr0',
+      'cr2',
+      'cr3',
+      'cr4',
+    ];
     if (before.trim() === word) for (const name of commandNames()) add(name, 'keyword');
     for (const name of registers) add(name, 'variable');
     if (m?.[1] === '') {
       if (!d.running) for (const v of d.environment(this.frame(args.frameId), false).locals()) add(v.name, 'variable');
-      if (word.length > 0) for (const name of d.programs.completions(word, 200)) targets.push({ label: name, type: 'text', start, length: word.length });
+      if (word.length > 0)
+        for (const name of d.programs.completions(word, 200)) targets.push({ label: name, type: 'text', start, length: word.length });
     }
     return { targets };
   }
@@ -631,7 +764,8 @@ export class AdapterSession extends ProtocolServer {
   private source(args: Arguments): object {
     const source = (args.source ?? {}) as DebugProtocol.Source;
     const reference = source.sourceReference ?? wantNumber(args, 'sourceReference', 0);
-    const listing = this.sources?.listing(reference) ?? (source.name === undefined ? undefined : this.sources?.listingNamed(this.core, source.name));
+    const listing =
+      this.sources?.listing(reference) ?? (source.name === undefined ? undefined : this.sources?.listingNamed(this.core, source.name));
     if (listing === undefined) throw new RequestError(ERRORS.badArgument, 'There is no such listing.');
     return { content: listing.text, mimeType: 'text/x-lguest-listing' };
   }
@@ -650,7 +784,13 @@ export class AdapterSession extends ProtocolServer {
       exceptionId: `${text.id} ${text.typeName}`.trim(),
       description: text.description,
       breakMode: text.unhandled ? 'unhandled' : 'always',
-      details: { message: text.description, typeName: text.typeName, fullTypeName: text.outcome, evaluateName: 'trap', stackTrace: text.chain },
+      details: {
+        message: text.description,
+        typeName: text.typeName,
+        fullTypeName: text.outcome,
+        evaluateName: 'trap',
+        stackTrace: text.chain,
+      },
     };
   }
 
@@ -684,7 +824,11 @@ export class AdapterSession extends ProtocolServer {
     const bytes = d.target.read(from, count, space);
     if (bytes.length > 0) this.memoryRead.set(text, Math.max(this.memoryRead.get(text) ?? 0, from - address + bytes.length));
     const unreadable = count - bytes.length;
-    return { address: this.spaceName(text, from), ...(bytes.length > 0 ? { data: toBase64(bytes) } : {}), ...(unreadable > 0 ? { unreadableBytes: unreadable } : {}) };
+    return {
+      address: this.spaceName(text, from),
+      ...(bytes.length > 0 ? { data: toBase64(bytes) } : {}),
+      ...(unreadable > 0 ? { unreadableBytes: unreadable } : {}),
+    };
   }
   private writeMemory(args: Arguments): object {
     const d = this.standing;
@@ -693,7 +837,8 @@ export class AdapterSession extends ProtocolServer {
     const bytes = fromBase64(wantText(args, 'data'));
     if (args.allowPartial !== true) {
       for (let i = 0; i < bytes.length; i += 1) {
-        if ((i === 0 || ((from + i) & 0xfff) === 0) && d.target.locate(from + i, space) < 0) throw new RequestError(ERRORS.memory, `${hex8(from + i)} is not mapped; nothing was written.`);
+        if ((i === 0 || ((from + i) & 0xfff) === 0) && d.target.locate(from + i, space) < 0)
+          throw new RequestError(ERRORS.memory, `${hex8(from + i)} is not mapped; nothing was written.`);
       }
     }
     const written = d.target.write(from, bytes, space);
@@ -705,13 +850,18 @@ export class AdapterSession extends ProtocolServer {
     const { address } = this.reference(wantText(args, 'memoryReference'));
     const from = address + wantNumber(args, 'offset', 0);
     const count = Math.min(wantNumber(args, 'instructionCount'), 20_000);
-    const rows = new CodeRows(d.target, d.programs, d.disassembler).around(Math.min(Math.max(from, 0), 0xffffffff), wantNumber(args, 'instructionOffset', 0), count);
+    const rows = new CodeRows(d.target, d.programs, d.disassembler).around(
+      Math.min(Math.max(from, 0), 0xffffffff),
+      wantNumber(args, 'instructionOffset', 0),
+      count,
+    );
     let lastLine = '';
     const instructions = rows.map((row): DebugProtocol.DisassembledInstruction => {
       const { decoded } = row;
       const out: DebugProtocol.DisassembledInstruction = {
         address: hex8(row.address),
-        instruction: decoded === undefined ? (row.bytes.length === 0 ? '??' : '(bad)') : `${decoded.text}${targetNote(d.programs, decoded.target)}`,
+        instruction:
+          decoded === undefined ? (row.bytes.length === 0 ? '??' : '(bad)') : `${decoded.text}${targetNote(d.programs, decoded.target)}`,
       };
       if (row.bytes.length > 0) out.instructionBytes = Array.from(row.bytes, (b) => b.toString(16).padStart(2, '0')).join(' ');
       if (decoded === undefined) out.presentationHint = 'invalid';
@@ -744,7 +894,8 @@ export class AdapterSession extends ProtocolServer {
     const d = this.standing;
     const va = typeof args.va === 'string' && args.va.trim() !== '' ? args.va : undefined;
     const { record } = d;
-    const address = va === undefined ? (record?.cr2 ?? d.target.register('eip')) : Number(BigInt.asUintN(32, d.evaluate(va, undefined, false).value.bits));
+    const address =
+      va === undefined ? (record?.cr2 ?? d.target.pc) : Number(BigInt.asUintN(32, d.evaluate(va, undefined, false).value.bits));
     const answer = walkTree(d, address, parseAccess(typeof args.access === 'string' ? args.access : undefined));
     return { nodes: answer.rows, verdict: answer.verdict };
   }
@@ -789,8 +940,16 @@ export class AdapterSession extends ProtocolServer {
         return undefined;
       },
       next: (a) => this.step('over', a),
-      stepIn: (a) => this.step('in', a),
+      stepIn: (a) => {
+        const { targetId } = a;
+        if (typeof targetId !== 'number') return this.step('in', a);
+        this.resume((d) => d.stepInto(targetId));
+        return undefined;
+      },
       stepOut: (a) => this.step('out', a),
+      stepInTargets: () => ({ targets: this.standing.calls().map((c) => ({ id: c.address, label: c.name })) }),
+      gotoTargets: (a) => this.gotoTargets(a),
+      goto: (a) => this.goto(a),
       threads: () => ({ threads: [{ id: THREAD, name: this.d === undefined ? 'CPU 0' : 'CPU 0' }] }),
       stackTrace: (a) => this.stackTrace(a),
       scopes: (a) => this.scopes(a),
@@ -817,7 +976,14 @@ export class AdapterSession extends ProtocolServer {
   }
 }
 
-const filterBody = (f: FilterDescription): object => ({ filter: f.id, label: f.label, description: f.description, default: f.on, supportsCondition: true, conditionDescription: 'An expression, such as err.W && cr2 < 0x1000' });
+const filterBody = (f: FilterDescription): object => ({
+  filter: f.id,
+  label: f.label,
+  description: f.description,
+  default: f.on,
+  supportsCondition: true,
+  conditionDescription: 'An expression, such as err.W && cr2 < 0x1000',
+});
 
 const capabilities = (filters: readonly FilterDescription[]): object => ({
   supportsConfigurationDoneRequest: true,
@@ -826,6 +992,8 @@ const capabilities = (filters: readonly FilterDescription[]): object => ({
   supportsHitConditionalBreakpoints: true,
   supportsEvaluateForHovers: true,
   supportsSetVariable: true,
+  supportsGotoTargetsRequest: true,
+  supportsStepInTargetsRequest: true,
   supportsCompletionsRequest: true,
   completionTriggerCharacters: ['.', '>', '$', ':'],
   supportsModulesRequest: true,

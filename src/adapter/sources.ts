@@ -43,7 +43,11 @@ export class Sources {
       if (file === prefix || file.startsWith(`${prefix}/`)) candidates.push(to.replace(/[\\/]$/, '') + file.slice(prefix.length));
     }
     const relative = file.replace(/^(\.?\/)+/, '');
-    const folders = [files.dirname(launch.program), ...launch.symbolFiles.map((s) => files.dirname(s.file)), ...(launch.sysroot === undefined ? [] : [launch.sysroot])];
+    const folders = [
+      files.dirname(launch.program),
+      ...launch.symbolFiles.map((s) => files.dirname(s.file)),
+      ...(launch.sysroot === undefined ? [] : [launch.sysroot]),
+    ];
     for (const folder of folders) {
       // The file may lie below the folder under any end of its path.
       const parts = relative.split('/');
@@ -51,12 +55,19 @@ export class Sources {
     }
     if (files.isAbsolute(file)) candidates.unshift(file);
     const known = this.clientPaths.get(lastPart(file)) ?? [];
-    const same = known.find((path) => path.replace(/\\/g, '/').endsWith(`/${relative}`)) ?? (known.length === 1 && !relative.includes('/') ? known[0] : undefined);
+    const same =
+      known.find((path) => path.replace(/\\/g, '/').endsWith(`/${relative}`)) ??
+      (known.length === 1 && !relative.includes('/') ? known[0] : undefined);
     return same ?? candidates.find((path) => files.exists(path));
   }
 
   /** Source and line of a place. Every place in code has one. */
-  at(d: Debugger, pc: number, file: string | undefined, line: number | undefined): { source: DebugProtocol.Source; line: number; column: number } {
+  at(
+    d: Debugger,
+    pc: number,
+    file: string | undefined,
+    line: number | undefined,
+  ): { source: DebugProtocol.Source; line: number; column: number } {
     if (file !== undefined && line !== undefined && line > 0) {
       const path = this.resolve(file);
       if (path !== undefined) return { source: { name: lastPart(path), path }, line, column: 1 };

@@ -15,7 +15,8 @@ export const dapCommand = async (argv: readonly string[]): Promise<number | unde
     process.stdout.write(`${DAP_USAGE}\n`);
     return 0;
   }
-  if (parsed.positional.length > 0) throw new UsageError(`dap takes no ${parsed.positional[0]}: the client names the kernel in its launch request`);
+  if (parsed.positional.length > 0)
+    throw new UsageError(`dap takes no ${parsed.positional[0]}: the client names the kernel in its launch request`);
   const filters = parsed.values.get('exception-filters')?.[0] ?? 'compact';
   if (filters !== 'compact' && filters !== 'perVector') throw new UsageError(`--exception-filters ${filters}: compact or perVector`);
   const options = { files: nodeFiles(demoImage()), exceptionFilters: filters } as const;

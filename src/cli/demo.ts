@@ -45,7 +45,9 @@ class Tour {
 
   private printed(text: string): void {
     for (const part of text.replace(/\r/g, '').split(/(?<=\n)/)) {
-      process.stdout.write(`${this.atLineStart ? paint('2', '  | ') : ''}${paint('2', part.replace(/\n$/, ''))}${part.endsWith('\n') ? '\n' : ''}`);
+      process.stdout.write(
+        `${this.atLineStart ? paint('2', '  | ') : ''}${paint('2', part.replace(/\n$/, ''))}${part.endsWith('\n') ? '\n' : ''}`,
+      );
       this.atLineStart = part.endsWith('\n');
     }
   }
@@ -95,7 +97,8 @@ class Tour {
     }
     say(paint('1', `stopped: ${how.description}`));
     this.d.stack().need(3);
-    for (const f of this.d.stack().frames.slice(0, 3)) say(`    ${f.kind === 'code' ? `${hex8(f.pc)} ${f.name}${f.line === undefined ? '' : ` at ${f.file}:${f.line}`}` : f.name}`);
+    for (const f of this.d.stack().frames.slice(0, 3))
+      say(`    ${f.kind === 'code' ? `${hex8(f.pc)} ${f.name}${f.line === undefined ? '' : ` at ${f.file}:${f.line}`}` : f.name}`);
   }
 
   async run(): Promise<void> {
@@ -103,7 +106,10 @@ class Tour {
     say('A lguest Guest is about to boot on an emulated i386, under the Host of Linux 2.6.24 rebuilt in TypeScript.');
     say('Lines behind "|" are what the Guest prints; "(debug)" lines are what you could type in the Debug Console.');
 
-    await this.chapter('A breakpoint', 'Break on start_kernel. Nothing is written into the Guest for it: the processor is asked to look out for the address.');
+    await this.chapter(
+      'A breakpoint',
+      'Break on start_kernel. Nothing is written into the Guest for it: the processor is asked to look out for the address.',
+    );
     d.setBreakpoints('function', () => true, [{ kind: 'function', pattern: 'start_kernel' }]);
     d.setFilters([{ id: 'killed' }, { id: 'panic' }, { id: 'switcher' }, { id: 'emulator' }]);
     await this.stopAt(() => d.continue());
@@ -112,28 +118,44 @@ class Tour {
     this.command('info reg');
     this.command('when');
 
-    await this.chapter('A page fault that the Guest never sees', 'Stop at the next fault that the Host fills by itself: the shadow tables lag behind the tables of the Guest.');
+    await this.chapter(
+      'A page fault that the Guest never sees',
+      'Stop at the next fault that the Host fills by itself: the shadow tables lag behind the tables of the Guest.',
+    );
     d.setFilters([{ id: 'pf.shadow' }, { id: 'killed' }, { id: 'panic' }]);
     await this.stopAt(() => d.continue());
     this.command('why');
 
-    await this.chapter('A page fault that the Guest sees', 'Now only faults that the tables of the Guest itself refuse. The Guest stands before the faulting instruction; the Host has', 'decided and not yet acted.');
+    await this.chapter(
+      'A page fault that the Guest sees',
+      'Now only faults that the tables of the Guest itself refuse. The Guest stands before the faulting instruction; the Host has',
+      'decided and not yet acted.',
+    );
     d.setFilters([{ id: 'pf.guest' }, { id: 'killed' }, { id: 'panic' }]);
     await this.stopAt(() => d.continue());
     this.command('why');
 
-    await this.chapter('Three values of cr2', 'The processor has one, the Host saves one, and the Guest reads one in lguest_data, written only for faults that it gets.');
+    await this.chapter(
+      'Three values of cr2',
+      'The processor has one, the Host saves one, and the Guest reads one in lguest_data, written only for faults that it gets.',
+    );
     this.command('cr2.hw');
     this.command('cr2.host');
     this.command('cr2.guest');
     this.command('page cr2.hw write');
 
-    await this.chapter('Into the handler', 'One instruction on: the frame is pushed, cr2.guest is written, and the Guest is in its own handler.');
+    await this.chapter(
+      'Into the handler',
+      'One instruction on: the frame is pushed, cr2.guest is written, and the Guest is in its own handler.',
+    );
     await this.stopAt(() => d.step('in', 'instruction'));
     this.command('cr2.guest');
     this.command('bt');
 
-    await this.chapter('On to the prompt', 'No more stops; the Guest tours through interrupts, user tasks and the FPU, and then waits for us.');
+    await this.chapter(
+      'On to the prompt',
+      'No more stops; the Guest tours through interrupts, user tasks and the FPU, and then waits for us.',
+    );
     d.setFilters([{ id: 'killed' }, { id: 'panic' }, { id: 'switcher' }, { id: 'emulator' }]);
     d.inputPossible = false;
     await this.stopAt(() => d.continue());

@@ -52,7 +52,8 @@ export const parseOptions = (argv: readonly string[], table: OptionTable): Parse
 /** A whole number from 0 on. @throws UsageError. */
 export const wholeNumber = (name: string, text: string): number => {
   const n = Number(text.replace(/_/g, ''));
-  if (!Number.isSafeInteger(n) || n < 0 || text.trim() === '') throw new UsageError(`--${name} ${text}: a whole number from 0 on is wanted`);
+  if (!Number.isSafeInteger(n) || n < 0 || text.trim() === '')
+    throw new UsageError(`--${name} ${text}: a whole number from 0 on is wanted`);
   return n;
 };
 

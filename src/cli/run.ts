@@ -88,7 +88,15 @@ const plan = (p: Parsed): Plan => {
   const terminal = typed === undefined && process.stdin.isTTY === true;
   if (typed !== undefined) machine.inputs.console(typed);
   if (!terminal) machine.inputs.consoleEnd();
-  return { machine, until, limit, trapLog: one('trap-log'), totals: p.flags.has('trap-totals'), stats: one('stats'), input: terminal ? 'terminal' : typed === undefined ? 'none' : 'given' };
+  return {
+    machine,
+    until,
+    limit,
+    trapLog: one('trap-log'),
+    totals: p.flags.has('trap-totals'),
+    stats: one('stats'),
+    input: terminal ? 'terminal' : typed === undefined ? 'none' : 'given',
+  };
 };
 
 /** Writes the trap log as the run goes on, a slice at a time: a record may still change within its slice. */
@@ -249,16 +257,23 @@ class Run {
       const stop = machine.run({ instructions, entries, idle: interactive ? 'stop' : 'skip' });
       this.log?.flush();
       if (this.matched) return { status: EXIT.ok, word: 'until', message: undefined };
-      if (until?.kind === 'traps' && machine.host.records.count >= until.count) return { status: EXIT.ok, word: 'until', message: undefined };
+      if (until?.kind === 'traps' && machine.host.records.count >= until.count)
+        return { status: EXIT.ok, word: 'until', message: undefined };
       const ending = endingOf(stop, until);
       if (ending !== undefined) return ending;
       if (this.left) return { status: EXIT.limit, word: 'left', message: 'lguest-debug: left' };
       if (machine.processor.retired >= last) {
-        if (until?.kind === 'instructions' && machine.processor.retired >= until.count) return { status: EXIT.ok, word: 'until', message: undefined };
+        if (until?.kind === 'instructions' && machine.processor.retired >= until.count)
+          return { status: EXIT.ok, word: 'until', message: undefined };
         return { status: EXIT.limit, word: 'limit', message: `lguest-debug: limit of ${limit} instructions met` };
       }
       if (stop.kind === 'idle') {
-        if (!interactive) return { status: EXIT.nothingLeft, word: 'idle', message: 'lguest-debug: nothing left to do: the Guest sleeps, no timer is set and no input can come' };
+        if (!interactive)
+          return {
+            status: EXIT.nothingLeft,
+            word: 'idle',
+            message: 'lguest-debug: nothing left to do: the Guest sleeps, no timer is set and no input can come',
+          };
         await this.sleep(stop.wakeNs);
       } else if (interactive) await new Promise<void>((done) => setImmediate(done));
     }

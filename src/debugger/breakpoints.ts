@@ -168,7 +168,9 @@ export class Breakpoints {
   private bindLine(b: Breakpoint, file: string, line: number, column: number | undefined): void {
     const found = this.programs.locationsForLine(file, line, column);
     if (found.length === 0) {
-      b.message = this.programs.knowsFile(file) ? `No code at line ${line} or behind it` : `No program of this session was built from ${file.split(/[\\/]/).pop()}`;
+      b.message = this.programs.knowsFile(file)
+        ? `No code at line ${line} or behind it`
+        : `No program of this session was built from ${file.split(/[\\/]/).pop()}`;
       return;
     }
     for (const { program, at } of found) this.place(b, program, at.address);

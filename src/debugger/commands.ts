@@ -49,9 +49,9 @@ const recordLine = (r: TrapRecord, d: Debugger): string => {
 const record = (d: Debugger, text: string): TrapRecord => {
   if (text === '') return d.record ?? fail('nothing has trapped yet');
   const k = Number(text);
-  const records = d.target.host?.records;
+  const { records } = d.target;
   if (!Number.isInteger(k)) fail(`"${text}" is no trap number`);
-  return records?.get(k < 0 ? records.count + k : k) ?? fail(`trap ${text} is not kept; traps ${records?.first ?? 0} to ${(records?.count ?? 0) - 1} are`);
+  return records.get(k < 0 ? records.count + k : k) ?? fail(`trap ${text} is not kept; traps ${records.first} to ${records.count - 1} are`);
 };
 const fail = (message: string): never => {
   throw new ExpressionError(message);
@@ -71,7 +71,15 @@ const info = (c: CommandHost, what: string): string => {
         row(['esi', 'edi', 'ebp', 'esp']),
         `eip ${hex8(eip)}  ${programs.nameOf(eip) ?? ''}`,
         `eflags ${hex8(target.register('eflags'))} [${flagNames(target.register('eflags'))}]`,
-        ['cs', 'ss', 'ds', 'es', 'fs', 'gs'].map((n) => `${n} ${target.register(n as 'cs').toString(16).padStart(4, '0')}`).join('  '),
+        ['cs', 'ss', 'ds', 'es', 'fs', 'gs']
+          .map(
+            (n) =>
+              `${n} ${target
+                .register(n as 'cs')
+                .toString(16)
+                .padStart(4, '0')}`,
+          )
+          .join('  '),
         '',
       ].join('\n');
     }
@@ -86,17 +94,23 @@ const info = (c: CommandHost, what: string): string => {
         const high = host.lg.idt[n * 2 + 1];
         if ((high & 0x8000) === 0) continue;
         const handler = ((high & 0xffff0000) | (low & 0xffff)) >>> 0;
-        rows.push(`${String(n).padStart(3)} ${vectorName(n).padEnd(24)} ${hex8(handler)} ${programs.nameOf(handler) ?? ''} type 0x${((high >> 8) & 15).toString(16)} dpl ${(high >> 13) & 3}`);
+        rows.push(
+          `${String(n).padStart(3)} ${vectorName(n).padEnd(24)} ${hex8(handler)} ${programs.nameOf(handler) ?? ''} type 0x${((high >> 8) & 15).toString(16)} dpl ${(high >> 13) & 3}`,
+        );
       }
       return `${rows.join('\n')}\n`;
     }
     case 'gdt':
-      return host === undefined ? 'no Host\n' : `${[...Array(32).keys()].map((n) => `${String(n).padStart(2)} ${descriptorText(host.lg.gdt[n * 2], host.lg.gdt[n * 2 + 1])}`).join('\n')}\n`;
+      return host === undefined
+        ? 'no Host\n'
+        : `${[...Array(32).keys()].map((n) => `${String(n).padStart(2)} ${descriptorText(host.lg.gdt[n * 2], host.lg.gdt[n * 2 + 1])}`).join('\n')}\n`;
     case 'irq': {
       if (host === undefined) return 'no Host\n';
       const { lg } = host;
       const enabled = lg.ld < 0 ? 'unknown before LGUEST_INIT' : `0x${(lg.ld32(LD.irqEnabled) >>> 0).toString(16)}`;
-      const lines = [`pending ${hex8(lg.irqsPending)}, blocked ${lg.ld < 0 ? '-' : hex8(lg.ld32(LD.blockedInterrupts))}, irq_enabled ${enabled}, ${lg.halted ? 'halted' : 'not halted'}`];
+      const lines = [
+        `pending ${hex8(lg.irqsPending)}, blocked ${lg.ld < 0 ? '-' : hex8(lg.ld32(LD.blockedInterrupts))}, irq_enabled ${enabled}, ${lg.halted ? 'halted' : 'not halted'}`,
+      ];
       lines.push(lg.timer < 0 ? 'timer not set' : `timer at ${lg.timer} ns, now ${host.nowNs} ns`);
       const records = host.records;
       for (let k = records.count - 1; k >= records.first; k--) {
@@ -111,7 +125,9 @@ const info = (c: CommandHost, what: string): string => {
     case 'traps':
       return stats(d);
     case 'shadow':
-      return host === undefined ? 'no Host\n' : `${host.lg.pgdirs.map((p, n) => `${n === host.lg.pgdidx ? '*' : ' '} slot ${n}: ${p.shadow === 0 ? 'free' : `Guest directory ${hex8(p.gpgdir)}, shadow ${hex8(p.shadow)}`}`).join('\n')}\n`;
+      return host === undefined
+        ? 'no Host\n'
+        : `${host.lg.pgdirs.map((p, n) => `${n === host.lg.pgdidx ? '*' : ' '} slot ${n}: ${p.shadow === 0 ? 'free' : `Guest directory ${hex8(p.gpgdir)}, shadow ${hex8(p.shadow)}`}`).join('\n')}\n`;
     case 'mem':
       return mappings(d);
     default:
@@ -154,8 +170,7 @@ export const mappings = (d: Debugger): string => {
 };
 
 export const stats = (d: Debugger): string => {
-  const t = d.target.host?.records.totals;
-  if (t === undefined) return 'no Host\n';
+  const t = d.target.records.totals;
   const rows: [string, number][] = [];
   for (const [name, n] of Object.entries(t.outcomes)) if (n > 0) rows.push([name, n]);
   const block = (title: string, list: [string, number][]): string => {
@@ -192,7 +207,16 @@ const examine = (c: CommandHost, spec: string, text: string): string => {
   const lines: string[] = [];
   if (letter === 's') {
     for (let i = 0; i < count; i++) {
-      const s = stringAt({ read: (a, n) => { const b = target.read(a, n); return b.length === n ? b : undefined; } }, at, 200);
+      const s = stringAt(
+        {
+          read: (a, n) => {
+            const b = target.read(a, n);
+            return b.length === n ? b : undefined;
+          },
+        },
+        at,
+        200,
+      );
       lines.push(`${hex8(at)}: ${s ?? '(not mapped)'}`);
       at += (s?.length ?? 2) - 1;
     }
@@ -213,7 +237,15 @@ const examine = (c: CommandHost, spec: string, text: string): string => {
         else {
           const v = bytes.reduceRight((s, b) => s * 256 + b, 0);
           const signed = v >= 2 ** (unit * 8 - 1) ? v - 2 ** (unit * 8) : v;
-          values.push(letter === 'd' ? String(signed) : letter === 'u' ? String(v) : letter === 'c' ? `${v} '${v >= 32 && v < 127 ? String.fromCharCode(v) : '.'}'` : `0x${v.toString(16).padStart(unit * 2, '0')}`);
+          values.push(
+            letter === 'd'
+              ? String(signed)
+              : letter === 'u'
+                ? String(v)
+                : letter === 'c'
+                  ? `${v} '${v >= 32 && v < 127 ? String.fromCharCode(v) : '.'}'`
+                  : `0x${v.toString(16).padStart(unit * 2, '0')}`,
+          );
         }
       }
       lines.push(`${hex8(at + i * unit)}: ${values.join(' ')}`);
@@ -227,7 +259,9 @@ const backtrace = (d: Debugger): string => {
   stack.need(64);
   let n = 0;
   return `${stack.frames
-    .map((f) => (f.kind === 'code' ? `#${n++}  ${hex8(f.pc)} ${f.name}${f.file === undefined ? '' : ` at ${f.file}:${f.line}`}` : `    ${f.name}`))
+    .map((f) =>
+      f.kind === 'code' ? `#${n++}  ${hex8(f.pc)} ${f.name}${f.file === undefined ? '' : ` at ${f.file}:${f.line}`}` : `    ${f.name}`,
+    )
     .join('\n')}\n`;
 };
 
@@ -248,11 +282,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     return `${recordLine(r, c.debugger)}\n${whatText(r)}\n${becameText(r, c.debugger.programs)}.\n`;
   },
   traps: (c, rest) => {
-    const records = c.debugger.target.host?.records;
+    const { records } = c.debugger.target;
     const n = rest === '' ? 20 : Number(rest);
     if (!(n > 0)) fail(`"${rest}" is no count`);
     const lines: string[] = [];
-    for (let k = Math.max(records?.first ?? 0, (records?.count ?? 0) - n); records !== undefined && k < records.count; k++) {
+    for (let k = Math.max(records.first, records.count - n); k < records.count; k++) {
       const r = records.get(k);
       if (r !== undefined) lines.push(recordLine(r, c.debugger));
     }
@@ -267,12 +301,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   bt: (c) => backtrace(c.debugger),
   info: (c, rest) => info(c, rest),
   disas: (c, rest) => {
-    const at = rest === '' ? c.debugger.target.register('eip') : c.number(rest);
+    const at = rest === '' ? c.debugger.target.pc : c.number(rest);
     return examine(c, '12i', hex8(at));
   },
   when: (c) => {
     const { target } = c.debugger;
-    return `${formatPosition(target.position)}, ${target.host?.nowNs ?? 0} ns of Guest time, ${target.host?.records.count ?? 0} trap records\n`;
+    return `${formatPosition(target.position)}, ${target.nowNs} ns of Guest time, ${target.records.count} trap records\n`;
   },
 };
 const RESUME: Readonly<Record<string, ['continue' | 'in' | 'over' | 'out', Granularity]>> = {

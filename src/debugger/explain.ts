@@ -59,7 +59,8 @@ export const mnemonic = (r: TrapRecord): string => {
 /** What happened, one sentence. */
 export const whatText = (r: TrapRecord): string => {
   if (r.kind === 'kill') return `The Guest is killed: ${r.message ?? 'no reason given'}.`;
-  if (r.kind === 'hypercall') return `Hypercall ${hypercallText(r)}${r.hypercall?.slot === undefined ? '' : `, slot ${r.hypercall.slot} of the asynchronous ring`}.`;
+  if (r.kind === 'hypercall')
+    return `Hypercall ${hypercallText(r)}${r.hypercall?.slot === undefined ? '' : `, slot ${r.hypercall.slot} of the asynchronous ring`}.`;
   if (r.kind === 'virq') return `Virtual interrupt ${r.virq?.irq}${r.virq?.irq === 0 ? ' (timer)' : ''} is pending.`;
   if (r.vector === 14 && r.cr2 !== undefined) {
     const err = r.err ?? 0;
@@ -114,7 +115,9 @@ export const becameText = (r: TrapRecord, names: Namer): string => {
     case 'fpu-restored':
       return 'Host: TS was set by the Host only → the FPU is given back and the instruction runs again';
     case 'hypercall':
-      return r.reason === 'async' ? 'Host: it runs now, before the hypercall that emptied the ring' : 'Host: it runs before the Guest goes on';
+      return r.reason === 'async'
+        ? 'Host: it runs now, before the hypercall that emptied the ring'
+        : 'Host: it runs before the Guest goes on';
     case 'host-irq':
       return "Host: its own interrupt; nothing for the Guest, but the Host's timers are looked at";
     case 'nmi-ignored':
@@ -124,7 +127,10 @@ export const becameText = (r: TrapRecord, names: Namer): string => {
     case 'virq-held':
       return `Host: held back, ${HELD[r.reason] ?? r.reason}`;
     case 'killed':
-      if (r.kind === 'hypercall') return r.hypercall?.number === LHCALL.CRASH ? 'Host: it ends the Guest, with the text as the reason' : `Host: it ends the Guest${r.message === undefined ? '' : `: ${r.message}`}`;
+      if (r.kind === 'hypercall')
+        return r.hypercall?.number === LHCALL.CRASH
+          ? 'Host: it ends the Guest, with the text as the reason'
+          : `Host: it ends the Guest${r.message === undefined ? '' : `: ${r.message}`}`;
       return `the Guest is killed by the Host: ${r.message ?? r.reason}`;
     case 'switcher-fault':
       return `the Switcher faulted: ${r.message ?? r.reason}`;
@@ -133,7 +139,12 @@ export const becameText = (r: TrapRecord, names: Namer): string => {
 
 /** `── #PF(14) err 2: … cr2 0x0804c000 → reflected   trap 48211 ──`: the frame between handler and interrupted code. */
 export const boundaryText = (r: TrapRecord): string => {
-  const error = r.vector === 14 && r.err !== undefined ? ` err ${r.err}: ${errorWords(r.err)}` : r.err === undefined || r.kind === 'virq' ? '' : ` err 0x${r.err.toString(16)}`;
+  const error =
+    r.vector === 14 && r.err !== undefined
+      ? ` err ${r.err}: ${errorWords(r.err)}`
+      : r.err === undefined || r.kind === 'virq'
+        ? ''
+        : ` err 0x${r.err.toString(16)}`;
   const cr2 = r.cr2 === undefined ? '' : `  cr2 ${hex8(r.cr2)}`;
   const what = r.kind === 'hypercall' ? `hypercall ${hypercallText(r)}` : mnemonic(r);
   return `── ${what}${error}${cr2}${r.cpl === 3 ? '  from user' : ''} → ${r.outcome}   trap ${r.k} ──`;
@@ -155,6 +166,15 @@ export const nearestFlip = (r: TrapRecord): string | undefined => {
   return flip === undefined ? undefined : `It ${flip}.`;
 };
 
+/** The decisions as numbered lines, and the nearest flip. */
+export const chainText = (r: TrapRecord, names: Namer): string => {
+  const flip = nearestFlip(r);
+  const steps = decisionChain(r, names).map(
+    (s, i) => `${String(i + 1).padStart(2)}. ${s.fn} (${s.section}): ${s.condition}  [${s.values}]  → ${s.taken}`,
+  );
+  return [...steps, ...(flip === undefined ? [] : ['', flip])].join('\n');
+};
+
 /** The whole answer to "why", as lines. */
 export const whyText = (r: TrapRecord, names: Namer, instruction: string | undefined): string => {
   const at = names.nameOf(r.eip);
@@ -164,9 +184,7 @@ export const whyText = (r: TrapRecord, names: Namer, instruction: string | undef
     `${becameText(r, names)}.`,
     '',
     'What was asked on the way (numbers: sections of our documentation of lguest):',
-    ...decisionChain(r, names).map((s, i) => `${String(i + 1).padStart(2)}. ${s.fn} (${s.section}): ${s.condition}  [${s.values}]  → ${s.taken}`),
+    chainText(r, names),
   ];
-  const flip = nearestFlip(r);
-  if (flip !== undefined) lines.push('', flip);
   return `${lines.join('\n')}\n`;
 };

@@ -362,7 +362,8 @@ export const load = (env: Pick<Environment, 'read'>, type: Type, address: number
   const t = stripType(type);
   if (t.kind === 'function' || t.kind === 'void') return { type, bits: BigInt(address >>> 0), address };
   const bytes = env.read(address, Math.min(t.size, 1 << 16));
-  if (bytes === undefined) return { type, bits: 0n, address, missing: `memory at 0x${(address >>> 0).toString(16).padStart(8, '0')} is not mapped` };
+  if (bytes === undefined)
+    return { type, bits: 0n, address, missing: `memory at 0x${(address >>> 0).toString(16).padStart(8, '0')} is not mapped` };
   if (isAggregate(type)) return { type, bits: BigInt(address >>> 0), bytes, address };
   if (t.kind === 'base' && (t.encoding === 'float' || t.encoding === 'complex')) return { type, bits: 0n, bytes, address };
   return { type, bits: fromBytes(bytes, type), address };
@@ -372,7 +373,8 @@ export const load = (env: Pick<Environment, 'read'>, type: Type, address: number
 const decay = (v: Value): Value => {
   if (v.missing !== undefined) fail(v.missing);
   const t = stripType(v.type);
-  if (t.kind === 'array') return v.address === undefined ? fail('this array has no address') : { type: pointerTo(t.element), bits: BigInt(v.address >>> 0) };
+  if (t.kind === 'array')
+    return v.address === undefined ? fail('this array has no address') : { type: pointerTo(t.element), bits: BigInt(v.address >>> 0) };
   if (t.kind === 'function') return { type: pointerTo(v.type), bits: BigInt((v.address ?? 0) >>> 0) };
   if (t.kind === 'struct' || t.kind === 'union' || t.kind === 'class') return fail(`${typeName(v.type)} is not a number`);
   if (t.kind === 'base' && t.encoding === 'float') return fail('floating-point arithmetic is not done here');
@@ -544,14 +546,20 @@ export const evaluate = (node: Node, env: Environment): Value => {
     case 'cast': {
       const type = namedType(env, node.type);
       const v = evaluate(node.a, env);
-      if (isAggregate(type)) return v.address === undefined ? fail('only something in memory can be seen as a structure') : load(env, type, v.address);
+      if (isAggregate(type))
+        return v.address === undefined ? fail('only something in memory can be seen as a structure') : load(env, type, v.address);
       return { type, bits: fit(decay(v).bits, type) };
     }
     case 'sizeof':
       return number(sizeOf(node.type !== undefined ? namedType(env, node.type) : evaluate(node.a as Node, env).type), UINT);
     case 'call': {
-      const args = node.args.map((a): Value => (a.k === 'str' ? { type: VOID, bits: 0n, bytes: new TextEncoder().encode(a.text) } : evaluate(a, env)));
-      return env.call?.(node.name, args) ?? fail(`"${node.name}" cannot be called: only the machine's functions can (pa, sym, read8, read16, read32, walk, trap)`);
+      const args = node.args.map(
+        (a): Value => (a.k === 'str' ? { type: VOID, bits: 0n, bytes: new TextEncoder().encode(a.text) } : evaluate(a, env)),
+      );
+      return (
+        env.call?.(node.name, args) ??
+        fail(`"${node.name}" cannot be called: only the machine's functions can (pa, sym, read8, read16, read32, walk, trap)`)
+      );
     }
     case 'assign': {
       const to = evaluate(node.a, env);
@@ -688,7 +696,11 @@ const fastBinary = (op: string, x: Fast, y: Fast): Fast | undefined => {
       const value = x.get;
       const count = y.get;
       const { signed: s } = x;
-      return { get: op === '<<' ? () => (s ? value() << count() : (value() << count()) >>> 0) : () => (s ? value() >> count() : value() >>> count()), signed: s };
+      return {
+        get:
+          op === '<<' ? () => (s ? value() << count() : (value() << count()) >>> 0) : () => (s ? value() >> count() : value() >>> count()),
+        signed: s,
+      };
     }
     default:
       return undefined;

@@ -4,8 +4,10 @@
 // and are judged by id alone (session.ts). What it leaves out: words (explain.ts).
 
 import { LHCALL } from '../lguest/abi';
-import type { Host, TrapFilter } from '../lguest/host';
+import type { Guest } from '../lguest/guest';
+import type { TrapFilter } from '../lguest/host';
 import type { TrapRecord } from '../lguest/trap-record';
+import type { Target } from './target';
 
 export interface FilterDescription {
   id: string;
@@ -22,16 +24,16 @@ export const COMPACT_FILTERS: readonly FilterDescription[] = [
   row('panic', 'Guest panic', 'The Guest gave up by itself: the CRASH hypercall with any text but "Power down".', true),
   row('switcher', 'Fault inside the Switcher', 'The code that changes worlds faulted (trap 256, or IRET into the Guest).', true),
   row('emulator', 'Emulator fault', 'Something that cannot happen happened: a defect of this debugger.', true),
-  row('pf.guest', 'Page fault the Guest sees', 'The Guest\'s own tables refuse the access, so its handler gets the fault and cr2.'),
+  row('pf.guest', 'Page fault the Guest sees', "The Guest's own tables refuse the access, so its handler gets the fault and cr2."),
   row('pf.shadow', 'Page fault filled silently', 'The Host fills a shadow entry and goes on; the Guest never knows.'),
   row('gp', 'General protection (#GP)', 'Vector 13, port instructions that the Host emulates included.'),
   row('fault', 'Other processor faults', '#DE #DB NMI #BP #OF #BR #UD #DF #TS #NP #SS #MF #AC #XM.'),
   row('nm', 'Lazy FPU (#NM)', 'Vector 7: first use of the FPU after a task switch.'),
-  row('syscall', 'System call', 'The Guest\'s programs call their kernel.'),
+  row('syscall', 'System call', "The Guest's programs call their kernel."),
   row('hypercall', 'Hypercall', 'Vector 0x1f, and each entry of the asynchronous ring when it runs.'),
   row('virq', 'Virtual interrupt delivered', 'Before the frame is pushed.'),
   row('virqHeld', 'Virtual interrupt held back', 'When one is pending and may not go in, each time the reason changes.'),
-  row('hostIrq', 'Exit for a Host interrupt', 'Vectors 32 and up: the Host\'s own timer tick.'),
+  row('hostIrq', 'Exit for a Host interrupt', "Vectors 32 and up: the Host's own timer tick."),
   row('worldSwitch', 'Every entry into and exit from the Guest', 'Before each entry and after each exit.'),
   row('taskSwitch', 'Task switch', 'SET_STACK with another stack than before.'),
 ];
@@ -59,7 +61,8 @@ const NAMES: Readonly<Record<number, string>> = {
   31: 'hypercall',
   128: 'system call',
 };
-export const vectorName = (vector: number): string => NAMES[vector] ?? (vector >= 32 && vector < 256 ? `interrupt ${vector}` : `vector ${vector}`);
+export const vectorName = (vector: number): string =>
+  NAMES[vector] ?? (vector >= 32 && vector < 256 ? `interrupt ${vector}` : `vector ${vector}`);
 
 const NOT_VECTORS = new Set(['killed', 'panic', 'switcher', 'emulator', 'virq', 'virqHeld', 'hostIrq', 'worldSwitch', 'taskSwitch']);
 /** One filter a vector, and those without one. */
@@ -76,10 +79,11 @@ export interface ActiveFilter {
   condition?: (record: TrapRecord) => boolean;
 }
 
-export const isFilterId = (id: string): boolean => COMPACT_FILTERS.some((f) => f.id === id) || (/^v\d{1,3}$/.test(id) && Number(id.slice(1)) < 256);
+export const isFilterId = (id: string): boolean =>
+  COMPACT_FILTERS.some((f) => f.id === id) || (/^v\d{1,3}$/.test(id) && Number(id.slice(1)) < 256);
 
 /** Whether a record is what a filter is about. */
-const concerns = (id: string, r: TrapRecord, host: Host): boolean => {
+const concerns = (id: string, r: TrapRecord, lg: Guest | undefined): boolean => {
   const trap = r.kind === 'trap' || r.kind === 'direct';
   switch (id) {
     case 'killed':
@@ -105,7 +109,7 @@ const concerns = (id: string, r: TrapRecord, host: Host): boolean => {
     case 'fault':
       return trap && FAULTS.includes(r.vector);
     case 'syscall':
-      return trap && (r.vector === 0x80 || r.vector === host.lg.syscallVector) && r.outcome !== 'host-irq';
+      return trap && (r.vector === 0x80 || r.vector === lg?.syscallVector) && r.outcome !== 'host-irq';
     case 'hypercall':
       return r.kind === 'hypercall';
     case 'virq':
@@ -115,14 +119,19 @@ const concerns = (id: string, r: TrapRecord, host: Host): boolean => {
     case 'hostIrq':
       return r.outcome === 'host-irq';
     case 'taskSwitch':
-      return r.hypercall?.number === LHCALL.SET_STACK && r.hypercall.args[1] !== host.lg.esp1 >>> 0;
+      return r.hypercall?.number === LHCALL.SET_STACK && r.hypercall.args[1] !== (lg?.esp1 ?? 0) >>> 0;
     default:
       return r.kind !== 'virq' && r.kind !== 'kill' && r.vector === Number(id.slice(1));
   }
 };
 
 /** What the Host is to ask about. `onStop` gets the filter that said stop. */
-export const hostFilter = (active: readonly ActiveFilter[], host: Host, onStop: (id: string, record: TrapRecord) => boolean): TrapFilter | undefined => {
+export const hostFilter = (
+  active: readonly ActiveFilter[],
+  target: Pick<Target, 'host' | 'current'>,
+  onStop: (id: string, record: TrapRecord) => boolean,
+): TrapFilter | undefined => {
+  const lg = target.host?.lg;
   const ids = new Set(active.map((f) => f.id));
   const vectors = new Uint8Array(257);
   const want = (...list: number[]): void => {
@@ -132,7 +141,7 @@ export const hostFilter = (active: readonly ActiveFilter[], host: Host, onStop: 
   if (ids.has('gp')) want(13);
   if (ids.has('nm')) want(7);
   if (ids.has('fault')) want(...FAULTS);
-  if (ids.has('syscall')) want(0x80, host.lg.syscallVector);
+  if (ids.has('syscall')) want(0x80, lg?.syscallVector ?? 0x80);
   if (ids.has('hypercall') || ids.has('taskSwitch')) want(31);
   if (ids.has('hostIrq')) for (let v = 32; v < 256; v++) vectors[v] = 1;
   if (ids.has('switcher')) want(80, 256);
@@ -143,15 +152,16 @@ export const hostFilter = (active: readonly ActiveFilter[], host: Host, onStop: 
     ring: ids.has('hypercall') || ids.has('taskSwitch') || ids.has('v31'),
     virqDelivered: ids.has('virq'),
     virqHeld: ids.has('virqHeld'),
-    test: (record) => byRecord.some((f) => concerns(f.id, record, host) && (f.condition?.(record) ?? true) && onStop(f.id, record)),
+    test: (record) => byRecord.some((f) => concerns(f.id, record, lg) && (f.condition?.(record) ?? true) && onStop(f.id, record)),
   };
   if (ids.has('worldSwitch')) {
     const f = active.find((a) => a.id === 'worldSwitch');
     filter.worldSwitch = () => {
-      const record = host.current;
+      const record = target.current;
       return f?.condition === undefined || (record !== undefined && f.condition(record));
     };
   }
-  const nothing = vectors.every((v) => v === 0) && !filter.ring && !filter.virqDelivered && !filter.virqHeld && filter.worldSwitch === undefined;
+  const nothing =
+    vectors.every((v) => v === 0) && !filter.ring && !filter.virqDelivered && !filter.virqHeld && filter.worldSwitch === undefined;
   return nothing ? undefined : filter;
 };

@@ -14,10 +14,25 @@ import type { Variable } from '../symbols/dwarf/variables';
 import { W } from '../i386/state';
 import { ADDRESS, type Environment, ExpressionError, fromBytes, INT, load, number, pointerTo, UINT, type Value } from './expression';
 import type { Programs } from './programs';
-import { DWARF_REGISTERS, type Frame, Stack } from './stack';
+import { DWARF_REGISTERS, type Frame, type Stack } from './stack';
 import type { Target } from './target';
 
-export const FLAG_BITS: Readonly<Record<string, number>> = { CF: 1, PF: 4, AF: 0x10, ZF: 0x40, SF: 0x80, TF: 0x100, IF: 0x200, DF: 0x400, OF: 0x800, NT: 0x4000, RF: 0x10000, VM: 0x20000, AC: 0x40000, ID: 0x200000 };
+export const FLAG_BITS: Readonly<Record<string, number>> = {
+  CF: 1,
+  PF: 4,
+  AF: 0x10,
+  ZF: 0x40,
+  SF: 0x80,
+  TF: 0x100,
+  IF: 0x200,
+  DF: 0x400,
+  OF: 0x800,
+  NT: 0x4000,
+  RF: 0x10000,
+  VM: 0x20000,
+  AC: 0x40000,
+  ID: 0x200000,
+};
 const PARTS: Readonly<Record<string, [GuestRegister, number, number]>> = {
   ax: ['eax', 0, 16],
   al: ['eax', 0, 8],
@@ -128,7 +143,8 @@ export class FrameEnvironment implements Environment {
     };
     this.setRegister = (name, value) => {
       const frame = o.frame;
-      if (frame !== undefined && frame.method !== 'exact') throw new ExpressionError('registers of a caller cannot be changed; select the top frame');
+      if (frame !== undefined && frame.method !== 'exact')
+        throw new ExpressionError('registers of a caller cannot be changed; select the top frame');
       setRegister(target, name, value);
     };
   }
@@ -213,7 +229,9 @@ export class FrameEnvironment implements Environment {
       case 'cr2.host':
         return number(cr2.host, ADDRESS);
       case 'cr2.guest':
-        return cr2.guest === undefined ? { type: UINT, bits: 0n, missing: 'the Guest has not made LGUEST_INIT yet' } : number(cr2.guest, ADDRESS);
+        return cr2.guest === undefined
+          ? { type: UINT, bits: 0n, missing: 'the Guest has not made LGUEST_INIT yet' }
+          : number(cr2.guest, ADDRESS);
       case 'lg.ts':
         return number(lg.ts);
       case 'lg.halted':
@@ -283,7 +301,12 @@ export class FrameEnvironment implements Environment {
         return read(4, UINT);
       case 'idt': {
         const gate = target.host?.lg.idt;
-        return gate === undefined ? undefined : { ...number((gate[first * 2 + 1] & 0xffff0000) | (gate[first * 2] & 0xffff)), type: pointerTo({ kind: 'function', returns: UINT, parameters: [], variadic: false, prototyped: false, size: 0 }) };
+        return gate === undefined
+          ? undefined
+          : {
+              ...number((gate[first * 2 + 1] & 0xffff0000) | (gate[first * 2] & 0xffff)),
+              type: pointerTo({ kind: 'function', returns: UINT, parameters: [], variadic: false, prototyped: false, size: 0 }),
+            };
       }
       default:
         return undefined;

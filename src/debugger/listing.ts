@@ -54,9 +54,12 @@ export const makeListing = (target: Target, programs: Programs, disassembler: Di
     const here = bytes.subarray(at - low, at - low + 15);
     const symbol = programs.symbolAt(at);
     if (symbol?.offset === 0) add(`${symbol.name}:`);
-    const decoded = disassembler.decode(here, at);
+    const decoded = disassembler.decode(here, at, target.codeBits);
     if (decoded === undefined) {
-      add(`  ${hex8(at)}  ${here.length === 0 ? '??' : `${here[0].toString(16).padStart(2, '0')}`.padEnd(24)}  ${here.length === 0 ? '(not mapped)' : '(bad)'}`, at);
+      add(
+        `  ${hex8(at)}  ${here.length === 0 ? '??' : `${here[0].toString(16).padStart(2, '0')}`.padEnd(24)}  ${here.length === 0 ? '(not mapped)' : '(bad)'}`,
+        at,
+      );
       if (here.length === 0) break;
       at++;
       continue;

@@ -3,7 +3,7 @@
 // A kernel is linked at virtual addresses and runs its first instructions at physical ones, so every address may be given in two ways: `link` is the file's own,
 // a run-time address is either that plus the file's offset, or the physical one. What it leaves out: reading files, memory and registers.
 
-import { type BreakpointSpot, type CodeLocation, type LineInfo } from '../symbols/lines';
+import type { BreakpointSpot, CodeLocation, LineInfo } from '../symbols/lines';
 import { type FunctionInfo, type InlineFrame, loadProgram, type ProgramSymbols } from '../symbols/program-symbols';
 import { type SymbolHit, SymbolTable } from '../symbols/symbol-table';
 
@@ -53,7 +53,8 @@ export class Programs {
   linked(address: number): Linked | undefined {
     for (const program of this.list) {
       const link = (address - program.offset) >>> 0;
-      if (program.segments.length === 0 || program.segments.some((s) => link >= s.low && link < s.high)) return { program, link, bias: program.offset };
+      if (program.segments.length === 0 || program.segments.some((s) => link >= s.low && link < s.high))
+        return { program, link, bias: program.offset };
     }
     for (const program of this.list) {
       for (const s of program.segments) {
@@ -117,7 +118,10 @@ export class Programs {
   functionsNamed(pattern: string): { program: Program; name: string; entry: number; postPrologue: number }[] {
     return this.list.flatMap((program) => {
       if (program.symbols === undefined) {
-        return program.table.search(pattern).filter((s) => s.kind !== 'object').map((s) => ({ program, name: s.name, entry: s.address, postPrologue: s.address }));
+        return program.table
+          .search(pattern)
+          .filter((s) => s.kind !== 'object')
+          .map((s) => ({ program, name: s.name, entry: s.address, postPrologue: s.address }));
       }
       return program.symbols.functionsNamed(pattern).map((f) => ({ program, name: f.name, entry: f.entry, postPrologue: f.postPrologue }));
     });
@@ -131,7 +135,9 @@ export class Programs {
     return undefined;
   }
   completions(prefix: string, limit: number): string[] {
-    return [...new Set(this.list.flatMap((p) => p.symbols?.completions(prefix, limit) ?? p.table.completions(prefix, limit)))].sort().slice(0, limit);
+    return [...new Set(this.list.flatMap((p) => p.symbols?.completions(prefix, limit) ?? p.table.completions(prefix, limit)))]
+      .sort()
+      .slice(0, limit);
   }
   /** Names of undefined help: what is close to a name that was not found. */
   similar(name: string): string | undefined {

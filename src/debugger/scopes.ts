@@ -40,7 +40,14 @@ const GENERAL = ['eax', 'ebx', 'ecx', 'edx', 'esi', 'edi', 'ebp', 'esp', 'eip'] 
 const SEGMENT_NAMES = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'] as const;
 
 /** A C value as a row. */
-export const valueItem = (name: string, evaluateName: string | undefined, v: Value, context: ValueContext, format: Format, assign?: (text: string) => void): Item => {
+export const valueItem = (
+  name: string,
+  evaluateName: string | undefined,
+  v: Value,
+  context: ValueContext,
+  format: Format,
+  assign?: (text: string) => void,
+): Item => {
   const item: Item = { name, value: formatValue(v, context, format), type: typeText(v.type) };
   if (evaluateName !== undefined) item.evaluateName = evaluateName;
   const isPointer = item.type?.endsWith('*') ?? false;
@@ -48,15 +55,30 @@ export const valueItem = (name: string, evaluateName: string | undefined, v: Val
   else if (v.address !== undefined) item.memory = v.address;
   if (v.address !== undefined && v.missing === undefined && v.bitSize === undefined) {
     const bytes = Math.max(1, v.bytes?.length ?? 4);
-    item.watch = { id: `mem:v:${hex8(v.address)}:${Math.min(bytes, sizeFor(v))}`, description: `${evaluateName ?? name}: ${sizeFor(v)} bytes at ${hex8(v.address)}` };
+    item.watch = {
+      id: `mem:v:${hex8(v.address)}:${Math.min(bytes, sizeFor(v))}`,
+      description: `${evaluateName ?? name}: ${sizeFor(v)} bytes at ${hex8(v.address)}`,
+    };
   }
   if (assign !== undefined && v.missing === undefined && (v.address !== undefined || v.register !== undefined)) item.set = assign;
   if (hasChildren(v, format)) {
     const { total } = children(v, context, format, 0, 0);
     item.open = (start, count) =>
       children(v, context, format, start, count).items.map((c) => {
-        const path = evaluateName === undefined || c.path === '' ? undefined : c.path === '*' ? `*(${evaluateName})` : `${needsParens(evaluateName) ? `(${evaluateName})` : evaluateName}${c.path}`;
-        return valueItem(c.name, path ?? evaluateName, c.value, context, { ...format, count: undefined }, path === undefined ? undefined : assign && ((text) => assignText(context, c.value, text)));
+        const path =
+          evaluateName === undefined || c.path === ''
+            ? undefined
+            : c.path === '*'
+              ? `*(${evaluateName})`
+              : `${needsParens(evaluateName) ? `(${evaluateName})` : evaluateName}${c.path}`;
+        return valueItem(
+          c.name,
+          path ?? evaluateName,
+          c.value,
+          context,
+          { ...format, count: undefined },
+          path === undefined ? undefined : assign && ((text) => assignText(context, c.value, text)),
+        );
       });
     if (total > 100 || item.type?.endsWith(']')) item.indexed = total;
   }
@@ -112,14 +134,25 @@ export class Scopes {
       const value = variableValue(v, frame, this.d.target, this.d.programs, this.d.stack());
       const name = seen.has(v.name) ? `${v.name} (outer)` : v.name;
       seen.add(v.name);
-      items.push(valueItem(name, v.shadowed ? undefined : v.name, value, this.context(env), PLAIN_FORMAT, (text) => store(env, value, evaluate(parse(text), env))));
+      items.push(
+        valueItem(name, v.shadowed ? undefined : v.name, value, this.context(env), PLAIN_FORMAT, (text) =>
+          store(env, value, evaluate(parse(text), env)),
+        ),
+      );
     }
     return items;
   }
 
   private registerItem(name: string, value: number | undefined, editable: boolean): Item {
     if (value === undefined) return { name, value: 'unknown', type: 'unsigned int' };
-    const item: Item = { name, value: hex8(value), type: 'unsigned int', evaluateName: `$${name}`, memory: value, watch: { id: `reg:${name}`, description: `register ${name}` } };
+    const item: Item = {
+      name,
+      value: hex8(value),
+      type: 'unsigned int',
+      evaluateName: `$${name}`,
+      memory: value,
+      watch: { id: `reg:${name}`, description: `register ${name}` },
+    };
     if (name === 'eip') item.code = value;
     if (editable) item.set = (text) => this.assignRegister(name, text);
     return item;
@@ -180,7 +213,12 @@ export class Scopes {
       ['ldtr', 6],
       ['tr', 7],
     ] as const) {
-      rows.push({ name, value: `0x${(m32[W.SELECTOR + n] & 0xffff).toString(16).padStart(4, '0')}`, type: 'selector', open: () => this.hidden(n) });
+      rows.push({
+        name,
+        value: `0x${(m32[W.SELECTOR + n] & 0xffff).toString(16).padStart(4, '0')}`,
+        type: 'selector',
+        open: () => this.hidden(n),
+      });
     }
     rows.push({ name: 'gdtr', value: `${hex8(m32[W.GDT_BASE])} limit 0x${m32[W.GDT_LIMIT].toString(16)}`, memory: m32[W.GDT_BASE] >>> 0 });
     rows.push({ name: 'idtr', value: `${hex8(m32[W.IDT_BASE])} limit 0x${m32[W.IDT_LIMIT].toString(16)}`, memory: m32[W.IDT_BASE] >>> 0 });
@@ -215,7 +253,10 @@ export class Scopes {
         value: value === undefined ? 'unknown before LGUEST_INIT' : hex8(value),
         type: { hw: 'the processor has', host: 'the Host saved', guest: 'the Guest sees' }[name],
         evaluateName: `cr2.${name}`,
-        watch: { id: `cr2:${name}`, description: `cr2 as ${{ hw: 'the processor has it: every page fault', host: 'the Host saves it: every page fault', guest: 'the Guest sees it: every fault that is given to it' }[name]}` },
+        watch: {
+          id: `cr2:${name}`,
+          description: `cr2 as ${{ hw: 'the processor has it: every page fault', host: 'the Host saves it: every page fault', guest: 'the Guest sees it: every fault that is given to it' }[name]}`,
+        },
         ...(value === undefined ? {} : { memory: value }),
       });
       rows.push(one('hw', cr2.hw), one('host', cr2.host), one('guest', cr2.guest));
@@ -236,8 +277,14 @@ export class Scopes {
       const n = (top + i) & 7;
       const at = W.FPU_REGS + 4 * n;
       const empty = (m32[W.FPU_VALID] & (1 << n)) === 0;
-      const digits = [m32[at + 2] & 0xffff, m32[at + 1], m32[at]].map((v, k) => (v >>> 0).toString(16).padStart(k === 0 ? 4 : 8, '0')).join('');
-      rows.push({ name: `st${i}`, value: empty ? 'empty' : `${extended(m32[at], m32[at + 1], m32[at + 2])} (0x${digits})`, type: 'long double' });
+      const digits = [m32[at + 2] & 0xffff, m32[at + 1], m32[at]]
+        .map((v, k) => (v >>> 0).toString(16).padStart(k === 0 ? 4 : 8, '0'))
+        .join('');
+      rows.push({
+        name: `st${i}`,
+        value: empty ? 'empty' : `${extended(m32[at], m32[at + 1], m32[at + 2])} (0x${digits})`,
+        type: 'long double',
+      });
     }
     const h4 = (value: number): string => `0x${(value & 0xffff).toString(16).padStart(4, '0')}`;
     rows.push({ name: 'cw', value: h4(m32[W.FPU_CW]) }, { name: 'sw', value: h4(m32[W.FPU_SW]) }, { name: 'top', value: String(top) });
@@ -261,12 +308,19 @@ export class Scopes {
       const present = (high & 0x8000) !== 0;
       return {
         name: `[${n}] ${vectorName(n)}`,
-        value: present ? `${programs.nameOf(handler) ?? hex8(handler)} type 0x${((high >> 8) & 15).toString(16)} dpl ${(high >> 13) & 3}` : 'not present',
+        value: present
+          ? `${programs.nameOf(handler) ?? hex8(handler)} type 0x${((high >> 8) & 15).toString(16)} dpl ${(high >> 13) & 3}`
+          : 'not present',
         ...(present ? { code: handler, memory: handler } : {}),
       };
     };
     return [
-      { name: 'IDT (Guest)', value: '256 gates', indexed: 256, open: (start, count) => [...Array(Math.min(count, 256 - start)).keys()].map((i) => gate(start + i)) },
+      {
+        name: 'IDT (Guest)',
+        value: '256 gates',
+        indexed: 256,
+        open: (start, count) => [...Array(Math.min(count, 256 - start)).keys()].map((i) => gate(start + i)),
+      },
       {
         name: 'GDT (Guest)',
         value: '32 descriptors',
@@ -297,7 +351,8 @@ export class Scopes {
     rows.push({
       name: 'shadow directories',
       value: '4 slots',
-      open: () => lg.pgdirs.map((p, n) => ({ name: `[${n}]`, value: p.shadow === 0 ? 'free' : `guest ${hex8(p.gpgdir)} shadow ${hex8(p.shadow)}` })),
+      open: () =>
+        lg.pgdirs.map((p, n) => ({ name: `[${n}]`, value: p.shadow === 0 ? 'free' : `guest ${hex8(p.gpgdir)} shadow ${hex8(p.shadow)}` })),
     });
     return rows;
   }
@@ -312,20 +367,33 @@ export class Scopes {
       { name: 'outcome', value: r.outcome },
       { name: 'became', value: becameText(r, programs) },
       { name: 'position', value: formatPosition(r.pos) },
-      { name: 'eip', value: `${hex8(r.eip)}${programs.nameOf(r.eip) === undefined ? '' : ` <${programs.nameOf(r.eip)}>`}`, code: r.eip, memory: r.eip },
+      {
+        name: 'eip',
+        value: `${hex8(r.eip)}${programs.nameOf(r.eip) === undefined ? '' : ` <${programs.nameOf(r.eip)}>`}`,
+        code: r.eip,
+        memory: r.eip,
+      },
       { name: 'ring', value: String(r.cpl) },
     ];
-    if (r.err !== undefined) rows.push({ name: 'error code', value: r.vector === 14 ? `0x${r.err.toString(16)}: ${errorWords(r.err)}` : `0x${r.err.toString(16)}` });
+    if (r.err !== undefined)
+      rows.push({
+        name: 'error code',
+        value: r.vector === 14 ? `0x${r.err.toString(16)}: ${errorWords(r.err)}` : `0x${r.err.toString(16)}`,
+      });
     if (r.cr2 !== undefined) rows.push({ name: 'cr2', value: hex8(r.cr2), memory: r.cr2 });
     if (r.hypercall !== undefined) rows.push({ name: 'call', value: hypercallText(r) });
-    if (r.handler !== undefined) rows.push({ name: 'handler', value: programs.nameOf(r.handler) ?? hex8(r.handler), code: r.handler, memory: r.handler });
+    if (r.handler !== undefined)
+      rows.push({ name: 'handler', value: programs.nameOf(r.handler) ?? hex8(r.handler), code: r.handler, memory: r.handler });
     if (r.message !== undefined) rows.push({ name: 'message', value: r.message });
     if (r.walk !== undefined) {
       const { walk } = r;
       rows.push({
         name: 'entries',
         value: 'as the Host read them',
-        open: () => (['gpde', 'gpte', 'spde', 'spte', 'filled'] as const).filter((n) => walk[n] !== undefined).map((n) => ({ name: n, value: `${hex8(walk[n] ?? 0)}: ${entryBits(walk[n] ?? 0)}` })),
+        open: () =>
+          (['gpde', 'gpte', 'spde', 'spte', 'filled'] as const)
+            .filter((n) => walk[n] !== undefined)
+            .map((n) => ({ name: n, value: `${hex8(walk[n] ?? 0)}: ${entryBits(walk[n] ?? 0)}` })),
       });
     }
     const { frame } = r;
@@ -334,19 +402,52 @@ export class Scopes {
         name: 'pushed words',
         value: `${frame.words.length} at ${hex8(frame.at)}`,
         memory: frame.at,
-        open: () => frame.words.map((w, i) => ({ name: w.name, value: hex8(w.value), type: `by the ${w.by}`, memory: frame.at + 4 * (frame.words.length - 1 - i) })),
+        open: () =>
+          frame.words.map((w, i) => ({
+            name: w.name,
+            value: hex8(w.value),
+            type: `by the ${w.by}`,
+            memory: frame.at + 4 * (frame.words.length - 1 - i),
+          })),
       });
     }
     const chain = decisionChain(r, programs);
-    rows.push({ name: 'decisions', value: `${chain.length} steps`, open: () => chain.map((s, i) => ({ name: `${i + 1}. ${s.fn}`, value: `${s.condition} [${s.values}] → ${s.taken}` })) });
+    rows.push({
+      name: 'decisions',
+      value: `${chain.length} steps`,
+      open: () => chain.map((s, i) => ({ name: `${i + 1}. ${s.fn}`, value: `${s.condition} [${s.values}] → ${s.taken}` })),
+    });
     const flip = nearestFlip(r);
     if (flip !== undefined) rows.push({ name: 'nearest flip', value: flip });
     return rows;
   }
 }
 
-const CR0_NAMES: Readonly<Record<string, number>> = { PE: 1, MP: 2, EM: 4, TS: 8, ET: 16, NE: 32, WP: 0x10000, AM: 0x40000, NW: 0x20000000, CD: 0x40000000, PG: 0x80000000 };
-const CR4_NAMES: Readonly<Record<string, number>> = { VME: 1, PVI: 2, TSD: 4, DE: 8, PSE: 16, PAE: 32, MCE: 64, PGE: 128, PCE: 256, OSFXSR: 512 };
+const CR0_NAMES: Readonly<Record<string, number>> = {
+  PE: 1,
+  MP: 2,
+  EM: 4,
+  TS: 8,
+  ET: 16,
+  NE: 32,
+  WP: 0x10000,
+  AM: 0x40000,
+  NW: 0x20000000,
+  CD: 0x40000000,
+  PG: 0x80000000,
+};
+const CR4_NAMES: Readonly<Record<string, number>> = {
+  VME: 1,
+  PVI: 2,
+  TSD: 4,
+  DE: 8,
+  PSE: 16,
+  PAE: 32,
+  MCE: 64,
+  PGE: 128,
+  PCE: 256,
+  OSFXSR: 512,
+};
 const bitNames = (value: number, names: Readonly<Record<string, number>>): string =>
   Object.entries(names)
     .filter(([, bit]) => value & bit)
@@ -357,7 +458,12 @@ export const flagNames = (flags: number): string => {
   return (flags >> 12) & 3 ? `${names} IOPL=${(flags >> 12) & 3}` : names;
 };
 const accessText = (access: number): string => {
-  const kind = access & 0x10 ? (access & 8 ? `code${access & 2 ? ' readable' : ''}` : `data${access & 2 ? ' writable' : ''}`) : `system type 0x${(access & 15).toString(16)}`;
+  const kind =
+    access & 0x10
+      ? access & 8
+        ? `code${access & 2 ? ' readable' : ''}`
+        : `data${access & 2 ? ' writable' : ''}`
+      : `system type 0x${(access & 15).toString(16)}`;
   return `${kind}${access & 0x80 ? '' : ', not present'}, ${access & 0x4000 ? '32' : '16'}-bit`;
 };
 export const descriptorText = (low: number, high: number): string => {

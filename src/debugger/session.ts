@@ -7,7 +7,7 @@ import { Disassembler, type Decoded, type Syntax } from '../i386/disassembly';
 import { formatPosition, type TrapRecord } from '../lguest/trap-record';
 import type { Stop } from '../launcher/machine';
 import { type Breakpoint, Breakpoints, type BreakpointSpec, hitCondition } from './breakpoints';
-import { becameText, boundaryText, whatText, whyText } from './explain';
+import { becameText, chainText, mnemonic, whatText, whyText } from './explain';
 import { compile, evaluate, ExpressionError, type Node, parse, truth, type Value } from './expression';
 import { type ActiveFilter, COMPACT_FILTERS, hostFilter, isFilterId, vectorName } from './filters';
 import { FrameEnvironment, isGuestRegister, trapNumber } from './frame-environment';
@@ -17,7 +17,16 @@ import { hex8, type Target } from './target';
 import { formatValue, splitFormat, type ValueContext } from './value';
 import { numberText, type Watch, type WatchWish, Watches } from './watches';
 
-export type StopReason = 'entry' | 'step' | 'breakpoint' | 'function breakpoint' | 'instruction breakpoint' | 'data breakpoint' | 'exception' | 'pause' | 'goto';
+export type StopReason =
+  | 'entry'
+  | 'step'
+  | 'breakpoint'
+  | 'function breakpoint'
+  | 'instruction breakpoint'
+  | 'data breakpoint'
+  | 'exception'
+  | 'pause'
+  | 'goto';
 
 export interface StopInfo {
   reason: StopReason;
@@ -184,7 +193,13 @@ export class Debugger {
   private runningEnvironment(record?: TrapRecord): FrameEnvironment {
     const stack = new Stack(this.target, this.programs);
     stack.need(1);
-    return new FrameEnvironment({ target: this.target, programs: this.programs, frame: stack.frames.find((f) => f.kind === 'code'), stack, record });
+    return new FrameEnvironment({
+      target: this.target,
+      programs: this.programs,
+      frame: stack.frames.find((f) => f.kind === 'code'),
+      stack,
+      record,
+    });
   }
 
   private logText(message: string): () => string {
@@ -257,10 +272,10 @@ export class Debugger {
     return problems;
   }
   private installFilters(): void {
-    const { host } = this.target;
+    const { target } = this;
     const cr2 = this.watches.all.flatMap((w): ActiveFilter[] => (w.cr2 === undefined ? [] : [{ id: `cr2.${w.cr2}` }]));
-    host?.setFilter(
-      hostFilter([...this.filters, ...cr2], host, (id) => {
+    target.setFilter(
+      hostFilter([...this.filters, ...cr2], target, (id) => {
         const watch = id.startsWith('cr2.') ? this.watches.all.find((w) => w.cr2 === id.slice(4)) : undefined;
         if (watch !== undefined && !this.counts(watch)) return false;
         this.filterHit = id;
@@ -280,7 +295,8 @@ export class Debugger {
     if (words !== null) {
       const [, field, op, word, rest] = words;
       const more = rest === undefined ? undefined : this.trapCondition(rest);
-      const read = (r: TrapRecord): string => (field === 'outcome' ? r.outcome : field === 'reason' ? r.reason : field === 'from' ? (r.cpl === 3 ? 'user' : 'kernel') : r.kind);
+      const read = (r: TrapRecord): string =>
+        field === 'outcome' ? r.outcome : field === 'reason' ? r.reason : field === 'from' ? (r.cpl === 3 ? 'user' : 'kernel') : r.kind;
       return (r) => (read(r) === word) === (op === '==') && (more === undefined || more(r));
     }
     const colon = splitAtColon(text);
@@ -288,7 +304,10 @@ export class Debugger {
       const [a, b] = colon.map((part) => this.trapCondition(part));
       return (r) => a(r) && b(r);
     }
-    const node = parse(text.replace(/\bargs\[([0-2])\]/g, (_, n: string) => `arg${Number(n) + 1}`), (name) => this.isType(name));
+    const node = parse(
+      text.replace(/\bargs\[([0-2])\]/g, (_, n: string) => `arg${Number(n) + 1}`),
+      (name) => this.isType(name),
+    );
     let current: TrapRecord | undefined;
     const quick = compile(node, {
       reader: (name) => {
@@ -310,7 +329,9 @@ export class Debugger {
     };
   }
   private probe(name: string): boolean {
-    return ['vector', 'err', 'err.P', 'err.W', 'err.U', 'cr2', 'cpl', 'nr', 'arg1', 'arg2', 'arg3', 'virq', 'handler', 'trap'].includes(name);
+    return ['vector', 'err', 'err.P', 'err.W', 'err.U', 'cr2', 'cpl', 'nr', 'arg1', 'arg2', 'arg3', 'virq', 'handler', 'trap'].includes(
+      name,
+    );
   }
   private filterOn(id: string): boolean {
     return this.filters.some((f) => f.id === id);
@@ -342,8 +363,59 @@ export class Debugger {
 
   step(kind: 'in' | 'over' | 'out', granularity: Granularity): void {
     this.start(async () => {
-      const outcome = await (kind === 'out' ? this.stepOut() : granularity === 'instruction' ? this.stepInstruction(kind) : this.stepLine(kind));
+      const outcome = await (kind === 'out'
+        ? this.stepOut()
+        : granularity === 'instruction'
+          ? this.stepInstruction(kind)
+          : this.stepLine(kind));
       return outcome ?? this.stopInfo('step', 'Paused on step');
+    });
+  }
+
+  /** Goes on at another place of the same function, without running anything. @throws Error with one line. */
+  goto(address: number): void {
+    const { target, programs } = this;
+    const here = programs.functionAt(target.pc);
+    const there = programs.functionAt(address);
+    if (this.stop?.pending) throw new ExpressionError('a trap is about to be delivered here; step once before going elsewhere');
+    if (here === undefined || there === undefined || here.entry !== there.entry)
+      throw new ExpressionError('only places in the function at hand can be gone to: another has another stack');
+    target.setRegister('eip', address);
+    this.cachedStack = undefined;
+    this.stop = this.stopInfo('goto', 'Moved here');
+  }
+
+  /** What the line at hand calls. */
+  calls(): { address: number; name: string }[] {
+    const { target, programs } = this;
+    const range = programs.lineRange(target.pc);
+    const found = new Map<number, string>();
+    for (let at = target.pc; found.size < 20; ) {
+      const decoded = this.decode(at);
+      if (decoded === undefined) break;
+      if (decoded.flow === 'call' && decoded.target !== undefined)
+        found.set(decoded.target, programs.nameOf(decoded.target) ?? hex8(decoded.target));
+      at += decoded.length;
+      if (range === undefined || at >= range.high) break;
+    }
+    return [...found].map(([address, name]) => ({ address, name }));
+  }
+
+  /** Steps into one of the calls of this line; stops behind the line when it is not made. */
+  stepInto(address: number): void {
+    this.start(async () => {
+      const { target, programs } = this;
+      const range = programs.lineRange(target.pc);
+      const esp = target.register('esp');
+      const f = programs.functionAt(address);
+      const inside = f === undefined ? address : (f.postPrologue + f.bias) >>> 0;
+      const stack = new Stack(target, programs);
+      stack.need(3);
+      const caller = stack.frames.find((x) => x.kind === 'code' && x.registers !== stack.frames[0]?.registers);
+      const places: Temporary[] = [{ address: inside, test: () => target.register('esp') < esp }];
+      if (range !== undefined) places.push({ address: range.high, test: () => target.register('esp') >= esp });
+      if (caller !== undefined) places.push({ address: caller.pc, test: () => target.register('esp') > esp });
+      return (await this.runUntil(places)) ?? this.stopInfo('step', 'Paused on step');
     });
   }
 
@@ -365,7 +437,14 @@ export class Debugger {
       },
       (error: Error) => {
         this.running = false;
-        this.stop = { reason: 'exception', description: 'Emulator fault', text: error.stack ?? error.message, hitBreakpoints: [], filter: 'emulator', pending: false };
+        this.stop = {
+          reason: 'exception',
+          description: 'Emulator fault',
+          text: error.stack ?? error.message,
+          hitBreakpoints: [],
+          filter: 'emulator',
+          pending: false,
+        };
         this.onStop(this.stop);
       },
     );
@@ -381,7 +460,7 @@ export class Debugger {
 
   private noteStart(): void {
     this.startRetired = this.target.processor.retired;
-    this.startEip = this.target.register('eip');
+    this.startEip = this.target.pc;
   }
 
   /** Runs until one of the places is met (undefined), or something else stops it. */
@@ -434,15 +513,20 @@ export class Debugger {
       case 'trap':
         return this.atTrap(stop.record);
       case 'world-switch':
-        return this.stopInfo('exception', stop.direction === 'enter' ? 'Before an entry into the Guest' : 'After an exit from the Guest', { filter: 'worldSwitch', record: this.target.current });
+        return this.stopInfo('exception', stop.direction === 'enter' ? 'Before an entry into the Guest' : 'After an exit from the Guest', {
+          filter: 'worldSwitch',
+          record: this.target.current,
+        });
       case 'idle':
         return this.idle(stop.wakeNs);
       case 'power-off':
-        return this.finish({ exitCode: 0, message: stop.message });
+        return this.finish({ exitCode: this.target.endStatus ?? 0, message: stop.message });
       case 'panic':
         return this.filterOn('panic') ? this.dead('panic', stop.message, stop.record) : this.finish({ exitCode: 2, message: stop.message });
       case 'killed':
-        return this.filterOn('killed') ? this.dead('killed', stop.message, stop.record) : this.finish({ exitCode: 1, message: stop.message });
+        return this.filterOn('killed')
+          ? this.dead('killed', stop.message, stop.record)
+          : this.finish({ exitCode: 1, message: stop.message });
       case 'emulator':
         return this.stopInfo('exception', 'Emulator fault', { filter: 'emulator', text: stop.message });
     }
@@ -469,14 +553,19 @@ export class Debugger {
     if (first === undefined) return undefined;
     const { watch } = first;
     const name = this.programs.nameOf(watch.address) ?? (watch.cr2 === undefined ? hex8(watch.address) : `cr2.${watch.cr2}`);
-    const where = first.eip === undefined ? '' : ` at ${this.programs.nameOf(first.eip) ?? hex8(first.eip)}: ${this.decode(first.eip)?.text ?? ''}`;
+    const where =
+      first.eip === undefined ? '' : ` at ${this.programs.nameOf(first.eip) ?? hex8(first.eip)}: ${this.decode(first.eip)?.text ?? ''}`;
     const after = watches.bytes(watch);
     const change = first.kind === 'read' ? `read as ${numberText(after)}` : `${numberText(first.before)} → ${numberText(after)}`;
-    return this.stopInfo('data breakpoint', `${name}: ${change}`.slice(0, 80), { text: `${name}: ${change} by ${first.by}${where}`, hitBreakpoints: hits.map((h) => h.watch.id) });
+    return this.stopInfo('data breakpoint', `${name}: ${change}`.slice(0, 80), {
+      text: `${name}: ${change} by ${first.by}${where}`,
+      hitBreakpoints: hits.map((h) => h.watch.id),
+    });
   }
 
   private async idle(wakeNs: number | undefined): Promise<StopInfo | 'go on'> {
-    if (wakeNs === undefined && !this.inputPossible) return this.stopInfo('pause', 'Nothing left to do: the Guest sleeps, no timer is set and no input can come');
+    if (wakeNs === undefined && !this.inputPossible)
+      return this.stopInfo('pause', 'Nothing left to do: the Guest sleeps, no timer is set and no input can come');
     if (wakeNs !== undefined && (!this.realTime || wakeNs < 200_000)) {
       this.target.skipIdle();
       return 'go on';
@@ -511,11 +600,19 @@ export class Debugger {
   private atBreakpoint(): StopInfo | 'temporary' | 'go on' {
     if (this.hit.length === 0) return this.hitTemporary !== undefined ? 'temporary' : 'go on';
     const [first] = this.hit;
-    const reason: StopReason = first.spec.kind === 'function' ? 'function breakpoint' : first.spec.kind === 'instruction' ? 'instruction breakpoint' : 'breakpoint';
-    const words = { 'function breakpoint': 'Paused on function breakpoint', 'instruction breakpoint': 'Paused on instruction breakpoint', breakpoint: 'Paused on breakpoint' };
+    const reason: StopReason =
+      first.spec.kind === 'function' ? 'function breakpoint' : first.spec.kind === 'instruction' ? 'instruction breakpoint' : 'breakpoint';
+    const words = {
+      'function breakpoint': 'Paused on function breakpoint',
+      'instruction breakpoint': 'Paused on instruction breakpoint',
+      breakpoint: 'Paused on breakpoint',
+    };
     const problem = this.conditionProblem;
     this.conditionProblem = undefined;
-    return this.stopInfo(reason, words[reason as keyof typeof words], { hitBreakpoints: this.hit.map((b) => b.id), ...(problem === undefined ? {} : { text: problem }) });
+    return this.stopInfo(reason, words[reason as keyof typeof words], {
+      hitBreakpoints: this.hit.map((b) => b.id),
+      ...(problem === undefined ? {} : { text: problem }),
+    });
   }
   private atTrap(record: TrapRecord): StopInfo {
     const filter = this.filterHit ?? 'emulator';
@@ -523,21 +620,34 @@ export class Debugger {
     const watch = this.watches.all.find((w) => `cr2.${w.cr2}` === filter);
     if (watch !== undefined) {
       const { cr2 } = this.target.host ?? {};
-      const change = filter === 'cr2.guest' ? `${cr2?.guest === undefined ? 'unknown' : hex8(cr2.guest)} → ${hex8(record.cr2 ?? 0)}` : `→ ${hex8(record.cr2 ?? 0)}`;
-      return this.stopInfo('data breakpoint', `${filter}: ${change}`, { record, pending: true, text: `${filter}: ${change}. ${whatText(record)}`, hitBreakpoints: [watch.id] });
+      const change =
+        filter === 'cr2.guest'
+          ? `${cr2?.guest === undefined ? 'unknown' : hex8(cr2.guest)} → ${hex8(record.cr2 ?? 0)}`
+          : `→ ${hex8(record.cr2 ?? 0)}`;
+      return this.stopInfo('data breakpoint', `${filter}: ${change}`, {
+        record,
+        pending: true,
+        text: `${filter}: ${change}. ${whatText(record)}`,
+        hitBreakpoints: [watch.id],
+      });
     }
     const label = COMPACT_FILTERS.find((f) => f.id === filter)?.label ?? vectorName(record.vector);
     const text = whatText(record);
     const problem = this.conditionProblem;
     this.conditionProblem = undefined;
-    return this.stopInfo('exception', label, { filter, record, pending: true, text: problem === undefined ? text : `${text} (${problem})` });
+    return this.stopInfo('exception', label, {
+      filter,
+      record,
+      pending: true,
+      text: problem === undefined ? text : `${text} (${problem})`,
+    });
   }
 
   // ---- stepping -------------------------------------------------------------------------------------------------------------------------------
 
   /** The instruction at an address, or undefined. */
   decode(address: number): Decoded | undefined {
-    return this.disassembler.decode(this.target.read(address, 15), address);
+    return this.disassembler.decode(this.target.read(address, 15), address, this.target.codeBits);
   }
 
   /** One machine step. undefined: done. */
@@ -561,8 +671,7 @@ export class Debugger {
 
   /** The newest transfer to the Guest since record `k`: what a step may have run into. */
   private deliveredSince(k: number): TrapRecord | undefined {
-    const records = this.target.host?.records;
-    if (records === undefined) return undefined;
+    const { records } = this.target;
     for (let i = records.count - 1; i >= Math.max(k, records.first); i--) {
       const r = records.get(i);
       if (r !== undefined && (r.outcome === 'reflected' || r.outcome === 'direct' || r.outcome === 'virq-delivered')) return r;
@@ -586,25 +695,27 @@ export class Debugger {
   /** into: stop at the first instruction of a call or a handler. over: what it calls, and what interrupts it, is run through. */
   private async stepInstruction(kind: 'in' | 'over'): Promise<StopInfo | 'ended' | undefined> {
     const { target } = this;
-    const eip = target.register('eip');
+    const eip = target.pc;
     const esp = target.register('esp');
     const decoded = this.decode(eip);
     if (kind === 'over' && decoded !== undefined && this.pendingRecord === undefined) {
-      if (decoded.flow === 'call' || (decoded.flow === 'int' && decoded.vector !== 31) || decoded.rep) return this.back((eip + decoded.length) >>> 0, esp);
+      if (decoded.flow === 'call' || (decoded.flow === 'int' && decoded.vector !== 31) || decoded.rep)
+        return this.back((eip + decoded.length) >>> 0, esp);
     }
-    const k = target.host?.records.count ?? 0;
+    const k = target.records.count;
     const pendingVirq = this.pendingRecord?.kind === 'virq';
     const { pendingRecord } = this;
     const outcome = await this.oneStep();
     this.pendingRecord = undefined;
     if (outcome !== undefined) return outcome;
-    const delivered = this.deliveredSince(k) ?? (pendingRecord !== undefined && target.register('eip') === pendingRecord.handler ? pendingRecord : undefined);
-    if (delivered === undefined || target.register('eip') !== delivered.handler) return undefined;
+    const delivered =
+      this.deliveredSince(k) ?? (pendingRecord !== undefined && target.pc === pendingRecord.handler ? pendingRecord : undefined);
+    if (delivered === undefined || target.pc !== delivered.handler) return undefined;
     // A virtual interrupt is not what the user steps into, unless the stop was about it.
     if (delivered.kind === 'virq' ? kind === 'in' && pendingVirq : kind === 'in') return undefined;
     const returned = await this.back(delivered.eip, delivered.esp);
     if (returned !== undefined) return returned;
-    const again = target.register('eip') === eip && target.register('esp') === esp;
+    const again = target.pc === eip && target.register('esp') === esp;
     return again ? this.stepInstruction(kind) : undefined;
   }
   /** The trap that the last stop was about, while it is not applied. */
@@ -612,23 +723,25 @@ export class Debugger {
 
   private async stepLine(kind: 'in' | 'over'): Promise<StopInfo | 'ended' | undefined> {
     const { target, programs } = this;
-    const pc = target.register('eip');
+    const pc = target.pc;
     const range = programs.lineRange(pc);
     const line = programs.lineAt(pc);
     if (range === undefined || line === undefined) return this.stepInstruction(kind);
     const startFunction = programs.functionAt(pc)?.entry;
     const startEsp = target.register('esp');
     for (let n = 0; ; n++) {
-      const eip = target.register('eip');
+      const eip = target.pc;
       const decoded = this.decode(eip);
       const isCall = decoded?.flow === 'call';
-      const outcome = await this.stepInstruction(isCall && kind === 'in' ? 'in' : kind === 'in' && this.pendingRecord !== undefined ? 'in' : 'over');
+      const outcome = await this.stepInstruction(
+        isCall && kind === 'in' ? 'in' : kind === 'in' && this.pendingRecord !== undefined ? 'in' : 'over',
+      );
       if (outcome !== undefined) return outcome;
       if (n % 200 === 199) {
         await nextTurn();
         if (this.pauseWanted) return this.paused();
       }
-      const now = target.register('eip');
+      const now = target.pc;
       if (now >= range.low && now < range.high && (now !== range.low || target.register('esp') === startEsp || n > 0)) {
         if (isLineStart(now, range, eip)) return undefined; // around a loop on one line
         continue;
@@ -667,7 +780,7 @@ export class Debugger {
     const frames = stack.frames.filter((f) => f.kind === 'code');
     const caller = frames.find((f) => f.registers !== frames[0]?.registers);
     const esp = caller?.registers[4];
-    if (caller === undefined || esp === undefined) throw new Error('There is nothing to return to: the caller of this function is not known.');
+    if (caller === undefined || esp === undefined) return this.stopInfo('step', 'Not moved: the caller of this function is not known');
     return this.back(caller.pc, esp);
   }
 
@@ -697,10 +810,21 @@ export class Debugger {
     });
   }
 
-  evaluate(text: string, frame: Frame | undefined, writable: boolean): { value: Value; env: FrameEnvironment; format: ReturnType<typeof splitFormat>['format'] } {
+  evaluate(
+    text: string,
+    frame: Frame | undefined,
+    writable: boolean,
+  ): { value: Value; env: FrameEnvironment; format: ReturnType<typeof splitFormat>['format'] } {
     const { expression, format } = splitFormat(text);
     const env = this.environment(frame, writable);
-    return { value: evaluate(parse(expression, (name) => this.isType(name)), env), env, format };
+    return {
+      value: evaluate(
+        parse(expression, (name) => this.isType(name)),
+        env,
+      ),
+      env,
+      format,
+    };
   }
 
   /** The trap that this stop is about, or the newest. */
@@ -713,10 +837,18 @@ export class Debugger {
     if (stop?.reason !== 'exception') return undefined;
     const { record } = stop;
     const unhandled = stop.filter === 'killed' || stop.filter === 'panic' || stop.filter === 'switcher' || stop.filter === 'emulator';
-    if (record === undefined) return { id: stop.filter ?? 'emulator', description: stop.text ?? stop.description, unhandled, typeName: stop.filter ?? '', outcome: '', chain: '' };
+    if (record === undefined)
+      return {
+        id: stop.filter ?? 'emulator',
+        description: stop.text ?? stop.description,
+        unhandled,
+        typeName: stop.filter ?? '',
+        outcome: '',
+        chain: '',
+      };
     const instruction = this.decode(record.eip)?.text;
     const at = this.programs.nameOf(record.eip);
-    const parent = record.kind === 'kill' && record.parent !== undefined ? this.target.host?.records.get(record.parent) : undefined;
+    const parent = record.kind === 'kill' && record.parent !== undefined ? this.target.records.get(record.parent) : undefined;
     const lines = [
       stop.filter === 'killed' || stop.filter === 'panic' ? `${stop.text ?? stop.description}` : whatText(record),
       `${instruction ?? '(unreadable instruction)'} ${at === undefined ? `at ${hex8(record.eip)}` : `in ${at}`}, ${formatPosition(record.pos)}, trap ${record.k}.`,
@@ -726,16 +858,16 @@ export class Debugger {
       id: stop.filter ?? 'trap',
       description: lines.join('\n'),
       unhandled,
-      typeName: boundaryText(parent ?? record).replace(/^── | ──$/g, ''),
+      typeName: mnemonic(parent ?? record),
       outcome: record.outcome,
-      chain: whyText(parent ?? record, this.programs, instruction),
+      chain: chainText(parent ?? record, this.programs),
     };
   }
 
   why(): string {
     const { record } = this;
-    if (record === undefined) return 'Nothing has trapped yet: the Guest stands before its first instruction.\n';
-    const parent = record.kind === 'kill' && record.parent !== undefined ? this.target.host?.records.get(record.parent) : undefined;
+    if (record === undefined) return 'Nothing has trapped yet.\n';
+    const parent = record.kind === 'kill' && record.parent !== undefined ? this.target.records.get(record.parent) : undefined;
     const text = whyText(parent ?? record, this.programs, this.decode(record.eip)?.text);
     return parent === undefined ? text : `The Guest is dead: ${record.message ?? ''}\n\n${text}`;
   }
@@ -744,7 +876,14 @@ export class Debugger {
 const isLineStart = (now: number, range: { low: number }, from: number): boolean => now === range.low && from !== now;
 
 const sameSpec = (a: BreakpointSpec, b: BreakpointSpec): boolean =>
-  a.file === b.file && a.line === b.line && a.column === b.column && a.pattern === b.pattern && a.address === b.address && a.condition === b.condition && a.hitCondition === b.hitCondition && a.logMessage === b.logMessage;
+  a.file === b.file &&
+  a.line === b.line &&
+  a.column === b.column &&
+  a.pattern === b.pattern &&
+  a.address === b.address &&
+  a.condition === b.condition &&
+  a.hitCondition === b.hitCondition &&
+  a.logMessage === b.logMessage;
 
 /** The one colon that is not part of `?:`. */
 const splitAtColon = (text: string): [string, string] | undefined => {

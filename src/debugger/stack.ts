@@ -50,14 +50,15 @@ interface Cursor {
 
 /** Trap frames that are still on some stack, lowest address first. */
 const liveFrames = (target: Target): TrapRecord[] => {
-  const records = target.host?.records;
-  if (records === undefined) return [];
+  const { records } = target;
   const found = new Map<number, TrapRecord>();
   for (let k = records.count - 1; k >= Math.max(records.first, records.count - RECORDS_LOOKED_AT); k--) {
     const r = records.get(k);
     if (r?.frame === undefined || found.has(r.frame.at) || r.outcome === 'killed') continue;
     const { at, words } = r.frame;
-    const same = words.every((w, i) => (w.name !== 'eip' && w.name !== 'cs') || target.read32(at + 4 * (words.length - 1 - i)) === w.value >>> 0);
+    const same = words.every(
+      (w, i) => (w.name !== 'eip' && w.name !== 'cs') || target.read32(at + 4 * (words.length - 1 - i)) === w.value >>> 0,
+    );
     if (same) found.set(at, r);
   }
   return [...found.values()].sort((a, b) => (a.frame?.at ?? 0) - (b.frame?.at ?? 0));
@@ -75,7 +76,7 @@ export class Stack {
     private readonly programs: Programs,
     pending?: TrapRecord,
   ) {
-    const registers = DWARF_REGISTERS.map((name) => target.register(name));
+    const registers = DWARF_REGISTERS.map((name) => (name === 'eip' ? target.pc : target.register(name)));
     this.cursor = { registers, method: 'exact', afterCall: false, cpl: target.register('cs') & 3 };
     if (pending !== undefined) this.boundary(pending);
   }
@@ -136,10 +137,25 @@ export class Stack {
     const pc = c.registers[EIP] ?? 0;
     const look = c.afterCall ? pc - 1 : pc;
     const chain = this.programs.inlineChain(look);
-    const base = { kind: 'code' as const, pc, registers: c.registers, method: c.method, afterCall: c.afterCall, record: undefined, cpl: c.cpl };
+    const base = {
+      kind: 'code' as const,
+      pc,
+      registers: c.registers,
+      method: c.method,
+      afterCall: c.afterCall,
+      record: undefined,
+      cpl: c.cpl,
+    };
     if (chain.length === 0) {
       const name = this.programs.nameOf(pc) ?? hex8(pc);
-      this.frames.push({ ...base, name: c.cpl === 3 ? `${name} (user)` : name, file: undefined, line: undefined, column: undefined, inlineDepth: 0 });
+      this.frames.push({
+        ...base,
+        name: c.cpl === 3 ? `${name} (user)` : name,
+        file: undefined,
+        line: undefined,
+        column: undefined,
+        inlineDepth: 0,
+      });
       return;
     }
     chain.forEach((f, inlineDepth) => {

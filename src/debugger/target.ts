@@ -3,11 +3,12 @@
 // One interface, so that a bare machine can be debugged by the same code as a Guest under its Host; what only a Guest has is under `host`. Reading never
 // changes the machine. What it leaves out: why it stopped (session.ts) and names (programs.ts).
 
-import { RAM_BASE } from '../i386/state';
+import { CS, RAM_BASE, W } from '../i386/state';
 import type { Processor } from '../i386/processor';
 import type { GuestRegister } from '../lguest/context';
-import type { Host } from '../lguest/host';
-import type { Position, TrapRecord } from '../lguest/trap-record';
+import type { Host, TrapFilter } from '../lguest/host';
+import type { Position, TrapLog, TrapRecord } from '../lguest/trap-record';
+import type { BareMachine } from '../launcher/bare';
 import type { Machine, RunOptions, Stop } from '../launcher/machine';
 
 const PAGE = 4096;
@@ -23,6 +24,14 @@ export interface Target {
   /** The Host, when a Guest is what runs. */
   readonly host: Host | undefined;
   readonly position: Position;
+  readonly records: TrapLog;
+  readonly nowNs: number;
+  /** Linear address of the next instruction, and the width of its code. */
+  readonly pc: number;
+  readonly codeBits: 16 | 32;
+  setFilter(filter: TrapFilter | undefined): void;
+  /** Exit status of a run that ended by itself; undefined: by the kind of its end. */
+  readonly endStatus: number | undefined;
   register(name: GuestRegister): number;
   /** Throws an Error with one line when the processor refuses. */
   setRegister(name: GuestRegister, value: number): void;
@@ -42,45 +51,10 @@ export interface Target {
   readonly current: TrapRecord | undefined;
 }
 
-/** A Guest under its Host. */
-export class GuestTarget implements Target {
-  readonly processor: Processor;
-  readonly host: Host;
-
-  constructor(readonly machine: Machine) {
-    this.processor = machine.processor;
-    this.host = machine.host;
-  }
-
-  get position(): Position {
-    return this.machine.position;
-  }
-  get end(): Stop | undefined {
-    return this.machine.end;
-  }
-  get current(): TrapRecord | undefined {
-    return this.host.current;
-  }
-  register(name: GuestRegister): number {
-    return this.host.context.get(name);
-  }
-  setRegister(name: GuestRegister, value: number): void {
-    this.host.context.set(name, value);
-  }
-
-  locate(address: number, space: Space = LINEAR): number {
-    const { host, processor } = this;
-    const a = address >>> 0;
-    const { memBase } = host.layout;
-    if (space.kind === 'machine') return a < processor.cpu.ramBytes ? a : -1;
-    if (space.kind === 'physical') return a < this.machine.memory.maxBytes ? memBase + a : -1;
-    const guest = host.guestWalk(a, space.directory).target;
-    if (guest !== undefined && guest < this.machine.memory.maxBytes) return memBase + guest;
-    // What the processor still has although the Guest's tables say no; and the Switcher.
-    if (space.directory !== undefined && a < SWITCHER) return -1;
-    const shadow = host.shadowWalk(a).target;
-    return shadow !== undefined && shadow < processor.cpu.ramBytes ? shadow : -1;
-  }
+/** Reading and writing by place, the same for every machine. */
+abstract class MemoryTarget {
+  abstract readonly processor: Processor;
+  abstract locate(address: number, space?: Space): number;
 
   read(address: number, length: number, space: Space = LINEAR): Uint8Array {
     const { m8 } = this.processor.cpu;
@@ -117,6 +91,127 @@ export class GuestTarget implements Target {
     }
     const bytes = this.read(address, 4, space);
     return bytes.length < 4 ? undefined : (bytes[0] | (bytes[1] << 8) | (bytes[2] << 16) | (bytes[3] << 24)) >>> 0;
+  }
+}
+
+/** A Guest under its Host. */
+export class GuestTarget extends MemoryTarget implements Target {
+  readonly processor: Processor;
+  readonly host: Host;
+
+  constructor(readonly machine: Machine) {
+    super();
+    this.processor = machine.processor;
+    this.host = machine.host;
+  }
+
+  get position(): Position {
+    return this.machine.position;
+  }
+  get end(): Stop | undefined {
+    return this.machine.end;
+  }
+  get current(): TrapRecord | undefined {
+    return this.host.current;
+  }
+  get records(): TrapLog {
+    return this.host.records;
+  }
+  get nowNs(): number {
+    return this.host.nowNs;
+  }
+  get pc(): number {
+    return this.register('eip');
+  }
+  readonly codeBits = 32;
+  readonly endStatus = undefined;
+  setFilter(filter: TrapFilter | undefined): void {
+    this.host.setFilter(filter);
+  }
+  register(name: GuestRegister): number {
+    return this.host.context.get(name);
+  }
+  setRegister(name: GuestRegister, value: number): void {
+    this.host.context.set(name, value);
+  }
+
+  locate(address: number, space: Space = LINEAR): number {
+    const { host, processor } = this;
+    const a = address >>> 0;
+    const { memBase } = host.layout;
+    if (space.kind === 'machine') return a < processor.cpu.ramBytes ? a : -1;
+    if (space.kind === 'physical') return a < this.machine.memory.maxBytes ? memBase + a : -1;
+    const guest = host.guestWalk(a, space.directory).target;
+    if (guest !== undefined && guest < this.machine.memory.maxBytes) return memBase + guest;
+    // What the processor still has although the Guest's tables say no; and the Switcher.
+    if (space.directory !== undefined && a < SWITCHER) return -1;
+    const shadow = host.shadowWalk(a).target;
+    return shadow !== undefined && shadow < processor.cpu.ramBytes ? shadow : -1;
+  }
+
+  run(options: RunOptions): Stop {
+    return this.machine.run(options);
+  }
+  step(options: RunOptions): Stop {
+    return this.machine.step(options);
+  }
+  skipIdle(): void {
+    this.machine.skipIdle();
+  }
+}
+
+/** The bare machine: no Host, no Guest, one address space. */
+export class BareTarget extends MemoryTarget implements Target {
+  readonly processor: Processor;
+  readonly host = undefined;
+
+  constructor(readonly machine: BareMachine) {
+    super();
+    this.processor = machine.processor;
+  }
+
+  get position(): Position {
+    return this.machine.position;
+  }
+  get end(): Stop | undefined {
+    return this.machine.end;
+  }
+  get endStatus(): number | undefined {
+    const end = this.machine.bareEnd;
+    return end?.kind === 'debug-exit' ? end.status & 0xff : undefined;
+  }
+  get current(): TrapRecord | undefined {
+    return this.machine.current;
+  }
+  get records(): TrapLog {
+    return this.machine.records;
+  }
+  get nowNs(): number {
+    return this.machine.nowNs;
+  }
+  get pc(): number {
+    const { m32 } = this.processor.cpu;
+    return (m32[W.BASE + CS] + m32[W.EIP]) >>> 0;
+  }
+  get codeBits(): 16 | 32 {
+    return this.processor.cpu.m32[W.CS_BIG] === 0 ? 16 : 32;
+  }
+  setFilter(filter: TrapFilter | undefined): void {
+    this.machine.setFilter(filter);
+  }
+  register(name: GuestRegister): number {
+    return this.machine.context.get(name);
+  }
+  setRegister(name: GuestRegister, value: number): void {
+    this.machine.context.set(name, value);
+  }
+
+  locate(address: number, space: Space = LINEAR): number {
+    const { cpu } = this.processor;
+    const physical = space.kind === 'linear' ? cpu.peekTranslate(address | 0) : address;
+    if (physical < 0) return -1;
+    const offset = cpu.physicalOffset(physical);
+    return offset < 0 ? -1 : offset - RAM_BASE;
   }
 
   run(options: RunOptions): Stop {

@@ -57,7 +57,10 @@ export const stringAt = (env: Pick<Environment, 'read'>, address: number, limit 
   return undefined;
 };
 
-const hexOf = (value: bigint, size: number): string => `0x${BigInt.asUintN(size * 8, value).toString(16).padStart(size * 2, '0')}`;
+const hexOf = (value: bigint, size: number): string =>
+  `0x${BigInt.asUintN(size * 8, value)
+    .toString(16)
+    .padStart(size * 2, '0')}`;
 const isChar = (type: Type): boolean => {
   const t = stripType(type);
   return t.kind === 'base' && t.size === 1 && t.encoding.endsWith('char');
@@ -74,7 +77,10 @@ export const formatNumber = (bits: bigint, size: number, letter: string): string
     case 'o':
       return `0${unsigned.toString(8)}`;
     case 'b':
-      return `0b${unsigned.toString(2).padStart(size * 8, '0').replace(/\B(?=(\d{8})+$)/g, '_')}`;
+      return `0b${unsigned
+        .toString(2)
+        .padStart(size * 8, '0')
+        .replace(/\B(?=(\d{8})+$)/g, '_')}`;
     case 'c':
       return `${BigInt.asIntN(size * 8, bits)} '${escape(Number(unsigned & 0xffn))}'`;
     default:
@@ -86,7 +92,10 @@ const floatText = (bytes: Uint8Array, size: number): string => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   if (size === 4) return String(view.getFloat32(0, true));
   if (size === 8) return String(view.getFloat64(0, true));
-  return `0x${[...bytes].reverse().map((b) => b.toString(16).padStart(2, '0')).join('')}`;
+  return `0x${[...bytes]
+    .reverse()
+    .map((b) => b.toString(16).padStart(2, '0'))
+    .join('')}`;
 };
 
 /** One line. */
@@ -173,7 +182,13 @@ export const hasChildren = (v: Value, format: Format = PLAIN_FORMAT): boolean =>
 };
 
 /** The parts of a value, from `start` on, `count` of them. */
-export const children = (v: Value, context: ValueContext, format: Format = PLAIN_FORMAT, start = 0, count = 1000): { items: Child[]; total: number } => {
+export const children = (
+  v: Value,
+  context: ValueContext,
+  format: Format = PLAIN_FORMAT,
+  start = 0,
+  count = 1000,
+): { items: Child[]; total: number } => {
   const { env } = context;
   const t = stripType(v.type);
   if (format.count !== undefined && (t.kind === 'pointer' || t.kind === 'base')) {
@@ -181,7 +196,8 @@ export const children = (v: Value, context: ValueContext, format: Format = PLAIN
     const from = Number(BigInt.asUintN(32, v.bits));
     return elements(env, element, from, undefined, format.count, start, count);
   }
-  if (t.kind === 'array') return elements(env, t.element, v.address, v.bytes, Math.min(format.count ?? t.count ?? 0, 1 << 20), start, count);
+  if (t.kind === 'array')
+    return elements(env, t.element, v.address, v.bytes, Math.min(format.count ?? t.count ?? 0, 1 << 20), start, count);
   if (t.kind === 'struct' || t.kind === 'union' || t.kind === 'class') {
     const items = t.members.slice(start, start + count).map((m) => {
       const name = m.name ?? (stripType(m.type).kind === 'union' ? '(union)' : '(struct)');

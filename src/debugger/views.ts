@@ -23,30 +23,52 @@ const HISTORY_REACH = 5000;
 export const trapTree = (d: Debugger): TreeRow[] => {
   const { target, programs, record: r } = d;
   const { host } = target;
-  const named = (address: number): string => `${hex8(address)}${programs.nameOf(address) === undefined ? '' : ` ${programs.nameOf(address)}`}`;
+  const named = (address: number): string =>
+    `${hex8(address)}${programs.nameOf(address) === undefined ? '' : ` ${programs.nameOf(address)}`}`;
   const rows: TreeRow[] = [];
   if (host !== undefined) {
     const { cr2 } = host;
     rows.push(
-      { label: 'cr2.hw', description: hex8(cr2.hw), tooltip: 'cr2 as the processor has it: the address of the newest page fault of anyone.' },
+      {
+        label: 'cr2.hw',
+        description: hex8(cr2.hw),
+        tooltip: 'cr2 as the processor has it: the address of the newest page fault of anyone.',
+      },
       { label: 'cr2.host', description: hex8(cr2.host), tooltip: 'cr2 as the Host saved it at the newest page fault of this Guest.' },
-      { label: 'cr2.guest', description: cr2.guest === undefined ? 'not before LGUEST_INIT' : hex8(cr2.guest), tooltip: 'cr2 as the Guest sees it, in lguest_data: written only for faults that the Guest gets.' },
+      {
+        label: 'cr2.guest',
+        description: cr2.guest === undefined ? 'not before LGUEST_INIT' : hex8(cr2.guest),
+        tooltip: 'cr2 as the Guest sees it, in lguest_data: written only for faults that the Guest gets.',
+      },
     );
   }
   if (r === undefined) return [...rows, { label: 'Nothing has trapped yet' }];
   const children: TreeRow[] = [{ label: whatText(r) }];
-  if (r.err !== undefined) children.push({ label: 'error code', description: r.vector === 14 ? `0x${r.err.toString(16)}: ${errorWords(r.err)}` : `0x${r.err.toString(16)}` });
+  if (r.err !== undefined)
+    children.push({
+      label: 'error code',
+      description: r.vector === 14 ? `0x${r.err.toString(16)}: ${errorWords(r.err)}` : `0x${r.err.toString(16)}`,
+    });
   children.push({ label: 'at', description: `${named(r.eip)}, ring ${r.cpl}, ${formatPosition(r.pos)}` });
   if (r.hypercall !== undefined) children.push({ label: 'call', description: hypercallText(r) });
   children.push({ label: becameText(r, programs) });
   if (r.handler !== undefined) children.push({ label: 'handler', description: named(r.handler) });
   if (r.message !== undefined) children.push({ label: 'message', description: r.message });
-  rows.push({ label: d.stop?.pending ? 'Trap at hand' : 'Newest trap', description: `${r.k}: ${mnemonic(r)} → ${r.outcome}`, expanded: true, children });
+  rows.push({
+    label: d.stop?.pending ? 'Trap at hand' : 'Newest trap',
+    description: `${r.k}: ${mnemonic(r)} → ${r.outcome}`,
+    expanded: true,
+    children,
+  });
   rows.push({
     label: 'Why',
     description: `${decisionChain(r, programs).length} decisions`,
     children: [
-      ...decisionChain(r, programs).map((s) => ({ label: s.condition, description: `→ ${s.taken}`, tooltip: `${s.fn}, section ${s.section}: ${s.values}` })),
+      ...decisionChain(r, programs).map((s) => ({
+        label: s.condition,
+        description: `→ ${s.taken}`,
+        tooltip: `${s.fn}, section ${s.section}: ${s.values}`,
+      })),
       ...(nearestFlip(r) === undefined ? [] : [{ label: nearestFlip(r) ?? '' }]),
     ],
   });
@@ -55,7 +77,10 @@ export const trapTree = (d: Debugger): TreeRow[] => {
     rows.push({
       label: d.stop?.pending ? 'Words to be pushed' : 'Pushed words',
       description: `${frame.words.length} from ${hex8(frame.at)}`,
-      children: frame.words.map((w, i) => ({ label: w.name, description: `${hex8(w.value)} at ${hex8(frame.at + 4 * (frame.words.length - 1 - i))}, by the ${w.by}` })),
+      children: frame.words.map((w, i) => ({
+        label: w.name,
+        description: `${hex8(w.value)} at ${hex8(frame.at + 4 * (frame.words.length - 1 - i))}, by the ${w.by}`,
+      })),
     });
   }
   rows.push(history(d));
@@ -64,13 +89,17 @@ export const trapTree = (d: Debugger): TreeRow[] => {
 
 /** The newest page faults: how cr2 came to be what it is. */
 const history = (d: Debugger): TreeRow => {
-  const records = d.target.host?.records;
+  const { records } = d.target;
   const children: TreeRow[] = [];
-  for (let k = (records?.count ?? 0) - 1; records !== undefined && k >= Math.max(records.first, records.count - HISTORY_REACH) && children.length < HISTORY; k--) {
+  for (let k = records.count - 1; k >= Math.max(records.first, records.count - HISTORY_REACH) && children.length < HISTORY; k--) {
     const r = records.get(k);
     if (r?.cr2 === undefined) continue;
     const at = d.programs.nameOf(r.eip) ?? hex8(r.eip);
-    children.push({ label: hex8(r.cr2), description: `${r.outcome} ${formatPosition(r.pos)} ${at}`, tooltip: `trap ${r.k}: ${whatText(r)}` });
+    children.push({
+      label: hex8(r.cr2),
+      description: `${r.outcome} ${formatPosition(r.pos)} ${at}`,
+      tooltip: `trap ${r.k}: ${whatText(r)}`,
+    });
   }
   return { label: 'cr2 history', description: children.length === 0 ? 'no page fault yet' : `newest ${children.length}`, children };
 };
@@ -80,7 +109,11 @@ export interface Access {
   user: boolean;
   execute: boolean;
 }
-export const parseAccess = (text: string | undefined): Access => ({ write: text?.includes('write') ?? false, user: text?.includes('user') ?? false, execute: text?.includes('execute') ?? false });
+export const parseAccess = (text: string | undefined): Access => ({
+  write: text?.includes('write') ?? false,
+  user: text?.includes('user') ?? false,
+  execute: text?.includes('execute') ?? false,
+});
 
 interface Level {
   name: string;
@@ -119,7 +152,9 @@ export const walkTree = (d: Debugger, vaddr: number, access: Access): WalkAnswer
   const shadowNo = levels(shadow).map((l) => refusal(l.entry, access));
   const guestNo = levels(guest).map((l, i) => (i === 0 && l.entry !== undefined && l.entry & PT.P ? undefined : refusal(l.entry, access)));
   let verdict: string;
-  if (vaddr >>> 22 === 1023) verdict = 'the Switcher lies there: any access by the Guest ends in a fault that it does not survive, unless its own directory has nothing there';
+  if (vaddr >>> 22 === 1023)
+    verdict =
+      'the Switcher lies there: any access by the Guest ends in a fault that it does not survive, unless its own directory has nothing there';
   else if (shadowNo.every((x) => x === undefined)) verdict = `a ${words} goes through without a trap: the shadow entry is there`;
   else {
     const i = guestNo.findIndex((x) => x !== undefined);
@@ -138,7 +173,10 @@ export const walkTree = (d: Debugger, vaddr: number, access: Access): WalkAnswer
     expanded: true,
     children: levels(walk).map((l, i) => ({
       label: `${deciding === `${letter}${i}` ? '▶ ' : ''}${l.name}${i === 0 ? ` [${vaddr >>> 22}]` : ` [${(vaddr >>> 12) & 0x3ff}]`}`,
-      description: l.entry === undefined ? 'not reached' : `${hex8(l.entry)}  ${entryBits(l.entry)}${deciding === `${letter}${i}` ? '  ← decides' : ''}`,
+      description:
+        l.entry === undefined
+          ? 'not reached'
+          : `${hex8(l.entry)}  ${entryBits(l.entry)}${deciding === `${letter}${i}` ? '  ← decides' : ''}`,
       tooltip: l.at === undefined ? 'The level above leads nowhere.' : `at ${kind} ${hex8(l.at)}`,
     })),
   });
@@ -156,4 +194,8 @@ export const walkTree = (d: Debugger, vaddr: number, access: Access): WalkAnswer
 };
 
 export const treeText = (rows: TreeRow[], indent = ''): string =>
-  rows.map((r) => `${indent}${r.label}${r.description === undefined ? '' : `  ${r.description}`}\n${treeText(r.children ?? [], `${indent}  `)}`).join('');
+  rows
+    .map(
+      (r) => `${indent}${r.label}${r.description === undefined ? '' : `  ${r.description}`}\n${treeText(r.children ?? [], `${indent}  `)}`,
+    )
+    .join('');

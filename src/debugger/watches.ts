@@ -66,7 +66,19 @@ export class Watches implements MemoryWatcher {
 
   /** `mem:v:0x…:4`, `mem:p:0x…:4`, `sym:name:4`, `cr2:hw`. */
   make(id: number, wish: WatchWish): Watch {
-    const watch: Watch = { id, wish, problem: undefined, cr2: undefined, parts: [], address: 0, length: 0, guestOnly: false, hits: 0, test: undefined, wantsHit: undefined };
+    const watch: Watch = {
+      id,
+      wish,
+      problem: undefined,
+      cr2: undefined,
+      parts: [],
+      address: 0,
+      length: 0,
+      guestOnly: false,
+      hits: 0,
+      test: undefined,
+      wantsHit: undefined,
+    };
     const cr2 = /^cr2:(hw|host|guest)$/.exec(wish.dataId);
     if (cr2 !== null) {
       watch.cr2 = cr2[1] as 'hw' | 'host' | 'guest';
@@ -148,7 +160,7 @@ export class Watches implements MemoryWatcher {
 
   private seen(physical: number, size: number, kind: 'read' | 'write'): void {
     const { cpu } = this.target.processor;
-    const byGuest = cpu.cur >= 0 && cpu.m32[W.CPL] !== 0;
+    const byGuest = cpu.cur >= 0 && (cpu.m32[W.CPL] !== 0 || this.target.host === undefined);
     for (const w of this.list) {
       if (kind === 'read' ? w.wish.access === 'write' : w.wish.access === 'read') continue;
       if (!byGuest && (w.guestOnly || kind === 'read')) continue;
@@ -159,7 +171,13 @@ export class Watches implements MemoryWatcher {
       }
       if (this.hits.some((h) => h.watch === w && h.kind === kind)) continue;
       const doing = this.target.host?.lg.doing ?? '';
-      this.hits.push({ watch: w, kind, eip: byGuest ? this.eip : undefined, by: byGuest ? 'the Guest' : `the Host${doing === '' ? '' : ` (${doing})`}`, before: this.bytes(w) });
+      this.hits.push({
+        watch: w,
+        kind,
+        eip: byGuest ? this.eip : undefined,
+        by: byGuest ? 'the Guest' : `the Host${doing === '' ? '' : ` (${doing})`}`,
+        before: this.bytes(w),
+      });
       if (!byGuest) this.target.processor.requestStop();
     }
   }
@@ -175,7 +193,7 @@ export class Watches implements MemoryWatcher {
   /** Runs `work` without stopping at accesses; they are noted in `hits`. */
   note<T>(work: () => T): T {
     this.noting = true;
-    this.eip = this.target.register('eip');
+    this.eip = this.target.pc;
     this.stoppedBefore = false;
     try {
       return work();
@@ -185,4 +203,8 @@ export class Watches implements MemoryWatcher {
   }
 }
 
-export const numberText = (bytes: Uint8Array): string => `0x${[...bytes].reverse().map((b) => b.toString(16).padStart(2, '0')).join('')}`;
+export const numberText = (bytes: Uint8Array): string =>
+  `0x${[...bytes]
+    .reverse()
+    .map((b) => b.toString(16).padStart(2, '0'))
+    .join('')}`;

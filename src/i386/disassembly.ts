@@ -3,7 +3,17 @@
 // iced-x86 does the decoding and the writing; this file is our only door to it, so that nothing else depends on its shapes. AT&T is the default, as in the
 // kernel's own listings. What it leaves out: executing (interpreter/) and reading memory, which the caller does.
 
-import { type Instruction as IcedInstruction, Decoder, DecoderOptions, FlowControl, Formatter, FormatterSyntax, Mnemonic, OpKind, Register } from 'iced-x86';
+import {
+  type Instruction as IcedInstruction,
+  Decoder,
+  DecoderOptions,
+  FlowControl,
+  Formatter,
+  FormatterSyntax,
+  Mnemonic,
+  OpKind,
+  Register,
+} from 'iced-x86';
 
 export type Syntax = 'att' | 'intel';
 
@@ -38,9 +48,32 @@ export interface Decoded {
 }
 
 const REGISTERS = new Map<number, string>(
-  (['EAX', 'ECX', 'EDX', 'EBX', 'ESP', 'EBP', 'ESI', 'EDI', 'AX', 'CX', 'DX', 'BX', 'SP', 'BP', 'SI', 'DI', 'ES', 'CS', 'SS', 'DS', 'FS', 'GS'] as const).map(
-    (name) => [Register[name], name.toLowerCase()],
-  ),
+  (
+    [
+      'EAX',
+      'ECX',
+      'EDX',
+      'EBX',
+      'ESP',
+      'EBP',
+      'ESI',
+      'EDI',
+      'AX',
+      'CX',
+      'DX',
+      'BX',
+      'SP',
+      'BP',
+      'SI',
+      'DI',
+      'ES',
+      'CS',
+      'SS',
+      'DS',
+      'FS',
+      'GS',
+    ] as const
+  ).map((name) => [Register[name], name.toLowerCase()]),
 );
 
 const FLOWS = new Map<number, Flow>([

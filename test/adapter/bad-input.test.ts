@@ -47,10 +47,22 @@ test('launches that cannot be are refused with one line that names the fix, and 
       assert.ok(!said.includes('\n'), said);
     }
     assert.match(await s.failing('attach'), /nothing to attach to/);
-    await s.launch({ program: demoFile('demo.elf'), memroy: '8M', symbolFiles: [file('junk.map', new TextEncoder().encode('junk'))], __sessionId: 'x', preLaunchTask: 'y' });
+    await s.launch({
+      program: demoFile('demo.elf'),
+      memroy: '8M',
+      symbolFiles: [file('junk.map', new TextEncoder().encode('junk'))],
+      __sessionId: 'x',
+      preLaunchTask: 'y',
+    });
     const lines = s.lines.filter((l) => l.startsWith('* output'));
-    assert.ok(lines.some((l) => l.includes('Unknown launch attribute "memroy" is ignored; did you mean "memory"?')), lines.join('\n'));
-    assert.ok(lines.some((l) => l.includes('neither an ELF file nor a System.map')), lines.join('\n'));
+    assert.ok(
+      lines.some((l) => l.includes('Unknown launch attribute "memroy" is ignored; did you mean "memory"?')),
+      lines.join('\n'),
+    );
+    assert.ok(
+      lines.some((l) => l.includes('neither an ELF file nor a System.map')),
+      lines.join('\n'),
+    );
     assert.ok(!lines.some((l) => l.includes('sessionId') || l.includes('preLaunchTask')), lines.join('\n'));
   } finally {
     await s.end();
@@ -88,12 +100,17 @@ test('every request is answered: unknown ones, ones too early, and ones with non
     })) as { breakpoints: { verified: boolean; message?: string }[] };
     assert.match(filters[0].message ?? '', /no filter "nope"/);
     assert.match(filters[1].message ?? '', /ends too early/);
-    const { breakpoints } = (await s.request('setFunctionBreakpoints', { breakpoints: [{ name: 'strat_kernel' }, { name: 'start_paging', condition: ')' }] })) as {
+    const { breakpoints } = (await s.request('setFunctionBreakpoints', {
+      breakpoints: [{ name: 'strat_kernel' }, { name: 'start_paging', condition: ')' }],
+    })) as {
       breakpoints: { verified: boolean; message?: string }[];
     };
     assert.match(breakpoints[0].message ?? '', /No function "strat_kernel"/);
     assert.equal(breakpoints[1].verified, false);
-    const { breakpoints: elsewhere } = (await s.request('setBreakpoints', { source: { path: '/tmp/other.c' }, breakpoints: [{ line: 3 }] })) as {
+    const { breakpoints: elsewhere } = (await s.request('setBreakpoints', {
+      source: { path: '/tmp/other.c' },
+      breakpoints: [{ line: 3 }],
+    })) as {
       breakpoints: { verified: boolean; message?: string }[];
     };
     assert.match(elsewhere[0].message ?? '', /No program of this session was built from other\.c/);
@@ -107,7 +124,19 @@ test('every request is answered: unknown ones, ones too early, and ones with non
 
 test('launch attributes of other tools and of the editor are understood', () => {
   const files = { demo: '/demo.elf' };
-  const a = parseLaunch({ kernel: '/k', args: ['a', 'b=c'], sourceFileMap: { '/src': '/here' }, tscKhz: 0, postPort: '0x190', noDebug: true, name: 'x', presentation: {} }, files);
+  const a = parseLaunch(
+    {
+      kernel: '/k',
+      args: ['a', 'b=c'],
+      sourceFileMap: { '/src': '/here' },
+      tscKhz: 0,
+      postPort: '0x190',
+      noDebug: true,
+      name: 'x',
+      presentation: {},
+    },
+    files,
+  );
   assert.equal(a.program, '/k');
   assert.equal(a.cmdline, 'a b=c');
   assert.deepEqual(a.sourceMap, [['/src', '/here']]);

@@ -14,7 +14,9 @@ export const demoFile = (name: string): string => resolve('examples/demo', name)
 
 /** Number of the first line of a demo source that contains `text`. */
 export const lineOf = (file: string, text: string): number => {
-  const at = readFileSync(demoFile(file), 'utf8').split('\n').findIndex((line) => line.includes(text));
+  const at = readFileSync(demoFile(file), 'utf8')
+    .split('\n')
+    .findIndex((line) => line.includes(text));
   assert.ok(at >= 0, `${file} has no line with "${text}"`);
   return at + 1;
 };
@@ -29,7 +31,10 @@ export class Session {
   private waiting: ((body: DebugProtocol.StoppedEvent['body']) => void)[] = [];
   ended: Promise<number>;
 
-  private constructor(command: string[], private readonly port?: number) {
+  private constructor(
+    command: string[],
+    private readonly port?: number,
+  ) {
     this.client = new DebugClient(process.execPath, command[0] ?? '', 'lguest');
     this.client.on('output', ({ body }: DebugProtocol.OutputEvent) => {
       if (body.category === 'stdout') this.console += body.output;
@@ -116,7 +121,9 @@ export class Session {
   }
 
   async frames(levels = 20): Promise<DebugProtocol.StackFrame[]> {
-    const { stackFrames } = (await this.request('stackTrace', { threadId: 1, levels })) as unknown as { stackFrames: DebugProtocol.StackFrame[] };
+    const { stackFrames } = (await this.request('stackTrace', { threadId: 1, levels })) as unknown as {
+      stackFrames: DebugProtocol.StackFrame[];
+    };
     return stackFrames;
   }
   async writeStack(levels = 20): Promise<DebugProtocol.StackFrame[]> {

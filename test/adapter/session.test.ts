@@ -11,7 +11,10 @@ const tour = async (s: Session): Promise<string[]> => {
   const { breakpoints } = (await s.request('setBreakpoints', { source: { path: demoFile('boot.c') }, breakpoints: [{ line }] })) as {
     breakpoints: { verified: boolean; line: number }[];
   };
-  s.lines.push(`> setBreakpoints boot.c start_paging();`, `< verified ${breakpoints[0].verified}, ${breakpoints[0].line === line ? 'there' : 'elsewhere'}`);
+  s.lines.push(
+    `> setBreakpoints boot.c start_paging();`,
+    `< verified ${breakpoints[0].verified}, ${breakpoints[0].line === line ? 'there' : 'elsewhere'}`,
+  );
   await s.request('setFunctionBreakpoints', { breakpoints: [{ name: 'start_kernel' }] });
   await s.request('setExceptionBreakpoints', { filters: ['killed', 'panic', 'switcher', 'emulator'] });
   await s.done();
@@ -23,14 +26,18 @@ const tour = async (s: Session): Promise<string[]> => {
   await s.go('continue');
   await s.writeStack();
   await s.request('setBreakpoints', { source: { path: demoFile('boot.c') }, breakpoints: [] });
-  await s.request('setExceptionBreakpoints', { filters: ['killed', 'panic'], filterOptions: [{ filterId: 'pf.guest', condition: 'err.W && cr2 >= 0xd0000000' }] });
+  await s.request('setExceptionBreakpoints', {
+    filters: ['killed', 'panic'],
+    filterOptions: [{ filterId: 'pf.guest', condition: 'err.W && cr2 >= 0xd0000000' }],
+  });
   await s.go('continue');
   await s.writeStack();
   const info = (await s.request('exceptionInfo', { threadId: 1 })) as { exceptionId: string; description: string };
   s.lines.push('> exceptionInfo', `< ${info.exceptionId}`, ...info.description.split('\n').map((l) => `<   ${l}`));
   await s.writeScope('Trap');
   await s.writeScope('Control & cr2');
-  for (const expression of ['why', 'page cr2.hw write', 'info reg', '$eip,i', 'lguest_data.irq_enabled', 'kernel_directory', 'nonsense']) await s.writeEvaluate(expression);
+  for (const expression of ['why', 'page cr2.hw write', 'info reg', '$eip,i', 'lguest_data.irq_enabled', 'kernel_directory', 'nonsense'])
+    await s.writeEvaluate(expression);
   await s.go('stepIn', { granularity: 'instruction' });
   await s.writeStack();
   await s.writeEvaluate('cr2.guest');
@@ -176,7 +183,10 @@ test('data breakpoints: cr2 as the Guest sees it, and a variable with the instru
     await s.request('setDataBreakpoints', { breakpoints: [{ dataId: ticks.dataId, accessType: 'write' }] });
     const tick = await s.go('continue');
     assert.equal(tick.reason, 'data breakpoint');
-    assert.match(tick.text ?? '', /^ticks: 0x00000000 → 0x00000001 by the Guest at handle_timer|^ticks: 0x00000000 → 0x00000001 by the Guest at /);
+    assert.match(
+      tick.text ?? '',
+      /^ticks: 0x00000000 → 0x00000001 by the Guest at handle_timer|^ticks: 0x00000000 → 0x00000001 by the Guest at /,
+    );
     assert.equal(await s.evaluate('ticks'), '1');
     const again = await s.go('continue');
     assert.match(again.text ?? '', /0x00000001 → 0x00000002/);

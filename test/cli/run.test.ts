@@ -72,7 +72,10 @@ test('two runs give the same state hash and trap log, whatever engine runs them 
   assert.match(first[0], /^[0-9a-f]{16}$/);
   assert.deepEqual(run('b'), first);
   assert.deepEqual(run('c', '--no-jit'), first);
-  const rows = first[1].trimEnd().split('\n').map((line) => JSON.parse(line));
+  const rows = first[1]
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
   assert.ok(rows.length > 300);
   assert.deepEqual(Object.keys(rows[0]).slice(0, 2), ['k', 'pos']);
   rows.forEach((row, k) => assert.equal(row.k, k));
@@ -120,7 +123,8 @@ test('bad input is one line on stderr and status 64', () => {
 test('the guided demo runs through without a key and ends with a death explained', () => {
   const r = cli(['demo']);
   assert.equal(r.status, 0);
-  for (const chapter of ['A breakpoint', 'Registers', 'A page fault that the Guest sees', 'Three values of cr2', 'A death, explained']) assert.ok(r.out.includes(`== ${chapter}`), chapter);
+  for (const chapter of ['A breakpoint', 'Registers', 'A page fault that the Guest sees', 'Three values of cr2', 'A death, explained'])
+    assert.ok(r.out.includes(`== ${chapter}`), chapter);
   assert.match(r.out, /stopped: Guest killed by the Host: bad page table entry/);
   assert.match(r.out, /cr2\.guest\n {4}0xd0000000/);
 });

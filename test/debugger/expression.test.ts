@@ -4,7 +4,19 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { hitCondition } from '../../src/debugger/breakpoints';
-import { compile, type Environment, evaluate, ExpressionError, INT, load, number, parse, pointerTo, UINT, type Value } from '../../src/debugger/expression';
+import {
+  compile,
+  type Environment,
+  evaluate,
+  ExpressionError,
+  INT,
+  load,
+  number,
+  parse,
+  pointerTo,
+  UINT,
+  type Value,
+} from '../../src/debugger/expression';
 import { formatNumber, formatValue, splitFormat } from '../../src/debugger/value';
 import type { Type } from '../../src/symbols/dwarf/types';
 
@@ -27,8 +39,10 @@ const pair: Type = {
 };
 const env: Environment = {
   register: (name) => (name in registers ? { ...number(registers[name]), register: name } : undefined),
-  variable: (name): Value | undefined => (name === 'p' ? { type: pointerTo(pair), bits: 0x1008n } : name === 's' ? load(env, pair, 0x1008) : undefined),
-  read: (address, size) => (address >= 0x1000 && address + size <= 0x1040 ? memory.slice(address - 0x1000, address - 0x1000 + size) : undefined),
+  variable: (name): Value | undefined =>
+    name === 'p' ? { type: pointerTo(pair), bits: 0x1008n } : name === 's' ? load(env, pair, 0x1008) : undefined,
+  read: (address, size) =>
+    address >= 0x1000 && address + size <= 0x1040 ? memory.slice(address - 0x1000, address - 0x1000 + size) : undefined,
   type: (name) => (name === 'struct pair' ? pair : undefined),
   write: (address, bytes) => {
     memory.set(bytes, address - 0x1000);
@@ -39,7 +53,11 @@ const env: Environment = {
   },
   similar: () => undefined,
 };
-const value = (text: string): bigint => evaluate(parse(text, (name) => name === 'pair'), env).bits;
+const value = (text: string): bigint =>
+  evaluate(
+    parse(text, (name) => name === 'pair'),
+    env,
+  ).bits;
 
 test('integers follow C: signedness, wrap-around, precedence, shifts', () => {
   assert.equal(value('1 + 2 * 3'), 7n);

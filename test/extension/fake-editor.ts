@@ -79,7 +79,15 @@ export class FakeEditor {
   readonly pages: string[] = [];
   readonly providers: { trigger: number; provider: Record<string, (...args: unknown[]) => unknown> }[] = [];
   readonly hovers: { languages: string[]; provideEvaluatableExpression(document: unknown, position: unknown): unknown }[] = [];
-  factory: { createDebugAdapterDescriptor(session: { configuration: Record<string, unknown> }): { command: string; args: string[]; options: { env: Record<string, string> } } } | undefined;
+  factory:
+    | {
+        createDebugAdapterDescriptor(session: { configuration: Record<string, unknown> }): {
+          command: string;
+          args: string[];
+          options: { env: Record<string, string> };
+        };
+      }
+    | undefined;
   active: FakeSession | undefined;
   refreshed = 0;
   readonly remembered = new Map<string, unknown>();

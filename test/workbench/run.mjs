@@ -89,9 +89,7 @@ async function journey() {
     await step('the call stack names the function', () => frame(page, 'start_kernel'));
     await step('the registers are shown', async () => {
       await bench.expandScope('Registers');
-      await bench.variable('eax').hover();
-      await page.mouse.wheel(0, 140); // the view is low: only some rows exist at a time
-      await bench.variable('eip').waitFor();
+      await bench.revealVariable('eip');
       const { eip } = await bench.variables();
       assert.match(eip, /^0xc01/, `eip is ${eip}`);
     });

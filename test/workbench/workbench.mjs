@@ -270,7 +270,9 @@ export class Workbench {
   }
   /** Paused? Optionally at a line, for a reason ("breakpoint", "step", "exception"...). */
   async stopped({ line, reason } = {}) {
-    await this.page.locator('.call-stack-state-message .label', { hasText: reason ? `Paused on ${reason}` : 'Paused' }).waitFor();
+    // An exception's label says in words what happened; what shows it in any case is the widget below the line.
+    if (reason === 'exception') await this.page.locator('.exception-widget').waitFor();
+    else await this.page.locator('.call-stack-state-message .label', { hasText: reason ? `Paused on ${reason}` : 'Paused' }).waitFor();
     if (line) await this.page.locator(`.debug-call-stack .monaco-list-row[aria-label*=", line ${line},"]`).first().waitFor();
   }
   async callStack() {
@@ -322,6 +324,19 @@ export class Workbench {
   }
   variable(name) {
     return this.page.locator(`.debug-variables .monaco-list-row[aria-label^="${name}, value "]`);
+  }
+  /** Scrolls until a variable's row exists: the view is low, and rows out of sight do not. */
+  async revealVariable(name) {
+    for (let i = 0; i < 60; i++) {
+      if (await this.variable(name).isVisible()) return;
+      await this.page
+        .locator('.debug-variables .monaco-list')
+        .hover({ timeout: 1000 })
+        .catch(() => {});
+      await this.page.mouse.wheel(0, i % 12 < 9 ? 60 : -600);
+      await sleep(150);
+    }
+    throw new Error(`the variable ${name} does not show up`);
   }
   async contextMenu(row, item) {
     await row.click({ button: 'right' });
