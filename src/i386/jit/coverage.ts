@@ -41,6 +41,18 @@ export const flagEffect = (code: Int32Array, i: number): number => {
     case 'shld':
     case 'shrd':
       return ((code[i + R.IMM] & 31) === 0 ? 0 : EFFECT.DEFINES) | memory;
+    case 'scas':
+    case 'cmps':
+      return EFFECT.DEFINES | EFFECT.MAY_LEAVE;
+    case 'movs':
+    case 'lods':
+    case 'stos':
+      return EFFECT.MAY_LEAVE;
+    case 'mov_from_sreg':
+      return 0;
+    case 'bsf':
+    case 'bsr':
+      return EFFECT.DEFINES | memory;
     case 'mov':
     case 'movzx_b':
     case 'movzx_w':
@@ -128,7 +140,22 @@ export const canTranslate = (code: Int32Array, i: number): boolean => {
     case 'shrd':
       return size === 2 && !args.endsWith('CL') && !(memory && (code[i + R.IMM] & 31) === 0);
     case 'bt':
-      return size === 2 && !memory;
+    case 'bts':
+    case 'btr':
+    case 'btc':
+      return size === 2 && !(memory && meta & M.ADDR16);
+    case 'bsf':
+    case 'bsr':
+      return size === 2;
+    case 'movs':
+    case 'lods':
+    case 'stos':
+    case 'scas':
+    case 'cmps':
+      // A source in FS or GS, 16-bit pointers and repeats are the interpreter's.
+      return !(meta & (M.REP | M.ADDR16)) && ((meta >> M.SEG_SHIFT) & 7) < 4;
+    case 'mov_from_sreg':
+      return size === 2 && !memory && (code[i + R.REGS] & 7) < 6;
     case 'jmp':
     case 'call':
     case 'ret':

@@ -7,7 +7,7 @@
 
 import { M, R, RECORD } from '../decode';
 import { ROWS } from '../rows';
-import { EAX, EBP, ECX, EDX, ESP, S, TLB } from '../state';
+import { EAX, EBP, ECX, EDI, EDX, ESI, ESP, S, TLB } from '../state';
 import { J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND } from './layout';
 import type { Region, RegionBlock } from './region';
 import { type Structure, structure } from './structure';
@@ -1098,7 +1098,27 @@ export class Translator {
         return;
       }
       case 'bt':
-        this.bitTest(i, row.args);
+      case 'bts':
+      case 'btr':
+      case 'btc':
+        this.bitTest(i, name, row.args);
+        return;
+      case 'bsf':
+      case 'bsr':
+        this.bitScan(i, name === 'bsf');
+        return;
+      case 'movs':
+      case 'lods':
+      case 'stos':
+      case 'scas':
+      case 'cmps':
+        this.string(i, name);
+        return;
+      case 'mov_from_sreg':
+        f.i32(0);
+        f.mem(OP.i32_load16_u, S.SELECTOR + 4 * reg, 1);
+        f.set(this.t0);
+        this.setReg(rm, size, this.t0);
         return;
       case 'clc':
       case 'stc':
@@ -1704,14 +1724,56 @@ export class Translator {
     f.set(EAX);
   }
 
-  private bitTest(i: number, args: string): void {
+  /** BT, BTS, BTR, BTC on dwords. */
+  private bitTest(i: number, name: string, args: string): void {
     const { f, code } = this;
-    const { reg, rm } = this.get(i);
+    const { reg, rm, memory } = this.get(i);
+    const writes = name !== 'bt';
+    const value = f.local();
+    const n = f.local();
+    if (args === 'Ev Ib') f.i32(code[i + R.IMM] & 31);
+    else {
+      f.get(reg);
+      f.i32(31);
+      f.op(OP.i32_and);
+    }
+    f.set(n);
+    if (memory) {
+      this.ea(i);
+      if (args !== 'Ev Ib') {
+        // A register's bit offset reaches beyond the dword.
+        f.get(reg);
+        f.i32(5);
+        f.op(OP.i32_shr_s);
+        f.i32(2);
+        f.op(OP.i32_shl);
+        f.op(OP.i32_add);
+      }
+      if (writes) {
+        this.probe(2);
+        f.get(this.addr);
+        this.rawLoad(2);
+      } else this.load(2);
+    } else f.get(rm);
+    f.set(value);
+    if (writes) {
+      const r = f.local();
+      f.get(value);
+      f.i32(1);
+      f.get(n);
+      f.op(OP.i32_shl);
+      if (name === 'btr') {
+        f.i32(-1);
+        f.op(OP.i32_xor);
+      }
+      f.op(name === 'bts' ? OP.i32_or : name === 'btr' ? OP.i32_and : OP.i32_xor);
+      f.set(r);
+      this.writeBack(i, r);
+    }
     if (this.flagsDead) return;
     this.canonical();
-    f.get(rm);
-    if (args === 'Ev Ib') f.i32(code[i + R.IMM] & 31);
-    else f.get(reg);
+    f.get(value);
+    f.get(n);
     f.op(OP.i32_shr_u);
     f.i32(1);
     f.op(OP.i32_and);
@@ -1730,5 +1792,111 @@ export class Translator {
     f.op(OP.i32_xor);
     f.set(this.fa);
     this.compared = undefined;
+  }
+
+  /** BSF and BSR on dwords; zero leaves the destination alone, the undefined flags are cleared as in the interpreter. */
+  private bitScan(i: number, forward: boolean): void {
+    const { f } = this;
+    const { reg } = this.get(i);
+    const value = f.local();
+    this.getE(i);
+    f.tee(value);
+    f.block(OP.if);
+    if (forward) {
+      f.get(value);
+      f.op(OP.i32_ctz);
+    } else {
+      f.i32(31);
+      f.get(value);
+      f.op(OP.i32_clz);
+      f.op(OP.i32_sub);
+    }
+    f.set(reg);
+    f.op(OP.end);
+    if (this.flagsDead) return;
+    f.get(value);
+    f.i32(0);
+    f.op(OP.i32_ne);
+    f.set(this.fr);
+    f.i32(0);
+    f.set(this.fa);
+    this.flags = KIND.AUX;
+    this.compared = undefined;
+  }
+
+  /** MOVS, LODS, STOS, SCAS, CMPS without a repeat prefix. */
+  private string(i: number, name: string): void {
+    const { f } = this;
+    const { size } = this.get(i);
+    const step = f.local();
+    // Bytes to move on: the element's size, negative with DF.
+    f.i32(1 << size);
+    f.i32(0);
+    f.mem(OP.i32_load, S.EFLAGS, 2);
+    f.i32(0x400);
+    f.op(OP.i32_and);
+    f.i32(9 - size);
+    f.op(OP.i32_shr_u);
+    f.op(OP.i32_sub);
+    f.set(step);
+    const move = (reg: number): void => {
+      f.get(reg);
+      f.get(step);
+      f.op(OP.i32_add);
+      f.set(reg);
+    };
+    const a = f.local();
+    const b = f.local();
+    const r = f.local();
+    const compare = (): void => {
+      f.get(a);
+      f.get(b);
+      f.op(OP.i32_sub);
+      f.set(r);
+      this.arithmeticFlags(size === 2 ? KIND.SUB32 : size === 1 ? KIND.SUB16 : KIND.SUB8, size, a, b, r);
+      if (!this.flagsDead) this.compared = true;
+    };
+    switch (name) {
+      case 'movs':
+        f.get(ESI);
+        this.load(size);
+        f.set(a);
+        f.get(EDI);
+        this.store(size, a);
+        move(ESI);
+        move(EDI);
+        return;
+      case 'lods':
+        f.get(ESI);
+        this.load(size);
+        f.set(a);
+        this.setReg(EAX, size, a);
+        move(ESI);
+        return;
+      case 'stos':
+        f.get(EDI);
+        this.store(size, EAX);
+        move(EDI);
+        return;
+      case 'scas':
+        this.getReg(EAX, size);
+        f.set(a);
+        f.get(EDI);
+        this.load(size);
+        f.set(b);
+        compare();
+        move(EDI);
+        return;
+      default:
+        f.get(ESI);
+        this.load(size);
+        f.set(a);
+        f.get(EDI);
+        this.load(size);
+        f.set(b);
+        compare();
+        move(ESI);
+        move(EDI);
+    }
   }
 }
