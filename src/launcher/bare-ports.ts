@@ -11,6 +11,8 @@ import type { Uart } from './uart';
 const COM1 = 0x3f8;
 const DEBUG_OUT = 0xe9;
 const DEBUG_EXIT = 0xf4;
+/** Sixteen ports that raise and lower the interrupt lines, as QEMU's pc-testdev has them. */
+const TEST_LINES = 0x2000;
 const RTC_INDEX = 0x70;
 const RTC_DATA = 0x71;
 const SYSTEM_CONTROL = 0x61;
@@ -70,8 +72,9 @@ export class BarePorts implements Bus {
   portWrite(port: number, size: number, value: number): void {
     // A dword at CF8h is the PCI address register, which nobody has here: no reset, though CF9h lies within.
     if (port === PCI_ADDRESS && size === 4) return;
-    // These two take whatever width comes as one value.
+    // These take whatever width comes as one value.
     if (port === DEBUG_EXIT) this.o.onExit(value);
+    else if (port >= TEST_LINES && port < TEST_LINES + 16) this.o.pic.setLine(port - TEST_LINES, value !== 0);
     else if (port === this.o.postPort) {
       this.s.post = value & 0xff;
       this.o.onPost(value);

@@ -1,9 +1,12 @@
 // The two 8259 interrupt controllers of a PC, wired as on every PC: the second one sits on line 2 of the first.
 //
-// Silent until programmed: without a complete initialisation no interrupt is ever asked for. Lines are edge-triggered, as on an ISA bus; the level registers
-// (4D0h, 4D1h) make single lines level-triggered. Left out: poll mode, special fully nested mode, 8080 mode. Source: Intel 8259A data sheet.
+// They begin as a BIOS leaves them (vectors 08h and 70h) with every device's line masked, so that they are silent until programmed. Lines are
+// edge-triggered, as on an ISA bus; the level registers (4D0h, 4D1h) make single lines level-triggered. Left out: poll mode, special fully nested mode,
+// 8080 mode. Source: Intel 8259A data sheet.
 
 const CASCADE = 2;
+/** Lines that are open before anything is programmed: the cascade and those where this machine has no device, so that only software can raise them. */
+const FREE = (1 << CASCADE) | (1 << 9) | (1 << 10) | (1 << 11);
 
 export interface PicState {
   /** Requested, in service, masked. */
@@ -51,7 +54,15 @@ const powerOn = (): PicState => ({
 class Chip {
   s = powerOn();
 
-  constructor(private readonly changed: () => void) {}
+  /** @param cascade the line on which the other chip sits, -1 = none. */
+  constructor(
+    private readonly cascade: number,
+    vector: number,
+    free: number,
+    private readonly changed: () => void,
+  ) {
+    this.s = { ...powerOn(), vector, imr: 0xff & ~free, ready: true };
+  }
 
   setLine(line: number, high: boolean): void {
     const { s } = this;
@@ -61,8 +72,8 @@ class Chip {
       s.lines |= bit;
     } else {
       s.lines &= ~bit;
-      // A request that goes away before it is taken is forgotten (the acknowledge then finds a spurious one).
-      s.irr &= ~bit;
+      // An edge is remembered until it is taken, as QEMU has it; only levels, and the second chip's request, go away with their line.
+      if (s.level & bit || line === this.cascade) s.irr &= ~bit;
     }
     this.changed();
   }
@@ -190,8 +201,8 @@ export class PicPair {
       this.settling = false;
       setIntr(this.first.request >= 0);
     };
-    this.first = new Chip(settle);
-    this.second = new Chip(settle);
+    this.first = new Chip(CASCADE, 0x08, FREE & 0xff, settle);
+    this.second = new Chip(-1, 0x70, FREE >> 8, settle);
   }
 
   /** Sets the level of line 0 to 15. */
