@@ -11,16 +11,26 @@ const watch = process.argv.includes('--watch');
 const parts = process.argv.slice(2).filter((arg) => !arg.startsWith('-'));
 const wanted = (path) => parts.length === 0 || parts.some((part) => path.includes(part));
 
-/** iced-x86 reads its WebAssembly file beside the running script. A bundle has no such file, so the bytes travel inside it. */
+/**
+ * iced-x86 reads its WebAssembly file beside the running script. A bundle has no such file, so the bytes travel inside it, and are decoded and compiled at
+ * the first call: a boot that disassembles nothing does not wait for them.
+ */
 const inlineIced = {
   name: 'inline-iced-x86',
   setup(bundle) {
     bundle.onLoad({ filter: /iced-x86[\\/]iced_x86\.js$/ }, ({ path }) => {
       const source = readFileSync(path, 'utf8');
       const wasm = readFileSync(join(path, '..', 'iced_x86_bg.wasm')).toString('base64');
-      const readsFile = /const path = require\('path'\)[^\n]*\nconst bytes = require\('fs'\)[^\n]*/;
+      const readsFile = /const path = require\('path'\)[^\n]*\nconst bytes = require\('fs'\)[^\n]*[^]*$/;
       if (!readsFile.test(source)) throw new Error('esbuild.mjs: iced-x86 no longer loads its wasm as expected; adapt inlineIced.');
-      return { contents: source.replace(readsFile, () => `const bytes = Uint8Array.from(atob('${wasm}'), (c) => c.charCodeAt(0));`) };
+      const lazy = `wasm = new Proxy({}, {
+  get(_, name) {
+    const bytes = Uint8Array.from(atob('${wasm}'), (c) => c.charCodeAt(0));
+    wasm = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports).exports;
+    return wasm[name];
+  },
+});`;
+      return { contents: source.replace(readsFile, () => lazy) };
     });
   },
 };

@@ -420,11 +420,16 @@ export class BareMachine {
   }
   private peek32(linear: number): number {
     const { cpu } = this;
+    const whole = (linear & 0xfff) <= 0xffc;
+    const at = (address: number): number => {
+      const physical = cpu.peekTranslate(address);
+      return physical < 0 ? -1 : cpu.physicalOffset(physical);
+    };
+    let a = at(linear);
     let value = 0;
     for (let i = 0; i < 4; i++) {
-      const physical = cpu.peekTranslate((linear + i) | 0);
-      const a = physical < 0 ? -1 : cpu.physicalOffset(physical);
-      value |= (a < 0 ? 0 : cpu.m8[a]) << (8 * i);
+      if (!whole && i > 0) a = at((linear + i) | 0) - i;
+      value |= (a < 0 ? 0 : cpu.m8[a + i]) << (8 * i);
     }
     return value;
   }
