@@ -91,11 +91,14 @@ export const DW_AT_rnglists_base = 0x74;
 export const DW_AT_dwo_name = 0x76;
 export const DW_AT_call_return_pc = 0x7d;
 export const DW_AT_call_value = 0x7e;
+export const DW_AT_call_origin = 0x7f;
 export const DW_AT_call_parameter = 0x80;
+export const DW_AT_call_target = 0x83;
 export const DW_AT_loclists_base = 0x8c;
 export const DW_AT_MIPS_linkage_name = 0x2007;
 export const DW_AT_GNU_vector = 0x2107;
 export const DW_AT_GNU_call_site_value = 0x2111;
+export const DW_AT_GNU_call_site_target = 0x2113;
 export const DW_AT_GNU_dwo_name = 0x2130;
 
 // Forms (DWARF 5 table 7.6)

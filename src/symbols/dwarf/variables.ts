@@ -10,7 +10,7 @@ import { type ExpressionContext, type Location, evaluate, evaluateNumber, little
 import { type Frame, frameContext, lookupPc } from './frame';
 import type { FunctionEntry } from './functions';
 import { readLocationList } from './location-lists';
-import { originChain, withAttribute } from './name-index';
+import { nameOf, originChain, withAttribute } from './name-index';
 import type { Type, Types } from './types';
 import { stripType } from './types';
 
@@ -145,12 +145,15 @@ export function contextFor(home: VariableHome, frame: Frame, owner: FunctionEntr
     // The frame base may not be defined by itself.
     return bytes && evaluateNumber(bytes, base.unit, { ...context, frameBase: () => undefined });
   };
-  context.entryValue = (expression) => entryValue(home, frame, expression, depth);
+  context.entryValue = (expression) => owner && entryValue(home, frame, owner, expression, depth);
   return context;
 }
 
-/** The value that `expression` (a register, as a rule) had when the frame's function was entered: what its caller passed. */
-function entryValue(home: VariableHome, frame: Frame, expression: Uint8Array, depth: number): bigint | undefined {
+/**
+ * The value that `expression` (a register, as a rule) had when the frame's function `callee` was entered: what its caller passed.
+ * Undefined unless the call at the return address is known to be one of `callee`: another function called there may have jumped to it.
+ */
+function entryValue(home: VariableHome, frame: Frame, callee: FunctionEntry, expression: Uint8Array, depth: number): bigint | undefined {
   const caller = depth < ENTRY_DEPTH_LIMIT ? frame.caller?.() : undefined;
   if (!caller?.afterCall) return undefined;
   const owner = home.functionAt(lookupPc(caller));
@@ -159,7 +162,7 @@ function entryValue(home: VariableHome, frame: Frame, expression: Uint8Array, de
   for (const scope of owner.scope.all()) {
     for (const site of scope.callSites) {
       const at = site.address(D.DW_AT_call_return_pc) ?? site.address(D.DW_AT_low_pc);
-      if (at !== returnPc) continue;
+      if (at !== returnPc || !calls(home, site, callee, caller, owner, depth)) continue;
       for (const parameter of site.children()) {
         if (parameter.tag !== D.DW_TAG_call_site_parameter && parameter.tag !== D.DW_TAG_GNU_call_site_parameter) continue;
         const place = parameter.block(D.DW_AT_location);
@@ -176,6 +179,16 @@ function entryValue(home: VariableHome, frame: Frame, expression: Uint8Array, de
     }
   }
   return undefined;
+}
+
+/** Whether a call site calls `callee`: by name, or through a pointer that the caller still has. */
+function calls(home: VariableHome, site: Die, callee: FunctionEntry, caller: Frame, owner: FunctionEntry, depth: number): boolean {
+  const origin = site.referenced(D.DW_AT_call_origin) ?? site.referenced(D.DW_AT_abstract_origin);
+  if (origin) return originChain(callee.die).some((die) => die.id === origin.id) || nameOf(origin) === callee.name;
+  const target = site.block(D.DW_AT_call_target) ?? site.block(D.DW_AT_GNU_call_site_target);
+  if (!target) return false;
+  const address = evaluateNumber(target, site.unit, contextFor(home, caller, owner, site, depth + 1));
+  return address !== undefined && (address - (caller.bias ?? 0)) >>> 0 === callee.entry;
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -5,9 +5,10 @@
 //   a kernel:   node test/symbols/oracle/live.mjs vmlinux --stops 500 --kernel bzImage --initrd initramfs --append 'console=ttyS0'
 // Differences that are known and explained are counted apart, with the reason.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { createReadStream, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { loadSymbols } from './load.mjs';
 
@@ -64,7 +65,8 @@ function record() {
       if (places.length >= 600) break;
     }
     environment.PLACES = places.join();
-    environment.REGIONS = '0xc0200000,0x200000';
+    const writable = program.elf.sections.filter((s) => s.alloc && s.flags & 1 && s.size > 0 && /^\.(data|bss)$/.test(s.name));
+    environment.REGIONS = writable.map((s) => `${hex(s.address)},${s.size}`).join(';');
   } else {
     emulator = spawn('qemu-i386', ['-g', String(port), file], { stdio: 'ignore' });
     environment.STEP = '1-9';
@@ -119,6 +121,14 @@ function walk(stop, readMemory, limit) {
   return frames;
 }
 
+/** Whether a row of `line` stands at or shortly before the row that covers `pc`. */
+function joined(pc, line) {
+  const unit = program.dwarf.units.find((u) => u.ranges.some((r) => pc >= r.low && pc < r.high));
+  const table = unit && S.LineTable.of(unit);
+  const row = table?.rowAt(pc);
+  return row !== undefined && [...table.within(row.address - 16, pc + 1)].some((r) => r.line === line);
+}
+
 function ourValue(variable, frame) {
   const type = S.stripType(variable.type);
   const location = variable.locate(frame);
@@ -144,7 +154,7 @@ const differ = (kind, text) => {
   differing.push(text);
 };
 
-for (const line of readFileSync(recorded ?? record(), 'utf8').split('\n')) {
+for await (const line of createInterface({ input: createReadStream(recorded ?? record()) })) {
   if (line === '') continue;
   const stop = JSON.parse(line);
   tally.stops++;
@@ -152,6 +162,7 @@ for (const line of readFileSync(recorded ?? record(), 'utf8').split('\n')) {
   const ours = walk(stop, readMemory, stop.frames.length);
   for (const [index, theirs] of stop.frames.entries()) {
     const mine = ours[index];
+    if (theirs.pc === 0) break; // the end of a kernel thread's stack
     const where = `stop ${tally.stops} frame ${index} ${hex(theirs.pc)} ${theirs.name}`;
     if (!mine) {
       // Without call frame information gdb guesses from the machine code of the prologue.
@@ -166,11 +177,19 @@ for (const line of readFileSync(recorded ?? record(), 'utf8').split('\n')) {
         explain('gdb stops outside of an inlined function at its first instruction');
         break;
       }
+      const label = program.symbols.named(mine.level.name ?? '');
+      if (mine.frame.pc === theirs.pc && label && !label.sized) {
+        explain('a label of assembly inside of a sized symbol: gdb names the whole');
+        continue;
+      }
       differ('frames', `${where}: ours ${hex(mine.frame.pc)} ${mine.level.name}`);
       break;
     }
     tally.lines[0]++;
-    if (theirs.line && (mine.level.line ?? 0) !== theirs.line) differ('lines', `${where}: line ${theirs.line}, ours ${mine.level.line}`);
+    if (theirs.line && (mine.level.line ?? 0) !== theirs.line) {
+      if (joined(mine.lookup, theirs.line)) explain('gdb joins rows of one line that differ in the discriminator');
+      else differ('lines', `${where}: line ${theirs.line}, ours ${mine.level.line}`);
+    }
     for (const [n, value] of theirs.registers.entries()) {
       const mineIs = mine.registers[n];
       if (mineIs === undefined || mineIs === null) {
@@ -191,6 +210,10 @@ for (const line of readFileSync(recorded ?? record(), 'utf8').split('\n')) {
         explain('gdb lists a variable twice: for its block, and optimized out for the function');
         continue;
       }
+      if (candidates.length === 0 && value === 'optimized out') {
+        explain('gdb lists variables of blocks that the optimizer removed');
+        continue;
+      }
       if (candidates.length === 0) {
         differ('variables', `${where}: no variable ${name}`);
         continue;
@@ -202,11 +225,27 @@ for (const line of readFileSync(recorded ?? record(), 'utf8').split('\n')) {
         continue;
       }
       const mineIs = values[0][1];
-      if (/^unknown: (eax|ecx|edx) is not known/.test(mineIs)) explain('in a register that the callee may have changed: we say unknown');
+      const first = values[0][0];
+      const kind = first.locate(mine.frame).kind;
+      const entry = Buffer.from(first.expressionAt(mine.lookup) ?? [])
+        .toString('hex')
+        .startsWith('a3');
+      if (value === 'optimized out' && theirs.variables.filter(([other]) => other === name).length > 1) {
+        explain('gdb lists a variable twice: for its block, and optimized out for the function');
+      } else if (value === 'optimized out' && first.die.has(0x1c)) explain('a constant (DW_AT_const_value): gdb lists it as optimized out');
+      else if (kind === 'implicit-pointer') explain('a pointer that was optimized out: gdb says 0');
+      else if (entry && mine.depth < program.inlineChain(mine.lookup).length - 1)
+        explain('gdb evaluates values on entry of inlined levels in the wrong frame');
+      else if (/^unknown: (eax|ecx|edx) is not known/.test(mineIs))
+        explain('in a register that the callee may have changed: we say unknown');
       else if (/^unknown: its value on entry/.test(mineIs) && value === 'optimized out')
         explain('value on entry not kept: gdb says optimized out');
       else if (/^unknown: memory/.test(mineIs) && !recorded) explain('memory outside of what was recorded');
       else if (/^unknown: memory/.test(mineIs)) explain('memory outside of what was recorded');
+      else if (stop.tailcalls && /^unknown: its value on entry|parameter that the caller/.test(mineIs))
+        explain('gdb follows tail calls to a value on entry');
+      else if (value === 'optimized out' && /^unknown: it was a parameter/.test(mineIs))
+        explain('value on entry not kept: gdb says optimized out');
       else differ('variables', `${where} ${hex(mine.lookup)}: ${name} is ${value}, ours ${mineIs}`);
     }
   }

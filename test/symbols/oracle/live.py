@@ -37,7 +37,7 @@ def variables(frame):
     block = frame.block()
     while block is not None and not block.is_global and not block.is_static:
         for symbol in block:
-            if symbol.is_argument or symbol.is_variable:
+            if symbol.addr_class != gdb.SYMBOL_LOC_LABEL and (symbol.is_argument or symbol.is_variable):
                 try:
                     found.append([symbol.print_name, scalar(frame.read_var(symbol, block))])
                 except gdb.error as error:
@@ -64,7 +64,10 @@ def stop():
             entry['variables'] = variables(frame)
         except (gdb.error, RuntimeError):
             entry['variables'] = []
-        record['frames'].append(entry)
+        if frame.type() != gdb.TAILCALL_FRAME:  # gdb makes up frames for functions that have jumped to the next
+            record['frames'].append(entry)
+        else:
+            record['tailcalls'] = True
         try:
             record['why'] = frame.unwind_stop_reason()
             frame = frame.older()
