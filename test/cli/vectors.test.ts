@@ -1,0 +1,36 @@
+// The sample of instruction vectors in test/vectors, through both engines. The whole sets are for `npm run test:vectors`.
+
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { runVectorFile, vectorsCommand } from '../../src/cli/vectors';
+
+const FOLDER = join(process.cwd(), 'test', 'vectors');
+
+for (const file of readdirSync(FOLDER).filter((name) => name.endsWith('.jsonl.gz'))) {
+  // System cases are single steps, which the interpreter does whatever the engine.
+  for (const engine of file.startsWith('sys_') || file.startsWith('sst286')
+    ? (['interpreter'] as const)
+    : (['interpreter', 'jit'] as const)) {
+    test(`every sampled case of ${file.replace('.jsonl.gz', '')} ends as captured, on the ${engine}`, () => {
+      let cases = 0;
+      const wrong: string[] = [];
+      runVectorFile(join(FOLDER, file), engine, (verdict) => {
+        cases++;
+        if (verdict.differences.length > 0) wrong.push(`${verdict.name}: ${verdict.differences.join(', ')}\n${verdict.detail()}`);
+      });
+      assert.ok(cases >= 15, `only ${cases} cases in ${file}`);
+      assert.equal(wrong.length, 0, wrong.slice(0, 3).join('\n'));
+    });
+  }
+}
+
+test('the vectors command without a path says how it is used', () => {
+  const lines: string[] = [];
+  assert.equal(
+    vectorsCommand([], (line) => lines.push(line)),
+    64,
+  );
+  assert.match(lines[0], /^usage: /);
+});
