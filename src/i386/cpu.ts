@@ -120,6 +120,8 @@ export class Cpu {
   inNewTask = false;
   /** Called after each delivery through the IDT. `cause`: 0 fault, 1 int n, 2 external, 3 int3/into, 4 icebp; error code -1 = none; cs, eip, cpl as they were. */
   onTransfer: ((vector: number, cause: number, errorCode: number, cs: number, eip: number, cpl: number) => void) | undefined;
+  /** Called after each IRET within protected mode that popped a frame: where ESP and CPL were before. */
+  onReturn: ((esp: number, cpl: number) => void) | undefined;
   /** The time-stamp counter; by default the counted instructions (the run loop knows them exactly). Below 2^53. */
   tsc: () => number = () => this.f64[F.RETIRED];
   /** DR6 bits of data breakpoints hit by the current instruction (see checkSegment). */

@@ -181,7 +181,10 @@ export const interruptReturn = (c: Cpu, wide: boolean): void => {
     return;
   }
   const mask = changeableFlags(c, wide, true);
+  const esp = m[ESP];
+  const cpl = m[W.CPL];
   returnTo(c, selector, eip, 3 * size, 3 * size, 0, wide, () => mergeFlags(c, flags, mask));
+  c.onReturn?.(esp, cpl);
 };
 
 const returnFromPlain = (c: Cpu, wide: boolean, mask: number): void => {

@@ -156,6 +156,8 @@ const explainTrap = (r: TrapRecord): DecisionStep[] => {
   const steps: DecisionStep[] = [];
   if (r.outcome === 'host-irq')
     return [yes(handle, '6.2', 'is it a hardware interrupt (32 to 255)?', `vector ${r.vector}: the Host's handler has run already`)];
+  if (r.outcome === 'nmi-ignored')
+    return [does('Switcher', '9.6', 'the NMI is dropped', 'the stub returns at once; neither Host nor Guest notices')];
   if (r.reason === 'switcher-iret') {
     return [
       yes(

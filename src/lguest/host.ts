@@ -92,6 +92,9 @@ const ENTRY_NS = 500;
 const TICK_NS = 1_000_000;
 /** Vector of the Host's clock interrupt. */
 const TICK_VECTOR = 32;
+const NMI = 2;
+/** Frames remembered until they are popped; those of dead tasks never are. */
+const OPEN_FRAMES = 1024;
 const NO_DEADLINE = Number.MAX_SAFE_INTEGER;
 
 /** Where run() goes on. Each is the beginning of a step. */
@@ -120,6 +123,8 @@ export class Host {
   private drain: Drain | undefined;
   /** The slot whose record is made already, while a stop lies before its execution. */
   private drainSlot = -1;
+  /** Frames on the Guest's stacks that no IRET has popped yet: address of the eip word to k. Oldest first; a frame in the same place replaces it. */
+  private readonly openFrames = new Map<number, number>();
   /** Newest virtual interrupt that was held, as irq and reason: only changes are recorded. */
   private lastHeld = '';
 
@@ -168,6 +173,7 @@ export class Host {
     cpu.pushesRf = false; // as in the recordings of real lguest; no Guest has breakpoint registers
     const scale = lg.tscKhz === 0 ? 1 : lg.tscKhz / 1_000_000;
     cpu.tsc = () => Math.floor((this.retiredNow() + this.extraNs) * scale);
+    cpu.onReturn = (esp, cpl) => this.returned(esp, cpl);
     cpu.onTransfer = (vector, cause, errorCode, cs, eip, cpl) => this.transferred(vector, cause, errorCode, cs, eip, cpl);
   }
 
@@ -227,6 +233,7 @@ export class Host {
     this.stamp(this.draft);
     const k = this.records.add(this.draft, message);
     this.currentK = k;
+    if (this.draft.hasFrame) this.opened(k, this.draft);
     if (!wanted || this.filter === undefined) return undefined;
     const record = this.records.get(k) as TrapRecord;
     return this.filter.test(record) ? record : undefined;
@@ -269,7 +276,10 @@ export class Host {
       return;
     }
     this.transferSteps = this.hostSteps;
-    if (this.cpu.m32[W.CPL] === 0) return;
+    if (this.cpu.m32[W.CPL] === 0) {
+      if (vector === NMI) this.recordNmi(cs, eip);
+      return;
+    }
     this.delivered = true;
     const d = this.draft;
     const { cpu, lg } = this;
@@ -312,8 +322,43 @@ export class Host {
     d.retired = retired;
     d.ns = retired + this.extraNs;
     d.hostStep = this.hostSteps - this.stepBase;
-    this.records.add(d);
+    this.opened(this.records.add(d), d);
     this.currentK = -1;
+  }
+
+  /** The Switcher swallows NMIs; nobody else will ever know. */
+  private recordNmi(cs: number, eip: number): void {
+    const d = this.draft;
+    this.describeRegs(d);
+    d.kind = 'trap';
+    d.outcome = 'nmi-ignored';
+    d.reason = 'nmi';
+    d.vector = NMI;
+    d.cs = cs;
+    d.eip = eip;
+    d.esp = this.lg.reg(REGS.esp); // the processor has just pushed these
+    d.ss = this.lg.ss;
+    d.eflags = this.lg.reg(REGS.eflags);
+    this.stamp(d);
+    this.records.add(d);
+  }
+
+  /** A frame was (or is about to be) pushed. */
+  private opened(k: number, d: Draft): void {
+    const at = (d.frameAt + (d.hasError ? 4 : 0)) >>> 0;
+    this.openFrames.delete(at);
+    this.openFrames.set(at, k);
+    if (this.openFrames.size > OPEN_FRAMES) this.openFrames.delete(this.openFrames.keys().next().value ?? 0);
+  }
+  /** An IRET popped what stood at `esp`. */
+  private returned(esp: number, cpl: number): void {
+    if (cpl === 0) return;
+    const at = esp >>> 0;
+    const k = this.openFrames.get(at);
+    if (k === undefined) return;
+    this.openFrames.delete(at);
+    const start = this.records.retiredAt(k);
+    if (start !== undefined) this.records.setEnd(k, this.retiredNow() + 1 - start);
   }
 
   // ---- the run loop ---------------------------------------------------------------------------------------------------------------------
@@ -705,6 +750,7 @@ export class Host {
       currentK: this.currentK,
       drain: this.drain && { status: [...this.drain.status], turns: this.drain.turns },
       drainSlot: this.drainSlot,
+      openFrames: [...this.openFrames],
       lastHeld: this.lastHeld,
       virqPlanned: this.virqPlan.result !== 'none',
       stepRetired: this.stepRetired,
@@ -722,6 +768,11 @@ export class Host {
     this.currentK = s.currentK;
     this.drain = s.drain && { status: Uint8Array.from(s.drain.status), turns: s.drain.turns };
     this.drainSlot = s.drainSlot;
+    this.openFrames.clear();
+    for (const [at, k] of s.openFrames) {
+      this.openFrames.set(at, k);
+      this.records.setEnd(k, undefined); // it ended in a future that is no more
+    }
     this.lastHeld = s.lastHeld;
     this.stepRetired = s.stepRetired;
     this.stepBase = s.stepBase;
@@ -741,6 +792,7 @@ export interface HostState {
   currentK: number;
   drain: { status: number[]; turns: number } | undefined;
   drainSlot: number;
+  openFrames: [at: number, k: number][];
   lastHeld: string;
   virqPlanned: boolean;
   stepRetired: number;

@@ -129,6 +129,8 @@ export interface TrapRecord {
   parent: number | undefined;
   /** Handler address of the Guest's gate, when the Guest gets the trap. */
   handler: number | undefined;
+  /** Guest instructions from here until an IRET took the frame away again; undefined while the handler is at work, and for traps without a frame. */
+  instructions: number | undefined;
   /** Traps: what the Host read to decide. Entries not reached are undefined. */
   walk?: {
     gpde: number | undefined;
@@ -182,7 +184,8 @@ const enum Word {
   GATE_LOW = 20,
   GATE_HIGH = 21,
   FRAME_AT = 22,
-  FRAME_EFLAGS = 23,
+  /** Instructions until the frame was popped, + 1; 0 = not yet. */
+  END = 23,
 }
 const enum Flag {
   HAS_ERROR = 1,
@@ -190,6 +193,8 @@ const enum Flag {
   HAS_GATE = 4,
   HAS_FRAME = 8,
   HAS_IO = 16,
+  /** IF in the pushed EFLAGS; all else is as in EFLAGS. */
+  FRAME_IF = 32,
 }
 
 /** What a record is made from; one object, reused. Numbers int32 or uint32. */
@@ -319,7 +324,8 @@ export class TrapLog {
       (d.hasCr2 ? Flag.HAS_CR2 : 0) |
       (d.hasGate ? Flag.HAS_GATE : 0) |
       (d.hasFrame ? Flag.HAS_FRAME : 0) |
-      (d.hasIo ? Flag.HAS_IO : 0);
+      (d.hasIo ? Flag.HAS_IO : 0) |
+      (d.frameEflags & 0x200 ? Flag.FRAME_IF : 0);
     words[at + Word.HEAD] =
       (KIND_CODE.get(d.kind) ?? 0) |
       ((OUTCOME_CODE.get(d.outcome) ?? 0) << 4) |
@@ -346,7 +352,7 @@ export class TrapLog {
     words[at + Word.GATE_LOW] = d.gateLow;
     words[at + Word.GATE_HIGH] = d.gateHigh;
     words[at + Word.FRAME_AT] = d.frameAt;
-    words[at + Word.FRAME_EFLAGS] = d.frameEflags;
+    words[at + Word.END] = 0;
   }
 
   /** Adds a record. @returns its k. */
@@ -424,6 +430,15 @@ export class TrapLog {
     this.totals.outcomes[outcome]++;
     this.words[at] = (this.words[at] & ~0xfff0) | ((OUTCOME_CODE.get(outcome) ?? 0) << 4) | ((REASON_CODE.get(reason) ?? 0) << 8);
   }
+  /** Notes after how many instructions the frame of record k was popped; undefined takes that back. */
+  setEnd(k: number, instructions: number | undefined): void {
+    if (k < this.first || k >= this.count) return;
+    this.words[(k % this.capacity) * WORDS + Word.END] = instructions === undefined ? 0 : instructions + 1;
+  }
+  /** Guest instructions retired at record k, or undefined when it is no longer kept. */
+  retiredAt(k: number): number | undefined {
+    return k >= this.first && k < this.count ? this.floats[((k % this.capacity) * WORDS + Word.RETIRED) >> 1] : undefined;
+  }
   *[Symbol.iterator](): Generator<TrapRecord> {
     for (let k = this.first; k < this.count; k++) yield this.read(k, k % this.capacity);
   }
@@ -460,6 +475,7 @@ export class TrapLog {
       reason: REASONS[(head >> 8) & 0xff],
       parent: back === 0 ? undefined : k - back,
       handler: undefined,
+      instructions: u(Word.END) === 0 ? undefined : u(Word.END) - 1,
     };
     if (gate !== undefined) {
       record.gate = gate;
@@ -484,7 +500,8 @@ export class TrapLog {
         slot: slot < 0 ? undefined : slot,
       };
     } else if (kind === 'virq') record.virq = { irq: vector - 32, pending: u(Word.A), blocked: u(Word.B), irqEnabled: u(Word.C) };
-    if (flags & Flag.HAS_FRAME) record.frame = frameOf(record, u(Word.FRAME_AT), u(Word.FRAME_EFLAGS));
+    if (flags & Flag.HAS_FRAME)
+      record.frame = frameOf(record, u(Word.FRAME_AT), ((record.eflags & ~0x200) | (flags & Flag.FRAME_IF ? 0x200 : 0)) >>> 0);
     return record;
   }
 
@@ -529,6 +546,7 @@ export const toJson = (r: TrapRecord): string => {
     eflags: h(r.eflags),
     cr3: h(r.cr3),
     ...(r.handler === undefined ? {} : { handler: h(r.handler) }),
+    ...(r.instructions === undefined ? {} : { instructions: r.instructions }),
     ...(r.walk === undefined
       ? {}
       : { gpde: h(r.walk.gpde), gpte: h(r.walk.gpte), spde: h(r.walk.spde), spte: h(r.walk.spte), filled: h(r.walk.filled) }),

@@ -63,6 +63,28 @@ test('a reflected fault has the handler, the frame with who made each word, and 
   assert.equal(r?.frame?.at, b.box('esp'));
 });
 
+test('a record learns after how many instructions its frame was popped', () => {
+  const b = guest(
+    (c) => c.toUser(USER),
+    [
+      [0x80, 0xf, 3],
+      [13, 0xe],
+    ],
+  ).load(new Code(USER).int(0x80).raw(0xfa).int(0x80));
+  b.code((c) => c.raw(0x90, 0x90, 0xcf), handlerOf(0x80)); // nop, nop, iret
+  b.code((c) => c.raw(0x83, 0xc4, 4, 0x83, 0x04, 0x24, 1, 0xcf), handlerOf(13)); // drop the error code, step over cli, iret
+  b.exit((host) => host.run(200));
+  const seen = b.records().filter((r) => r.frame !== undefined);
+  assert.deepEqual(
+    seen.slice(0, 3).map((r) => [r.vector, r.outcome, r.instructions]),
+    [
+      [0x80, 'direct', 3],
+      [13, 'reflected', 3],
+      [0x80, 'direct', 3],
+    ],
+  );
+});
+
 test('the filter stops between decision and application: nothing is written before the next run', () => {
   const b = guest((c) => c.load(0x80000000), [[14, 0xe]]);
   b.host.setFilter(filter({ test: (r) => r.outcome === 'reflected' }, [14]));
