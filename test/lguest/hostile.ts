@@ -178,7 +178,7 @@ const odds = (c: Code, d: Dice): void => {
       c.spin(1 + d.below(2000));
       break;
     default:
-      c.int(d.of([3, 4, 0x1f, 0x20, 0x80, d.below(256)]));
+      c.mov(0, d.of([LHCALL.FLUSH_ASYNC, LHCALL.TS])).int(d.of([3, 4, 0x1f, 0x20, 0x80, d.below(256)]));
   }
 };
 
