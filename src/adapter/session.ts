@@ -7,7 +7,7 @@ import { ProtocolServer } from '@vscode/debugadapter/lib/protocol';
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { Breakpoint, BreakpointSpec } from '../debugger/breakpoints';
 import { CodeRows } from '../debugger/code-rows';
-import { commandNames, runCommand } from '../debugger/commands';
+import { commandNames, mappings, runCommand } from '../debugger/commands';
 import { evaluate, ExpressionError, parse, store } from '../debugger/expression';
 import { COMPACT_FILTERS, type FilterDescription, VECTOR_FILTERS } from '../debugger/filters';
 import { targetNote } from '../debugger/listing';
@@ -16,6 +16,7 @@ import { type Item, Scopes, type ScopeItem, valueItem } from '../debugger/scopes
 import { Debugger, type EndInfo, type Granularity, type StopInfo } from '../debugger/session';
 import type { Frame } from '../debugger/stack';
 import { BareTarget, GuestTarget, hex8, LINEAR, type Space, type Target } from '../debugger/target';
+import { EXPORTS, exportTraps, GROUPS, gateAudit, groupTraps, irqState, queryTraps } from '../debugger/trap-log';
 import { parseAccess, trapTree, walkTree } from '../debugger/views';
 import { BareMachine } from '../launcher/bare';
 import { Machine } from '../launcher/machine';
@@ -54,6 +55,11 @@ const wantText = (args: Arguments, name: string): string => {
   const v = args[name];
   if (typeof v !== 'string') throw new RequestError(ERRORS.badArgument, `"${name}" must be a text.`);
   return v;
+};
+const oneOf = <T extends string>(args: Arguments, name: string, values: readonly T[], otherwise: T): T => {
+  const v = args[name] ?? otherwise;
+  if (!values.includes(v as T)) throw new RequestError(ERRORS.badArgument, `"${name}" must be one of ${values.join(', ')}.`);
+  return v as T;
 };
 const wantNumber = (args: Arguments, name: string, otherwise?: number): number => {
   const v = args[name] ?? otherwise;
@@ -318,6 +324,7 @@ export class AdapterSession extends ProtocolServer {
     this.flushConsole();
     this.forgetHandles();
     if (this.finished) return;
+    this.warm();
     const dead = stop.filter === 'killed' || stop.filter === 'panic' || stop.filter === 'emulator';
     if (dead) this.output(`${stop.text ?? stop.description}\n`, 'important');
     this.event('stopped', {
@@ -331,6 +338,13 @@ export class AdapterSession extends ProtocolServer {
     if (this.supports.supportsMemoryEvent)
       for (const [memoryReference, count] of this.memoryRead) this.event('memory', { memoryReference, offset: 0, count });
     this.memoryRead.clear();
+  }
+  /** The client asks for the top frame at once, and editors get confused when its answer lags: what it needs is read before the stop is told. */
+  private warm(): void {
+    const stack = this.d?.stack();
+    stack?.need(2);
+    for (const f of stack?.frames.slice(0, 2) ?? [])
+      if (f.kind === 'code' && this.d !== undefined) this.sources?.at(this.d, f.pc, f.file, f.line);
   }
   private guestEnded(end: EndInfo): void {
     this.flushConsole();
@@ -967,6 +981,19 @@ export class AdapterSession extends ProtocolServer {
       cancel: () => undefined,
       'lguest/view/trap': () => ({ nodes: trapTree(this.standing) }),
       'lguest/view/pageWalk': (a) => this.pageWalk(a),
+      'lguest/trapLog/query': (a) =>
+        queryTraps(this.standing, {
+          ...(typeof a.filter === 'string' ? { filter: a.filter } : {}),
+          ...(typeof a.from === 'number' ? { from: a.from } : {}),
+          ...(typeof a.count === 'number' ? { count: a.count } : {}),
+        }),
+      'lguest/trapStats': (a) => ({
+        rows: groupTraps(this.standing, oneOf(a, 'by', GROUPS, 'outcome'), typeof a.filter === 'string' ? a.filter : undefined),
+      }),
+      'lguest/gateAudit': () => ({ rows: gateAudit(this.standing) }),
+      'lguest/irqState': () => ({ rows: irqState(this.standing) }),
+      'lguest/mappings': () => ({ text: mappings(this.standing) }),
+      'lguest/export': (a) => ({ text: exportTraps(this.standing, oneOf(a, 'format', EXPORTS, 'ndjson')) }),
       'lguest/why': () => ({ text: this.standing.why() }),
       'lguest/console': (a) => {
         this.type(wantText(a, 'text'));

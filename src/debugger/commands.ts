@@ -9,6 +9,7 @@ import { ExpressionError } from './expression';
 import { vectorName } from './filters';
 import { descriptorText, flagNames } from './scopes';
 import type { Debugger, Granularity } from './session';
+import { GROUPS, type Group, gateAudit, groupText, groupTraps, irqState } from './trap-log';
 import { hex8 } from './target';
 import { stringAt } from './value';
 import { parseAccess, trapTree, treeText, walkTree } from './views';
@@ -27,7 +28,8 @@ Commands:
   why [K]              why the trap at hand (or trap K) ended as it did
   trap [K]             a trap record
   traps [N]            the newest N records (20)
-  stats                counts by outcome, vector and hypercall
+  stats [by GROUP [FILTER]]  counts; GROUP one of vector outcome reason function page hypercall ring
+  gates, irqs          gates asked for and installed; why each interrupt is or is not delivered
   page VA [ACCESS]     Guest and shadow tables for an address (read, write, user write ...)
   x/NFU ADDRESS        memory: N units, F one of x d u s i c, U one of b h w
   bt                   the call chain
@@ -292,7 +294,23 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     }
     return lines.length === 0 ? 'nothing has trapped yet\n' : `${lines.join('\n')}\n`;
   },
-  stats: (c) => stats(c.debugger),
+  stats: (c, rest) => {
+    const by = /^by (\w+)\s*(.*)$/.exec(rest);
+    if (by === null) return stats(c.debugger);
+    if (!(GROUPS as readonly string[]).includes(by[1])) return fail(`stats by what? ${GROUPS.join(', ')}`);
+    return groupText(groupTraps(c.debugger, by[1] as Group, by[2]));
+  },
+  gates: (c) =>
+    gateAudit(c.debugger)
+      .map(
+        (g) =>
+          `${String(g.vector).padStart(3)} ${g.name.padEnd(24)} ${g.route.padEnd(9)} asked ${g.asked}; installed ${g.installed}; ${g.why}\n`,
+      )
+      .join('') || 'the Guest has no gates yet\n',
+  irqs: (c) =>
+    irqState(c.debugger)
+      .map((i) => `irq ${i.irq}: ${i.verdict}\n`)
+      .join('') || 'no interrupt is set up or pending\n',
   page: (c, rest) => {
     const m = /^(.*?)\s*((?:user )?(?:read|write|execute))?$/.exec(rest);
     const answer = walkTree(c.debugger, c.number(m?.[1] ?? rest), parseAccess(m?.[2]));

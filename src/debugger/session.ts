@@ -328,6 +328,10 @@ export class Debugger {
       }
     };
   }
+  /** A test of records by an expression, for queries: the same language as the filters' conditions. @throws ExpressionError. */
+  recordTest(text: string): (record: TrapRecord) => boolean {
+    return this.trapCondition(text);
+  }
   private probe(name: string): boolean {
     return ['vector', 'err', 'err.P', 'err.W', 'err.U', 'cr2', 'cpl', 'nr', 'arg1', 'arg2', 'arg3', 'virq', 'handler', 'trap'].includes(
       name,

@@ -37,14 +37,14 @@ export interface ValueContext {
 const TEXT_LIMIT = 80;
 const ELEMENTS_SHOWN = 12;
 
-const escape = (byte: number): string => {
+const escaped = (byte: number): string => {
   if (byte === 0x0a) return '\\n';
   if (byte === 0x0d) return '\\r';
   if (byte === 0x09) return '\\t';
   if (byte === 0x22 || byte === 0x5c) return `\\${String.fromCharCode(byte)}`;
   return byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`;
 };
-const quoted = (bytes: Uint8Array, closed: boolean): string => `"${Array.from(bytes, escape).join('')}"${closed ? '' : '...'}`;
+const quoted = (bytes: Uint8Array, closed: boolean): string => `"${Array.from(bytes, escaped).join('')}"${closed ? '' : '...'}`;
 
 /** The C string at an address, or undefined. */
 export const stringAt = (env: Pick<Environment, 'read'>, address: number, limit = TEXT_LIMIT): string | undefined => {
@@ -82,7 +82,7 @@ export const formatNumber = (bits: bigint, size: number, letter: string): string
         .padStart(size * 8, '0')
         .replace(/\B(?=(\d{8})+$)/g, '_')}`;
     case 'c':
-      return `${BigInt.asIntN(size * 8, bits)} '${escape(Number(unsigned & 0xffn))}'`;
+      return `${BigInt.asIntN(size * 8, bits)} '${escaped(Number(unsigned & 0xffn))}'`;
     default:
       return hexOf(bits, size);
   }

@@ -194,3 +194,234 @@ test('data breakpoints: cr2 as the Guest sees it, and a variable with the instru
     await s.end();
   }
 });
+
+test('the trap log answers queries, groups, exports, and says what became of each gate and interrupt', async () => {
+  const s = await Session.start();
+  try {
+    await s.launch({ program: demoFile('demo.elf'), cmdline: 'do=off', console: 'internalConsole' });
+    await s.request('setFunctionBreakpoints', { breakpoints: [{ name: 'run_command' }] });
+    await s.request('setExceptionBreakpoints', { filters: ['killed', 'panic'] });
+    await s.done();
+    await s.stop();
+    const faults = (await s.request('lguest/trapLog/query', { filter: "outcome == 'reflected' && vector == 14", from: 0, count: 3 })) as {
+      rows: { what: string; cr2: string; k: number }[];
+      next: number;
+      total: number;
+    };
+    assert.deepEqual(
+      faults.rows.map((r) => [r.what, r.cr2]),
+      [
+        ['#PF(14)', '0xd0000000'],
+        ['#PF(14)', '0xd0000000'],
+        ['#PF(14)', '0xd0001000'],
+      ],
+    );
+    const more = (await s.request('lguest/trapLog/query', {
+      filter: "outcome == 'reflected' && vector == 14",
+      from: faults.next,
+      count: 1,
+    })) as typeof faults;
+    assert.equal(more.rows[0].cr2, '0xd0002000');
+    const { rows: outcomes } = (await s.request('lguest/trapStats', { by: 'outcome' })) as {
+      rows: { name: string; count: number; share: number }[];
+    };
+    assert.equal(
+      outcomes.reduce((sum, r) => sum + r.count, 0),
+      faults.total,
+    );
+    const { rows: pages } = (await s.request('lguest/trapStats', { by: 'page', filter: "outcome == 'reflected'" })) as {
+      rows: { name: string; count: number }[];
+    };
+    assert.equal(pages.find((r) => r.name === '0xd0000000')?.count, 2);
+    const { rows: gates } = (await s.request('lguest/gateAudit')) as {
+      rows: { vector: number; route: string; why: string; asked: string }[];
+    };
+    assert.equal(gates.find((g) => g.vector === 14)?.route, 'reflected');
+    assert.equal(gates.find((g) => g.vector === 128)?.route, 'direct');
+    assert.match(gates.find((g) => g.vector === 14)?.asked ?? '', /^entry_page_fault type 0xe/);
+    const { rows: irqs } = (await s.request('lguest/irqState')) as { rows: { irq: number; verdict: string }[] };
+    assert.match(irqs[0].verdict, /^not pending$|^held|^goes in/);
+    const csv = String((await s.request('lguest/export', { format: 'csv' })).text)
+      .trimEnd()
+      .split('\n');
+    assert.equal(csv.length, faults.total + 1);
+    const chrome = JSON.parse(String((await s.request('lguest/export', { format: 'chrome' })).text)) as { traceEvents: { ph: string }[] };
+    assert.equal(chrome.traceEvents.filter((e) => e.ph === 'i').length, faults.total);
+    assert.equal(
+      String((await s.request('lguest/export', {})).text)
+        .trimEnd()
+        .split('\n').length,
+      faults.total,
+    );
+    assert.match(String((await s.request('lguest/mappings')).text), /^0xc0104000-0xc0ffffff → 0x00104000 kernel rw$/m);
+    assert.match(await s.failing('lguest/export', { format: 'pdf' }), /must be one of ndjson, csv, chrome/);
+    assert.match(await s.evaluate("stats by vector outcome == 'direct'"), /128 system call \(direct\)/);
+    assert.match(await s.evaluate('gates'), /14 #PF page fault +reflected +asked entry_page_fault/);
+  } finally {
+    await s.end();
+  }
+});
+
+test('a line can be gone to within its function, and one of its calls stepped into', async () => {
+  const s = await Session.start();
+  try {
+    await s.launch({ program: demoFile('demo.elf'), runToEntryPoint: 'start_kernel' });
+    await s.request('setExceptionBreakpoints', { filters: ['killed', 'panic'] });
+    await s.done();
+    await s.stop();
+    const line = lineOf('boot.c', '\tload_segments();');
+    const { targets } = (await s.request('gotoTargets', { source: { path: demoFile('boot.c') }, line })) as { targets: { id: number }[] };
+    const moved = await s.go('goto', { targetId: targets[0].id });
+    assert.equal(moved.reason, 'goto');
+    assert.equal((await s.frames())[0].line, line);
+    const { targets: elsewhere } = (await s.request('gotoTargets', {
+      source: { path: demoFile('tour.c') },
+      line: lineOf('tour.c', '*page = 42;'),
+    })) as {
+      targets: { id: number }[];
+    };
+    assert.match(await s.failing('goto', { threadId: 1, targetId: elsewhere[0].id }), /only places in the function at hand/);
+    const { targets: calls } = (await s.request('stepInTargets', { frameId: (await s.frames())[0].id })) as {
+      targets: { id: number; label: string }[];
+    };
+    assert.deepEqual(
+      calls.map((c) => c.label),
+      ['load_segments'],
+    );
+    await s.go('stepIn', { targetId: calls[0].id });
+    assert.equal((await s.frames())[0].name, 'load_segments');
+  } finally {
+    await s.end();
+  }
+});
+
+test('memory is read up to the first hole and written where it is mapped; disassembly goes both ways and agrees with itself', async () => {
+  const s = await Session.start();
+  try {
+    await s.launch({ program: demoFile('demo.elf') });
+    await s.request('setFunctionBreakpoints', { breakpoints: [{ name: 'show_visible_page_fault' }] });
+    await s.request('setExceptionBreakpoints', { filters: ['killed', 'panic'] });
+    await s.done();
+    await s.stop();
+    const hole = (await s.request('readMemory', { memoryReference: '0xc0fffff0', count: 64 })) as {
+      data: string;
+      unreadableBytes: number;
+      address: string;
+    };
+    assert.deepEqual([Buffer.from(hole.data, 'base64').length, hole.unreadableBytes, hole.address], [16, 48, '0xc0fffff0']);
+    assert.deepEqual(await s.request('readMemory', { memoryReference: '0xd0000000', count: 8 }), {
+      address: '0xd0000000',
+      unreadableBytes: 8,
+    });
+    const virtual = await s.request('readMemory', { memoryReference: '0xc0100000', count: 32 });
+    const physical = await s.request('readMemory', { memoryReference: 'p:0x00100000', count: 32 });
+    assert.equal(virtual.data, physical.data);
+    assert.equal(physical.address, 'p:0x00100000');
+    assert.deepEqual(
+      await s
+        .request('writeMemory', { memoryReference: '&ticks', data: Buffer.from([5, 0, 0, 0]).toString('base64') })
+        .catch((e: Error) => e.message),
+      { bytesWritten: 4 },
+    );
+    const [{ instructionPointerReference: here }] = await s.frames();
+    const rows = async (offset: number, count: number): Promise<{ address: string; instruction: string }[]> => {
+      const answer = await s.request('disassemble', { memoryReference: here, instructionOffset: offset, instructionCount: count });
+      return (answer.instructions as { address: string; instruction: string }[]).map(({ address, instruction }) => ({
+        address,
+        instruction,
+      }));
+    };
+    const wide = await rows(-40, 100);
+    assert.equal(wide.length, 100);
+    assert.equal(wide[40].address, here);
+    assert.deepEqual(await rows(-10, 20), wide.slice(30, 50));
+    assert.deepEqual(await rows(20, 20), wide.slice(60, 80));
+    const edge = (await s.request('disassemble', { memoryReference: '0xfffffff8', instructionOffset: -2, instructionCount: 20 })) as {
+      instructions: { presentationHint?: string }[];
+    };
+    assert.equal(edge.instructions.length, 20);
+    assert.equal(edge.instructions[19].presentationHint, 'invalid');
+    const registers = (await s.scope('Registers')).find((v) => v.name === 'ebx');
+    assert.match(registers?.memoryReference ?? '', /^0x[0-9a-f]{8}$/);
+  } finally {
+    await s.end();
+  }
+});
+
+test('registers, flags and variables are changed where they are shown, and only there', async () => {
+  const s = await Session.start();
+  try {
+    await s.launch({ program: demoFile('demo.elf'), runToEntryPoint: 'start_kernel' });
+    await s.request('setExceptionBreakpoints', { filters: ['killed', 'panic'] });
+    await s.done();
+    await s.stop();
+    const frame = (await s.frames())[0];
+    const { scopes } = (await s.request('scopes', { frameId: frame.id })) as { scopes: { name: string; variablesReference: number }[] };
+    assert.deepEqual(
+      scopes.map((x) => x.name).filter((name) => name !== 'Locals'),
+      ['Registers', 'Trap', 'Flags', 'Segments', 'Control & cr2', 'FPU', 'Debug registers', 'Descriptor tables', 'Host'],
+    );
+    const of = (name: string): number => scopes.find((x) => x.name === name)?.variablesReference ?? 0;
+    assert.equal(
+      (await s.request('setVariable', { variablesReference: of('Registers'), name: 'ebx', value: '0x1234 + 1' })).value,
+      '0x00001235',
+    );
+    assert.equal(await s.evaluate('$ebx'), '0x00001235');
+    assert.equal((await s.request('setVariable', { variablesReference: of('Flags'), name: 'CF', value: '1' })).value, '1');
+    assert.equal(await s.evaluate('eflags.CF'), '1');
+    assert.match(await s.failing('setVariable', { variablesReference: of('Trap'), name: 'outcome', value: '1' }), /cannot be changed/);
+    assert.equal((await s.request('setExpression', { expression: 'ticks', value: '7' })).value, '7');
+    assert.equal(await s.evaluate('ticks = ticks * 2'), '14');
+    assert.match(await s.failing('evaluate', { expression: 'ticks = 1', context: 'hover' }), /nothing can be changed/);
+    const { targets } = (await s.request('completions', { text: 'ticks + handle_p', column: 17 })) as { targets: { label: string }[] };
+    assert.ok(targets.some((t) => t.label === 'handle_page_fault'));
+    const { modules } = (await s.request('modules')) as { modules: { name: string; symbolStatus: string }[] };
+    assert.deepEqual(
+      modules.map((m) => [m.name, m.symbolStatus]),
+      [['demo.elf', 'lines and types']],
+    );
+    const { sources } = (await s.request('loadedSources')) as { sources: { name: string }[] };
+    assert.ok(sources.some((x) => x.name === 'tour.c'));
+  } finally {
+    await s.end();
+  }
+});
+
+test('code without source is shown as a listing in which breakpoints can be set; conditions, hit counts and log messages hold', async () => {
+  const s = await Session.start();
+  try {
+    await s.launch({ program: demoFile('demo.elf'), sourceMap: {}, runToEntryPoint: 'start_kernel' });
+    await s.request('setExceptionBreakpoints', {
+      filters: [],
+      filterOptions: [{ filterId: 'syscall', condition: 'eax == 4 || 1' }, { filterId: 'killed' }],
+    });
+    await s.request('setFunctionBreakpoints', {
+      breakpoints: [
+        { name: 'printk', hitCondition: '== 3' },
+        { name: 'set_gate', logMessage: 'gate {vector,d} esp {$esp,x}' },
+      ],
+    });
+    await s.done();
+    await s.stop();
+    const third = await s.go('continue');
+    assert.equal(third.reason, 'function breakpoint');
+    await s.request('setFunctionBreakpoints', { breakpoints: [{ name: 'set_gate', logMessage: 'esp {$esp,x}' }] });
+    const call = await s.go('continue');
+    assert.equal(call.description, 'System call');
+    assert.ok(s.lines.filter((l) => /\* output console: esp 0xc010a/.test(l)).length > 10, s.lines.slice(-5).join('\n'));
+    await s.request('setExceptionBreakpoints', { filters: ['killed'] });
+    await s.request('setFunctionBreakpoints', { breakpoints: [] });
+    // The Switcher's own instructions have no source.
+    await s.request('setInstructionBreakpoints', { breakpoints: [{ instructionReference: '0x08048100' }] });
+    const frame = (await s.frames()).find((f) => f.presentationHint !== 'label');
+    assert.ok(frame?.source);
+    if ((frame.source.sourceReference ?? 0) > 0) {
+      const { content } = (await s.request('source', { source: frame.source, sourceReference: frame.source.sourceReference })) as {
+        content: string;
+      };
+      assert.match(content, /int \$0x80/);
+    }
+  } finally {
+    await s.end();
+  }
+});
