@@ -13,6 +13,9 @@ const DEBUG_OUT = 0xe9;
 const DEBUG_EXIT = 0xf4;
 /** Sixteen ports that raise and lower the interrupt lines, as QEMU's pc-testdev has them. */
 const TEST_LINES = 0x2000;
+/** QEMU's firmware configuration device: selector and data. Enough of it to answer how many processors there are. */
+const CONFIG_SELECT = 0x510;
+const CONFIG_DATA = 0x511;
 const RTC_INDEX = 0x70;
 const RTC_DATA = 0x71;
 const SYSTEM_CONTROL = 0x61;
@@ -52,10 +55,12 @@ export interface PortsState {
   speaker: number;
   post: number;
   portA: number;
+  configItem: number;
+  configOffset: number;
 }
 
 export class BarePorts implements Bus {
-  private s: PortsState = { index: 0, speaker: 0, post: 0xff, portA: 2 };
+  private s: PortsState = { index: 0, speaker: 0, post: 0xff, portA: 2, configItem: 0, configOffset: 0 };
 
   constructor(private readonly o: PortsOptions) {}
 
@@ -75,7 +80,10 @@ export class BarePorts implements Bus {
     // These take whatever width comes as one value.
     if (port === DEBUG_EXIT) this.o.onExit(value);
     else if (port >= TEST_LINES && port < TEST_LINES + 16) this.o.pic.setLine(port - TEST_LINES, value !== 0);
-    else if (port === this.o.postPort) {
+    else if (port === CONFIG_SELECT) {
+      this.s.configItem = value & 0xffff;
+      this.s.configOffset = 0;
+    } else if (port === this.o.postPort) {
       this.s.post = value & 0xff;
       this.o.onPost(value);
     } else for (let i = 0; i < size; i++) this.writeByte((port + i) & 0xffff, (value >>> (8 * i)) & 0xff);
@@ -105,6 +113,8 @@ export class BarePorts implements Bus {
         return this.cmos(s.index & 0x7f);
       case PORT_A:
         return s.portA;
+      case CONFIG_DATA:
+        return this.configuration(s.configItem, s.configOffset++);
       case DEBUG_OUT:
         // Says that the port is there, as in Bochs and QEMU.
         return DEBUG_OUT;
@@ -194,6 +204,20 @@ export class BarePorts implements Bus {
         return above16 >> 8;
       default:
         return this.time(index);
+    }
+  }
+  /** Byte `offset` of a configuration item: the signature, the memory, one processor; zeros else. */
+  private configuration(item: number, offset: number): number {
+    switch (item) {
+      case 0:
+        return offset < 4 ? 'QEMU'.charCodeAt(offset) : 0;
+      case 3:
+        return offset < 4 ? (this.o.memoryBytes >>> (8 * offset)) & 0xff : 0;
+      case 5: // processors
+      case 15: // highest number of processors
+        return offset === 0 ? 1 : 0;
+      default:
+        return 0;
     }
   }
   private time(index: number): number {

@@ -29,6 +29,12 @@ const COM1_IRQ = 4;
 /** So many deliveries in a row without one instruction retired: a loop of faults that no timer can end. */
 const STORM = 1_000_000;
 const CAUSE_EXTERNAL = 2;
+/**
+ * Where a local APIC would answer. There is none; multiboot machines have a page of plain memory there (a page of the hole below 1 MB that no memory map
+ * offers), because software that takes an APIC for granted would read all ones as "busy" for ever.
+ */
+const APIC = 0xfee00000;
+const APIC_BACKING = 0xdf000;
 
 export interface BareOptions {
   image: Uint8Array;
@@ -147,6 +153,7 @@ export class BareMachine {
       const { image, cmdline = '', modules = [] } = options;
       const { entry, info, scratch } = loadMultiboot(ram, { image, cmdline, modules, memoryBytes });
       enterMultiboot(cpu, entry, info, scratch);
+      cpu.addAlias(APIC, PAGE, APIC_BACKING);
     }
     cpu.updateMode();
   }
