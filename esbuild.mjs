@@ -21,7 +21,7 @@ const inlineIced = {
     bundle.onLoad({ filter: /iced-x86[\\/]iced_x86\.js$/ }, ({ path }) => {
       const source = readFileSync(path, 'utf8');
       const wasm = readFileSync(join(path, '..', 'iced_x86_bg.wasm')).toString('base64');
-      const readsFile = /const path = require\('path'\)[^\n]*\nconst bytes = require\('fs'\)[^\n]*[^]*$/;
+      const readsFile = /const path = require\('path'\)[^\n]*\nconst bytes = require\('fs'\)[^\n]*[\s\S]*$/;
       if (!readsFile.test(source)) throw new Error('esbuild.mjs: iced-x86 no longer loads its wasm as expected; adapt inlineIced.');
       const lazy = `wasm = new Proxy({}, {
   get(_, name) {

@@ -129,7 +129,8 @@ const pristine = (header: HwHeader): Uint8Array => {
     return image;
   }
   const table = (at: number, entries: Record<string, string | number> | undefined): void => {
-    for (const [index, descriptor] of Object.entries(entries ?? {})) view.setBigUint64(at + 8 * Number(index), BigInt(typeof descriptor === "string" ? `0x${descriptor}` : descriptor), true);
+    for (const [index, descriptor] of Object.entries(entries ?? {}))
+      view.setBigUint64(at + 8 * Number(index), BigInt(typeof descriptor === 'string' ? `0x${descriptor}` : descriptor), true);
   };
   table(0x310000, header.gdt);
   table(0x312000, header.ldt);
@@ -262,7 +263,8 @@ export class HardwareRunner {
     if (differences.includes('mem')) {
       for (const [from, to] of REGIONS)
         for (let a = from; a < to && memory.length < 12; a++)
-          if (m8[RAM_BASE + a] !== this.want[a]) memory.push(`${a.toString(16)}: got ${m8[RAM_BASE + a].toString(16)}, want ${this.want[a].toString(16)}`);
+          if (m8[RAM_BASE + a] !== this.want[a])
+            memory.push(`${a.toString(16)}: got ${m8[RAM_BASE + a].toString(16)}, want ${this.want[a].toString(16)}`);
     }
     this.restore();
     return {
@@ -482,7 +484,12 @@ export const runRealCase = (proc: Processor, test: RealCase): string[] => {
   names.forEach((name, n) => {
     m32[n] = regs[name];
   });
-  const segs: [string, number][] = [['es', ES], ['cs', CS], ['ss', SS], ['ds', 3]];
+  const segs: [string, number][] = [
+    ['es', ES],
+    ['cs', CS],
+    ['ss', SS],
+    ['ds', 3],
+  ];
   for (const [, seg] of [...segs, ['fs', 4], ['gs', 5]] as [string, number][]) loadRealSegment(proc, seg, 0, 0);
   for (const [name, seg] of segs) loadRealSegment(proc, seg, regs[name], 0);
   m32[W.CPL] = 0;
@@ -502,7 +509,8 @@ export const runRealCase = (proc: Processor, test: RealCase): string[] => {
   });
   for (const [name, seg] of segs) if (m32[W.SELECTOR + seg] !== want[name]) wrong.push(name);
   if ((m32[W.EIP] & 0xffff) !== want.ip) wrong.push(`ip got ${m32[W.EIP].toString(16)} want ${want.ip.toString(16)}`);
-  if (((cpu.getFlags() ^ want.flags) & test.flags_mask & 0xfff) !== 0) wrong.push(`flags got ${(cpu.getFlags() & 0xfff).toString(16)} want ${(want.flags & 0xfff).toString(16)}`);
+  if (((cpu.getFlags() ^ want.flags) & test.flags_mask & 0xfff) !== 0)
+    wrong.push(`flags got ${(cpu.getFlags() & 0xfff).toString(16)} want ${(want.flags & 0xfff).toString(16)}`);
   for (const [address, byte] of test.final.ram) {
     const got = m8[RAM_BASE + address];
     if (got === byte) continue;
@@ -529,12 +537,19 @@ export const runVectorFile = (path: string, engine: Engine, each: (verdict: Verd
     for (let i = 1; i < lines.length; i++) each(runner.run(JSON.parse(lines[i])));
     return;
   }
-  if (head.bytes === undefined || head.init === undefined) throw new Error(`${path}: neither hwvec-1 nor SingleStepTests JSON lines; give a .jsonl or .jsonl.gz vector file`);
+  if (head.bytes === undefined || head.init === undefined)
+    throw new Error(`${path}: neither hwvec-1 nor SingleStepTests JSON lines; give a .jsonl or .jsonl.gz vector file`);
   const proc = new Processor({ ramBytes: 0x120000, countRing0: true, jit: engine === 'jit', jitThreshold: 0 });
   for (const line of lines) {
     const test: RealCase = JSON.parse(line);
     const differences = runRealCase(proc, test);
-    each({ name: test.name, group: basename(path).replace(/\.jsonl(\.gz)?$/, ''), advisory: false, differences, detail: () => `  ${line}\n  ${differences.join(', ')}` });
+    each({
+      name: test.name,
+      group: basename(path).replace(/\.jsonl(\.gz)?$/, ''),
+      advisory: false,
+      differences,
+      detail: () => `  ${line}\n  ${differences.join(', ')}`,
+    });
   }
 };
 

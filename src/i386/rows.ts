@@ -48,7 +48,10 @@ export const ROW_BITS = Uint8Array.from(
 );
 
 const usesModRM = (row: Row): boolean =>
-  row.ext !== undefined || row.modrm !== undefined || row.mod !== undefined || /\b[EGMRSCDPQVWUN][bwdqvaptxs]*\b/.test(row.args.replace(/\b(ES|CS|SS|DS|FS|GS|DX|CL)\b/g, ''));
+  row.ext !== undefined ||
+  row.modrm !== undefined ||
+  row.mod !== undefined ||
+  /\b[EGMRSCDPQVWUN][bwdqvaptxs]*\b/.test(row.args.replace(/\b(ES|CS|SS|DS|FS|GS|DX|CL)\b/g, ''));
 
 /** HAS_MODRM[map << 8 | opcode]: map 0 one-byte, 1 two-byte (0F). */
 export const HAS_MODRM = new Uint8Array(512);

@@ -169,14 +169,79 @@ export const FL = {
   STATUS: 0x8d5,
 } as const;
 
-export const CR0 = { PE: 1, MP: 2, EM: 4, TS: 8, ET: 0x10, NE: 0x20, WP: 0x10000, AM: 0x40000, NW: 0x20000000, CD: 0x40000000, PG: 0x80000000 | 0 } as const;
-export const CR4 = { VME: 1, PVI: 2, TSD: 4, DE: 8, PSE: 0x10, PAE: 0x20, MCE: 0x40, PGE: 0x80, PCE: 0x100, OSFXSR: 0x200, OSXMMEXCPT: 0x400 } as const;
+export const CR0 = {
+  PE: 1,
+  MP: 2,
+  EM: 4,
+  TS: 8,
+  ET: 0x10,
+  NE: 0x20,
+  WP: 0x10000,
+  AM: 0x40000,
+  NW: 0x20000000,
+  CD: 0x40000000,
+  PG: 0x80000000 | 0,
+} as const;
+export const CR4 = {
+  VME: 1,
+  PVI: 2,
+  TSD: 4,
+  DE: 8,
+  PSE: 0x10,
+  PAE: 0x20,
+  MCE: 0x40,
+  PGE: 0x80,
+  PCE: 0x100,
+  OSFXSR: 0x200,
+  OSXMMEXCPT: 0x400,
+} as const;
 
 /** Exception vectors. */
-export const EXC = { DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7, DF: 8, MP: 9, TS: 10, NP: 11, SS: 12, GP: 13, PF: 14, MF: 16, AC: 17, MC: 18, XM: 19 } as const;
+export const EXC = {
+  DE: 0,
+  DB: 1,
+  NMI: 2,
+  BP: 3,
+  OF: 4,
+  BR: 5,
+  UD: 6,
+  NM: 7,
+  DF: 8,
+  MP: 9,
+  TS: 10,
+  NP: 11,
+  SS: 12,
+  GP: 13,
+  PF: 14,
+  MF: 16,
+  AC: 17,
+  MC: 18,
+  XM: 19,
+} as const;
 
 /** Mnemonics as debuggers print them, by vector. */
-export const VECTOR_NAMES = ['#DE', '#DB', 'NMI', '#BP', '#OF', '#BR', '#UD', '#NM', '#DF', '#MP', '#TS', '#NP', '#SS', '#GP', '#PF', '#15', '#MF', '#AC', '#MC', '#XM'] as const;
+export const VECTOR_NAMES = [
+  '#DE',
+  '#DB',
+  'NMI',
+  '#BP',
+  '#OF',
+  '#BR',
+  '#UD',
+  '#NM',
+  '#DF',
+  '#MP',
+  '#TS',
+  '#NP',
+  '#SS',
+  '#GP',
+  '#PF',
+  '#15',
+  '#MF',
+  '#AC',
+  '#MC',
+  '#XM',
+] as const;
 
 /** True for the exceptions that push an error code. 386 PRM table 9-7. */
 export const pushesErrorCode = (vector: number): boolean => vector === 8 || (vector >= 10 && vector <= 14) || vector === 17;
