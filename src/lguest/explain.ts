@@ -40,10 +40,6 @@ export const entryFlags = (entry: number): string => {
 };
 const entry = (value: number | undefined): string => (value === undefined ? 'not read' : `${hex(value)} (${entryFlags(value)})`);
 
-/** A page-fault error code in words. */
-export const pageFaultWords = (err: number): string =>
-  `${err & 2 ? 'write' : 'read'} from ${err & 4 ? 'user' : 'kernel'} mode, ${err & 1 ? 'protection' : 'page not present'}`;
-
 /** The decisions behind a record, first to last. */
 export const explain = (r: TrapRecord): DecisionStep[] => {
   switch (r.kind) {

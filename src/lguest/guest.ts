@@ -5,7 +5,7 @@
 
 import type { Cpu } from '../i386/cpu';
 import { RAM_BASE } from '../i386/state';
-import { GDT_ENTRIES, hex, IDT_ENTRIES, PAGE, REGS, REGS_AT } from './abi';
+import { GDT_ENTRIES, hex, IDT_ENTRIES, PAGE, REGS } from './abi';
 import type { Layout } from './layout';
 import { Random } from './random';
 
@@ -140,10 +140,6 @@ export class Guest {
   }
   freePage(physical: number): void {
     this.freePages.push(physical);
-  }
-  /** The register page, as the Guest may scribble on it (all but the saved registers is of no interest). */
-  get registerPageStart(): number {
-    return this.layout.regs - REGS_AT;
   }
 
   // ---- the Guest's memory -------------------------------------------------------------------------------------------------------------
