@@ -5,6 +5,7 @@
 
 import { M, R } from '../decode';
 import { ROWS } from '../rows';
+import { KERNEL } from '../x87/kernel';
 
 export const EFFECT = { DEFINES: 1, USES: 2, MAY_LEAVE: 4 } as const;
 
@@ -74,6 +75,9 @@ export const flagEffect = (code: Int32Array, i: number): number => {
 
 const SEGMENTS_FLAT = 0b001111;
 
+/** Rows that the x87 kernel does, by name: number in KERNEL. */
+export const X87_ENTRY = new Map(KERNEL.map(({ name }, n) => [name, n]));
+
 /** True when the translator has code for the record; otherwise the interpreter's handler is called for it. */
 export const canTranslate = (code: Int32Array, i: number): boolean => {
   const form = code[i + R.FORM];
@@ -112,6 +116,8 @@ export const canTranslate = (code: Int32Array, i: number): boolean => {
     case 'cmc':
     case 'nop_ev':
     case 'xchg':
+    case 'sahf':
+    case 'fnstsw_ax':
       return true;
     case 'push':
     case 'leave':
@@ -170,6 +176,7 @@ export const canTranslate = (code: Int32Array, i: number): boolean => {
     default:
       if (name.startsWith('set')) return true;
       if (name.startsWith('cmov')) return true;
+      if (X87_ENTRY.has(name)) return true;
       if (/^j[a-z]+$/.test(name) && args[0] === 'J') return size === 2;
       return false;
   }

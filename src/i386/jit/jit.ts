@@ -12,7 +12,8 @@ import { HANDLERS } from '../interpreter';
 import { PAGE, RAM_BASE, S, W } from '../state';
 import { CELLS, J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND } from './layout';
 import { discover } from './region';
-import { REGION_TYPE, Translator } from './translate';
+import { KERNEL, createKernel } from '../x87/kernel';
+import { KERNEL_SLOT, MODULE_TYPES, REGION_TYPE, Translator } from './translate';
 import { encodeModule, FunctionBody, I32, OP } from './wasm';
 
 const STATUS = J.STATUS >> 2;
@@ -115,7 +116,11 @@ export class Jit {
     this.bail = bail;
     this.runSlot = run;
     for (let n = 0; n < 1024; n++) this.table.set(n, this.bail);
-    for (let n = 1023; n > 0; n--) this.freeSlots.push(n);
+    const kernel = createKernel(cpu.memory);
+    KERNEL.forEach(({ name }, n) => {
+      this.table.set(KERNEL_SLOT + n, kernel[name]);
+    });
+    for (let n = 1023; n >= KERNEL_SLOT + KERNEL.length; n--) this.freeSlots.push(n);
     blocks.onDrop = (block) => this.drop(block);
     blocks.onClear = () => this.clear();
   }
@@ -241,7 +246,7 @@ export class Jit {
     const bytes = encodeModule(
       this.pages,
       IMPORTS,
-      [REGION_TYPE],
+      MODULE_TYPES,
       batch.map(({ body }) => ({ type: 0, body })),
     );
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { e: this.imports });

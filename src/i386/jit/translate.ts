@@ -11,13 +11,18 @@ import { EAX, EBP, ECX, EDI, EDX, ESI, ESP, S, TLB } from '../state';
 import { J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND } from './layout';
 import type { Region, RegionBlock } from './region';
 import { type Structure, structure } from './structure';
-import { canTranslate, EFFECT, flagEffect } from './coverage';
+import { KERNEL, KERNEL_TYPES } from '../x87/kernel';
+import { canTranslate, EFFECT, flagEffect, X87_ENTRY } from './coverage';
 import { FunctionBody, I32, I64, OP } from './wasm';
 
+/** Types of a region module: a region's own, and those of the x87 kernel's entries, which stand in the function table from slot KERNEL_SLOT. */
+export const KERNEL_SLOT = 1;
+const REGISTER_ENTRY = 1;
+const MEMORY_ENTRY = 2;
 /** Indexes of the imported functions, in this order (jit.ts binds them). */
 export const IMPORT = { READ8: 0, READ16: 1, READ32: 2, WRITE8: 3, WRITE16: 4, WRITE32: 5, PROBE: 6, INTERPRET: 7 } as const;
-/** Type indexes of a region module: 0 is the region's own type. */
 export const REGION_TYPE = { params: [I32, I32, I32, I32, I32, I32, I32, I32, I32], results: [] };
+export const MODULE_TYPES = [REGION_TYPE, ...KERNEL_TYPES];
 
 const LEFT = 8;
 /** Flags at a point of the translation: still in memory as on entry, in locals with a kind known only at run time, or in locals of a known kind. */
@@ -1148,6 +1153,12 @@ export class Translator {
       }
       case 'nop_ev':
         return;
+      case 'sahf':
+        this.sahf();
+        return;
+      case 'fnstsw_ax':
+        this.storeStatusWord(i);
+        return;
       default:
         if (name.startsWith('set')) {
           this.condition(row.op & 15);
@@ -1156,6 +1167,10 @@ export class Translator {
             this.ea(i);
             this.store(0, this.t0);
           } else this.setReg(rm, 0, this.t0);
+          return;
+        }
+        if (X87_ENTRY.has(name)) {
+          this.x87(i, name);
           return;
         }
         if (name.startsWith('cmov')) {
@@ -1898,5 +1913,113 @@ export class Translator {
         move(ESI);
         move(EDI);
     }
+  }
+
+  /** An x87 instruction by its kernel entry; what the entry does not take on is the handler's. */
+  private x87(i: number, name: string): void {
+    const { f, code } = this;
+    const n = X87_ENTRY.get(name) ?? 0;
+    const { memory, writes } = KERNEL[n];
+    const row = ROWS[code[i + R.FORM] >> 3];
+    const fop = ((row.op & 7) << 8) | ((code[i + R.REGS] >> 8) & 0xff);
+    if (memory) {
+      this.ea(i);
+      f.i32(writes ? this.tlbWrite : this.tlbRead);
+      f.i32(this.eip);
+      f.i32(fop | (((code[i + R.META] >> M.SEG_SHIFT) & 7) << 16));
+    } else {
+      f.i32((code[i + R.REGS] >> 4) & 7);
+      f.i32(this.eip);
+      f.i32(fop);
+    }
+    f.i32(KERNEL_SLOT + n);
+    f.op(OP.call_indirect);
+    f.code.u32(memory ? MEMORY_ENTRY : REGISTER_ENTRY);
+    f.code.u32(0);
+    f.op(OP.i32_eqz);
+    this.otherwise(i, /comip?$/.test(name) ? 'memory' : this.flags);
+  }
+
+  /** When the value on the stack is not zero, the handler does record i; in both cases the flags are then in state `after`. */
+  private otherwise(i: number, after: FlagState): void {
+    const { f } = this;
+    f.block(OP.if);
+    this.labels.push({ target: -2 });
+    this.interpret(i);
+    this.labels.pop();
+    f.op(OP.end);
+    this.flags = after;
+  }
+
+  private storeStatusWord(i: number): void {
+    const { f } = this;
+    const wait = f.local();
+    f.i32(0);
+    f.mem(OP.i32_load, S.CR0, 2);
+    f.i32(0xc);
+    f.op(OP.i32_and);
+    f.set(wait);
+    f.get(wait);
+    this.otherwise(i, this.flags);
+    f.get(wait);
+    f.op(OP.i32_eqz);
+    f.block(OP.if);
+    f.i32(0);
+    f.mem(OP.i32_load16_u, S.FPU_SW, 1);
+    f.set(this.t0);
+    this.setReg(EAX, 1, this.t0);
+    f.op(OP.end);
+  }
+
+  /** SF ZF AF PF CF from AH; OF stays. See flags.ts for the words. */
+  private sahf(): void {
+    const { f } = this;
+    const of = f.local();
+    const h = f.local();
+    if (this.flags === 'memory') this.loadFlags();
+    this.overflow();
+    f.set(of);
+    f.get(EAX);
+    f.i32(8);
+    f.op(OP.i32_shr_u);
+    f.set(h);
+    const bit = (n: number): void => {
+      f.get(h);
+      if (n > 0) {
+        f.i32(n);
+        f.op(OP.i32_shr_u);
+      }
+      f.i32(1);
+      f.op(OP.i32_and);
+    };
+    const place = (n: number): void => {
+      if (n > 0) {
+        f.i32(n);
+        f.op(OP.i32_shl);
+      }
+    };
+    bit(6);
+    f.op(OP.i32_eqz);
+    f.set(this.fr);
+    bit(0);
+    place(31);
+    bit(0);
+    f.get(of);
+    f.op(OP.i32_xor);
+    place(30);
+    f.op(OP.i32_or);
+    bit(4);
+    place(3);
+    f.op(OP.i32_or);
+    bit(7);
+    f.op(OP.i32_or);
+    bit(2);
+    bit(6);
+    f.op(OP.i32_xor);
+    place(8);
+    f.op(OP.i32_or);
+    f.set(this.fa);
+    this.flags = KIND.AUX;
+    this.compared = undefined;
   }
 }
