@@ -237,7 +237,7 @@ export const openSymbols = (a: LaunchArguments, image: Uint8Array, files: Files)
   if (isElf && !a.symbolFiles.some((s) => s.file === a.program)) open(image, a.program, 0);
   if (programs.length === 0)
     notes.push(
-      `No symbols: ${isElf ? 'the image has none' : 'a bzImage has none; name its vmlinux or System.map in "symbolFiles"'}. Addresses and listings still work.`,
+      `No symbols: ${isElf ? 'the image has none' : 'this one has none; its vmlinux or System.map can be named in "symbolFiles"'}. A Linux kernel's own table is looked for once it runs; addresses and listings always work.`,
     );
   return { programs, notes };
 };

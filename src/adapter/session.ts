@@ -7,11 +7,12 @@ import { ProtocolServer } from '@vscode/debugadapter/lib/protocol';
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { Breakpoint, BreakpointSpec } from '../debugger/breakpoints';
 import { CodeRows } from '../debugger/code-rows';
-import { commandNames, mappings, runCommand } from '../debugger/commands';
+import { commandNames, runCommand } from '../debugger/commands';
 import { evaluate, ExpressionError, parse, store } from '../debugger/expression';
 import { COMPACT_FILTERS, type FilterDescription, VECTOR_FILTERS } from '../debugger/filters';
 import { targetNote } from '../debugger/listing';
 import { Programs } from '../debugger/programs';
+import { QUESTIONS } from '../debugger/questions';
 import { type Item, Scopes, type ScopeItem, valueItem } from '../debugger/scopes';
 import { Debugger, type EndInfo, type Granularity, type StopInfo } from '../debugger/session';
 import type { Frame } from '../debugger/stack';
@@ -210,6 +211,11 @@ export class AdapterSession extends ProtocolServer {
     d.onEnd = (end) => this.guestEnded(end);
     d.onLog = (text, b) => this.logged(text, b);
     d.onWrite = () => this.changed();
+    d.onBound = (b) => this.event('breakpoint', { reason: 'changed', breakpoint: this.breakpointBody(b) });
+    d.onNames = (program) => {
+      this.output(`Names of ${program.table.size} symbols were found in the Guest's memory (kallsyms).`);
+      this.event('module', { reason: 'new', module: moduleOf(program) });
+    };
     this.d = d;
     this.launchArguments = a;
     this.sources = new Sources(this.files, a);
@@ -282,6 +288,10 @@ export class AdapterSession extends ProtocolServer {
       return;
     }
     const places = d.programs.functionsNamed(to).flatMap((f) => d.programs.addresses(f.program, f.postPrologue));
+    if (places.length === 0 && d.awaitsNames) {
+      d.runToNamed(to, 'entry', `Paused at ${to}`);
+      return;
+    }
     if (places.length === 0) {
       const similar = d.programs.similar(to);
       this.output(
@@ -405,6 +415,10 @@ export class AdapterSession extends ProtocolServer {
     const body: DebugProtocol.Breakpoint = { id: b.id, verified: b.verified };
     if (b.message !== undefined) body.message = b.message;
     if (!b.verified) body.reason = 'failed';
+    if (!b.verified && b.spec.kind === 'function' && this.d?.awaitsNames) {
+      body.reason = 'pending';
+      body.message = "Waits for the symbol table in the kernel's own memory";
+    }
     if (b.line !== undefined && b.verified) body.line = this.outLine(b.line);
     if (b.column !== undefined) body.column = this.columnsStartAt1 ? b.column : b.column - 1;
     const [place] = b.places;
@@ -992,9 +1006,8 @@ export class AdapterSession extends ProtocolServer {
       }),
       'lguest/gateAudit': () => ({ rows: gateAudit(this.standing) }),
       'lguest/irqState': () => ({ rows: irqState(this.standing) }),
-      'lguest/mappings': () => ({ text: mappings(this.standing) }),
       'lguest/export': (a) => ({ text: exportTraps(this.standing, oneOf(a, 'format', EXPORTS, 'ndjson')) }),
-      'lguest/why': () => ({ text: this.standing.why() }),
+      ...Object.fromEntries(Object.entries(QUESTIONS).map(([name, ask]): [string, Handler] => [`lguest/${name}`, (a) => ask(this.standing, a)])),
       'lguest/console': (a) => {
         this.type(wantText(a, 'text'));
         return {};

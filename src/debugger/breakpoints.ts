@@ -106,14 +106,28 @@ export class Breakpoints {
       return b;
     }
     this.bind(b);
-    this.all.set(id, b);
+    this.arm(b);
+    return b;
+  }
+
+  private arm(b: Breakpoint): void {
+    this.all.set(b.id, b);
     for (const { address } of b.places) {
       const list = this.byAddress.get(address);
       if (list === undefined) this.byAddress.set(address, [b]);
       else list.push(b);
       this.target.processor.addBreakpoint(address);
     }
-    return b;
+  }
+
+  /** New names are known: binds what was not bound. @returns whether it is now. */
+  rebind(b: Breakpoint): boolean {
+    if (b.verified || b.spec.kind !== 'function') return false;
+    this.all.delete(b.id);
+    b.message = undefined;
+    this.bind(b);
+    this.arm(b);
+    return b.verified;
   }
 
   remove(b: Breakpoint): void {

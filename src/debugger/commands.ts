@@ -9,6 +9,7 @@ import { ExpressionError } from './expression';
 import { vectorName } from './filters';
 import { descriptorText, flagNames } from './scopes';
 import type { Debugger, Granularity } from './session';
+import { askInConsole, QUESTION_HELP, questionNames } from './questions';
 import { GROUPS, type Group, gateAudit, groupText, groupTraps, irqState } from './trap-log';
 import { hex8 } from './target';
 import { stringAt } from './value';
@@ -269,7 +270,7 @@ const backtrace = (d: Debugger): string => {
 
 type Command = (c: CommandHost, rest: string) => string;
 const COMMANDS: Readonly<Record<string, Command>> = {
-  help: () => HELP,
+  help: () => HELP + QUESTION_HELP,
   send: (c, rest) => {
     c.send(`${rest}\r`);
     return '';
@@ -338,7 +339,7 @@ const RESUME: Readonly<Record<string, ['continue' | 'in' | 'over' | 'out', Granu
 /** Commands that may be given while the Guest runs. */
 const ANY_TIME = new Set(['help', 'send']);
 
-export const commandNames = (): string[] => [...Object.keys(COMMANDS), 'x', ...Object.keys(RESUME)];
+export const commandNames = (): string[] => [...new Set([...Object.keys(COMMANDS), ...questionNames()]), 'x', ...Object.keys(RESUME)];
 
 /** Runs a line if it is a command. @returns the text, or undefined when the line is an expression. Throws ExpressionError. */
 export const runCommand = (c: CommandHost, line: string): string | undefined => {
@@ -357,10 +358,10 @@ export const runCommand = (c: CommandHost, line: string): string | undefined => 
     c.resume(...resume);
     return '';
   }
-  const command = COMMANDS[word];
-  if (command === undefined || /^(=|\+=|-=|->|\[|\.|==)/.test(rest)) return undefined;
+  const command = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;
+  if ((command === undefined && !questionNames().includes(word)) || /^(=|\+=|-=|->|\[|\.|==)/.test(rest)) return undefined;
   if (!ANY_TIME.has(word)) standing(c);
-  return command(c, rest.trim());
+  return askInConsole(c.debugger, word, rest.trim()) ?? command?.(c, rest.trim());
 };
 const standing = (c: CommandHost): void => {
   if (c.debugger.running) throw new ExpressionError('the Guest is running; pause it first');

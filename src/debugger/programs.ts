@@ -5,6 +5,7 @@
 
 import type { BreakpointSpot, CodeLocation, LineInfo } from '../symbols/lines';
 import { type FunctionInfo, type InlineFrame, loadProgram, type ProgramSymbols } from '../symbols/program-symbols';
+import { findKallsyms, readKallsyms } from '../symbols/kallsyms';
 import { type SymbolHit, SymbolTable } from '../symbols/symbol-table';
 
 export interface Program {
@@ -44,6 +45,13 @@ export const openProgram = (bytes: Uint8Array, path: string, offset = 0): Progra
     throw new Error(`${path} is neither an ELF file nor a System.map; name a vmlinux or a System.map in symbolFiles.`);
   }
   return { name, path, symbols: undefined, table: SymbolTable.fromText(text), offset, segments: [] };
+};
+
+/** The names that a Linux kernel carries in its own memory, or undefined. @param memory Guest-physical memory from 0 on. */
+export const programInMemory = (memory: Uint8Array): Program | undefined => {
+  const layout = findKallsyms(memory);
+  if (layout === undefined) return undefined;
+  return { name: 'kallsyms', path: 'kallsyms', symbols: undefined, table: readKallsyms(memory, layout), offset: 0, segments: [] };
 };
 
 export class Programs {

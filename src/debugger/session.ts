@@ -11,7 +11,8 @@ import { becameText, chainText, mnemonic, whatText, whyText } from './explain';
 import { compile, evaluate, ExpressionError, type Node, parse, truth, type Value } from './expression';
 import { type ActiveFilter, COMPACT_FILTERS, hostFilter, isFilterId, vectorName } from './filters';
 import { FrameEnvironment, isGuestRegister, trapNumber } from './frame-environment';
-import type { Programs } from './programs';
+import { watchSlots } from './mappings';
+import { type Program, type Programs, programInMemory } from './programs';
 import { type Frame, Stack } from './stack';
 import { hex8, type Target } from './target';
 import { formatValue, splitFormat, type ValueContext } from './value';
@@ -80,6 +81,9 @@ export class Debugger {
   ended: EndInfo | undefined;
   onStop: (stop: StopInfo) => void = () => {};
   onEnd: (end: EndInfo) => void = () => {};
+  /** A breakpoint found its place, or names turned up in the Guest's memory. */
+  onBound: (b: Breakpoint) => void = () => {};
+  onNames: (program: Program) => void = () => {};
   /** Text of logpoints. */
   onLog: (text: string, breakpoint: Breakpoint) => void = () => {};
   /** Something in the machine was changed by the user. */
@@ -89,6 +93,9 @@ export class Debugger {
   /** Whether a sleeping Guest waits on the wall clock. */
   realTime = true;
 
+  /** No file gave names: they are looked for in the Guest's memory once its kernel is there. */
+  private namesWanted = false;
+  private stopWhenNamed = false;
   private nextId = 1;
   private filters: ActiveFilter[] = [];
   private pauseWanted = false;
@@ -111,7 +118,9 @@ export class Debugger {
   ) {
     this.breakpoints = new Breakpoints(target, programs);
     this.watches = new Watches(target, programs);
+    watchSlots(target.host);
     this.disassembler = new Disassembler(syntax);
+    this.namesWanted = programs.list.length === 0 && target.guestMemory !== undefined;
     target.processor.onBreakpoint = (linear) => this.asked(linear);
   }
 
@@ -365,6 +374,34 @@ export class Debugger {
     });
   }
 
+  /** Whether names may still turn up. */
+  get awaitsNames(): boolean {
+    return this.namesWanted;
+  }
+  /** As runTo(), for a kernel whose names are not known before it runs. */
+  runToNamed(name: string, reason: StopReason, description: string): void {
+    this.start(async () => {
+      this.stopWhenNamed = true;
+      const early = await this.runUntil([]);
+      this.stopWhenNamed = false;
+      if (early !== undefined) return early;
+      const places = this.programs.functionsNamed(name).flatMap((f) => this.programs.addresses(f.program, f.postPrologue));
+      if (places.length === 0) return this.stopInfo('entry', `No function "${name}" is known`);
+      const outcome = await this.runUntil(places.map((address) => ({ address, test: () => true })));
+      return outcome ?? this.stopInfo(reason, description);
+    });
+  }
+  /** After the Guest's first hypercall its kernel is unpacked: its own symbol table can be read. */
+  private lookForNames(): void {
+    this.namesWanted = false;
+    const memory = this.target.guestMemory?.();
+    const program = memory === undefined ? undefined : programInMemory(memory);
+    if (program === undefined) return;
+    this.programs.list.push(program);
+    this.onNames(program);
+    for (const b of [...this.breakpoints]) if (this.breakpoints.rebind(b)) this.onBound(b);
+  }
+
   step(kind: 'in' | 'over' | 'out', granularity: Granularity): void {
     this.start(async () => {
       const outcome = await (kind === 'out'
@@ -478,11 +515,15 @@ export class Debugger {
         if (this.pauseWanted) return this.paused();
         const from = performance.now();
         const before = this.target.processor.retired;
-        const stop = this.target.run({ instructions: this.sliceSize, entries: ENTRIES, idle: 'stop' });
+        const stop = this.target.run({ instructions: this.sliceSize, entries: this.namesWanted ? 1 : ENTRIES, idle: 'stop' });
         const spent = performance.now() - from;
         const verdict = await this.judge(stop);
         if (verdict === 'temporary') return undefined;
         if (verdict !== 'go on') return verdict;
+        if (this.namesWanted && (this.target.host?.lg.ld ?? -1) >= 0) {
+          this.lookForNames();
+          if (this.stopWhenNamed) return undefined;
+        }
         if (stop.kind === 'budget' || stop.kind === 'slice') this.adapt(spent, this.target.processor.retired - before);
         await nextTurn();
       }

@@ -32,6 +32,8 @@ export interface Target {
   setFilter(filter: TrapFilter | undefined): void;
   /** Exit status of a run that ended by itself; undefined: by the kind of its end. */
   readonly endStatus: number | undefined;
+  /** Guest-physical memory from 0 on, when what runs may be a Linux kernel. */
+  guestMemory?(): Uint8Array;
   register(name: GuestRegister): number;
   /** Throws an Error with one line when the processor refuses. */
   setRegister(name: GuestRegister, value: number): void;
@@ -122,6 +124,9 @@ export class GuestTarget extends MemoryTarget implements Target {
   }
   get pc(): number {
     return this.register('eip');
+  }
+  guestMemory(): Uint8Array {
+    return this.machine.memory.view(0, Math.min(this.machine.memory.ramBytes, 64 << 20));
   }
   readonly codeBits = 32;
   readonly endStatus = undefined;

@@ -1,0 +1,187 @@
+// The questions about traps, tables, descriptors and interrupts, once for every way of asking: DAP requests (lguest/NAME) and console commands.
+//
+// Each answer is plain data for views and text for the console. What it leaves out: the answers themselves (page-walk.ts, mappings.ts, descriptors.ts, irq-state.ts,
+// cr2-history.ts, storm.ts, trap-log.ts) and whole-log tables (trap-log.ts, asked by the adapter directly).
+
+import type { Host } from '../lguest/host';
+import { explain } from '../lguest/explain';
+import { cr2History, type Cr2Name, cr2Text } from './cr2-history';
+import { gdtRows, gdtText, idtRows, idtText, tssFields, tssText } from './descriptors';
+import { becameText, mnemonic, nearestFlip, whatText, whyText } from './explain';
+import { ExpressionError } from './expression';
+import { hypercallRing, irqState, irqText, ringText, whyNotDelivered } from './irq-state';
+import { auditMappings, mappingDifference, mappingsOf, mappingsText, shadowSlots, slotsText } from './mappings';
+import { parsePageAccess, walkPage, walkText } from './page-walk';
+import { pushedText, queryLog } from './record-query';
+import type { Debugger } from './session';
+import { findStorm, stormText } from './storm';
+import { exportTraps, trapRow } from './trap-log';
+import { parseFormat } from './exports';
+import { hex8 } from './target';
+import type { TrapRecord } from '../lguest/trap-record';
+
+type Arguments = Record<string, unknown>;
+
+const fail = (message: string): never => {
+  throw new ExpressionError(message);
+};
+const hostOf = (d: Debugger): Host => d.target.host ?? fail('this machine has no Host: the question is about lguest Guests');
+const numberOf = (d: Debugger, text: string): number => Number(BigInt.asUintN(32, d.evaluate(text, undefined, false).value.bits));
+/** A number, or an expression for one. */
+const address = (d: Debugger, value: unknown, otherwise: () => number): number =>
+  typeof value === 'number' ? value >>> 0 : typeof value === 'string' && value.trim() !== '' ? numberOf(d, value) : otherwise();
+
+/** By number; negative counts from the newest. */
+export const recordNumbered = (d: Debugger, value: unknown): TrapRecord => {
+  const { records } = d.target;
+  if (value === undefined || value === 'now' || value === '') return d.record ?? fail('nothing has trapped yet');
+  const k = Number(value);
+  if (!Number.isInteger(k)) fail(`"${String(value)}" is no trap number`);
+  return records.get(k < 0 ? records.count + k : k) ?? fail(`trap ${k} is not kept; traps ${records.first} to ${records.count - 1} are`);
+};
+/** Code of the programs, for the audit. */
+const codeRanges = (d: Debugger): { low: number; high: number }[] =>
+  d.programs.list.flatMap((p) => (p.symbols?.elf.sections ?? []).flatMap((s) => (s.address === undefined || (s.flags & 4) === 0 || s.size === 0 ? [] : [{ low: (s.address + p.offset) >>> 0, high: (s.address + p.offset + s.size) >>> 0 }])));
+const instructionAt = (d: Debugger, r: TrapRecord): string | undefined => d.decode(r.eip)?.text;
+
+/** By name, without the `lguest/`. Throws ExpressionError with one line. */
+export const QUESTIONS: Readonly<Record<string, (d: Debugger, args: Arguments) => object>> = {
+  'trapLog/get': (d, a) => {
+    const r = recordNumbered(d, a.k);
+    return { row: trapRow(d, r), record: r, what: whatText(r), became: becameText(r, d.programs), chain: explain(r), flip: nearestFlip(r) };
+  },
+  why: (d, a) => ({ text: a.k === undefined ? d.why() : whyRecord(d, recordNumbered(d, a.k)) }),
+  pageWalk: (d, a) => {
+    const host = hostOf(d);
+    const va = address(d, a.va, () => d.record?.cr2 ?? d.target.pc);
+    const answer = walkPage(host, va, parsePageAccess(typeof a.access === 'string' ? a.access : undefined));
+    return { ...answer, text: walkText(answer, d.programs.nameOf(va)) };
+  },
+  mappings: (d, a) => {
+    const kind = a.table === 'shadow' ? 'shadow' : 'guest';
+    const rows = mappingsOf(hostOf(d), kind, typeof a.pgd === 'number' ? a.pgd : undefined);
+    return { rows, text: mappingsText(rows, kind, d.programs) };
+  },
+  mappingDiff: (d) => mappingDifference(hostOf(d)),
+  pageAudit: (d) => ({ findings: auditMappings(hostOf(d), d.programs, codeRanges(d)) }),
+  descriptors: (d, a) => {
+    const host = hostOf(d);
+    switch (a.table ?? 'gdt') {
+      case 'gdt':
+        return { rows: gdtRows(host) };
+      case 'idt':
+        return { rows: idtRows(host) };
+      case 'tss':
+        return tssFields(host);
+      case 'ldt':
+        return { rows: [], text: NO_LDT };
+      default:
+        return fail('"table" must be gdt, idt, tss or ldt');
+    }
+  },
+  whyIrq: (d, a) => whyNotDelivered(hostOf(d), irqNumber(a.irq), d.programs),
+  hypercallRing: (d) => ({ slots: hypercallRing(hostOf(d)) ?? [] }),
+  shadowSlots: (d) => shadowSlots(hostOf(d)),
+  cr2History: (d, a) => {
+    const which = a.which === undefined ? undefined : (['hw', 'host', 'guest'] as const).find((w) => w === a.which);
+    if (a.which !== undefined && which === undefined) fail('"which" must be hw, host or guest');
+    const changes = cr2History(d.target.records, which);
+    const count = typeof a.count === 'number' ? a.count : 100;
+    return { changes: changes.slice(-count), total: changes.length, now: hostOf(d).cr2 };
+  },
+  storm: (d) => {
+    const storm = findStorm(d.target.records);
+    return { text: stormText(storm, d.programs), ...(storm === undefined ? {} : { times: storm.times, from: storm.from, to: storm.to, pattern: storm.pattern.map((r) => trapRow(d, r)) }) };
+  },
+};
+
+const NO_LDT = 'no LDT: lguest has none; a Guest kernel that loads one gets #GP\n';
+const irqNumber = (value: unknown): number => {
+  const irq = Number(value ?? 0);
+  return Number.isInteger(irq) && irq >= 0 && irq < 32 ? irq : fail(`"${String(value)}" is no virtual interrupt: 0 to 31`);
+};
+const whyRecord = (d: Debugger, r: TrapRecord): string => `${whyText(r, d.programs, instructionAt(d, r))}${r.frame === undefined ? '' : `\nPushed on the Guest's stack:\n${pushedText(r, d.programs)}`}`;
+
+const line = (d: Debugger, r: TrapRecord): string => {
+  const row = trapRow(d, r);
+  return `${String(r.k).padStart(6)} ${row.position.padEnd(12)} ${row.what}${r.hypercall === undefined ? '' : ` ${r.hypercall.name}`}${r.cr2 === undefined ? '' : ` cr2 ${hex8(r.cr2)}`} ${row.at} → ${r.outcome}${r.reason === 'none' ? '' : ` (${r.reason})`}\n`;
+};
+
+const INFO: Readonly<Record<string, (d: Debugger, rest: string) => string>> = {
+  idt: (d) => idtText(idtRows(hostOf(d)), d.programs),
+  gdt: (d, rest) => gdtText(gdtRows(hostOf(d)), rest === 'all'),
+  ldt: () => NO_LDT,
+  tss: (d) => tssText(tssFields(hostOf(d))),
+  tlb: (d) => {
+    const host = hostOf(d);
+    const x = mappingDifference(host);
+    const stale = x.stale.length === 0 ? '' : `, ${x.stale.length} stale`;
+    return `${mappingsText(mappingsOf(host, 'shadow'), 'shadow', d.programs)}${x.equal} pages as in the Guest's tables, ${x.untilWritten} read-only until written, ${x.notYet} not yet paged in${stale}\n`;
+  },
+  mem: (d, rest) => mappingsText(mappingsOf(hostOf(d), rest === 'shadow' ? 'shadow' : 'guest'), rest === 'shadow' ? 'shadow' : 'guest', d.programs),
+  audit: (d) => {
+    const found = auditMappings(hostOf(d), d.programs, codeRanges(d));
+    return found.length === 0 ? 'nothing found\n' : found.map((f) => `${f.rule}: ${f.text}\n`).join('');
+  },
+  traps: (d, rest) => traps(d, rest),
+  irq: (d, rest) => (rest === '' ? irqText(irqState(hostOf(d), d.programs)) : `${whyNotDelivered(hostOf(d), irqNumber(rest), d.programs).text}\n`),
+  hcall: (d) => ringText(hypercallRing(hostOf(d))),
+  shadow: (d) => slotsText(hostOf(d)),
+  cr2: (d, rest) => {
+    const { hw, host, guest } = hostOf(d).cr2;
+    const which = (['hw', 'host', 'guest'] as const).find((w) => w === rest) as Cr2Name | undefined;
+    return `cr2.hw ${hex8(hw)}, cr2.host ${hex8(host)}, cr2.guest ${guest === undefined ? 'unknown before LGUEST_INIT' : hex8(guest)}${guest !== undefined && guest !== host ? '  (differs: the newest fault was not given to the Guest)' : ''}\n${cr2Text(cr2History(d.target.records, which), d.programs)}`;
+  },
+  storm: (d) => stormText(findStorm(d.target.records), d.programs),
+};
+
+/** `traps [N] [FILTER]`: the newest that match. */
+const traps = (d: Debugger, rest: string): string => {
+  const m = /^(\d+)?\s*(.*)$/s.exec(rest);
+  const count = m?.[1] === undefined ? 20 : Number(m[1]);
+  if (count < 1) fail('0 records are none');
+  const { rows, matches, total } = queryLog(d.target.records, d.programs, { filter: m?.[2] ?? '', count, sort: 'newest' });
+  if (total === 0) return 'nothing has trapped yet\n';
+  return `${rows.map((r) => line(d, r)).join('')}${matches > rows.length ? `${matches} records match\n` : rows.length === 0 ? 'no record matches\n' : ''}`;
+};
+
+const EXPORT_LIMIT = 2000;
+const COMMANDS: Readonly<Record<string, (d: Debugger, rest: string) => string | undefined>> = {
+  info: (d, rest) => {
+    const [, what, more] = /^(\S*)\s*(.*)$/s.exec(rest) ?? [];
+    return Object.hasOwn(INFO, what ?? '') ? INFO[what ?? ''](d, (more ?? '').trim()) : undefined;
+  },
+  page: (d, rest) => {
+    const host = hostOf(d);
+    const m = /^(.*?)\s*((?:\s(?:user|kernel|read|write|execute))*)$/.exec(` ${rest}`);
+    const va = address(d, m?.[1]?.trim(), () => d.record?.cr2 ?? d.target.pc);
+    return walkText(walkPage(host, va, parsePageAccess(m?.[2])), d.programs.nameOf(va));
+  },
+  why: (d, rest) => (rest === '' ? undefined : whyRecord(d, recordNumbered(d, rest))),
+  trap: (d, rest) => {
+    const r = recordNumbered(d, rest);
+    const lasts = r.frame === undefined ? '' : r.instructions === undefined ? 'its handler has not returned\n' : `its handler returned after ${r.instructions} instructions\n`;
+    return `${line(d, r)}${mnemonic(r)}: ${whatText(r)}\n${becameText(r, d.programs)}.\n${lasts}${r.frame === undefined ? '' : pushedText(r, d.programs)}`;
+  },
+  traps: (d, rest) => traps(d, rest),
+  export: (d, rest) => {
+    const [, format, filter] = /^(\S*)\s*(.*)$/s.exec(rest) ?? [];
+    const known = parseFormat(format);
+    const text = exportTraps(d, known, filter ?? '');
+    const lines = text.split('\n');
+    return known === 'chrome' || lines.length <= EXPORT_LIMIT ? text : `${lines.slice(0, EXPORT_LIMIT).join('\n')}\n... ${lines.length - 1 - EXPORT_LIMIT} lines more: give a filter, or ask lguest/export\n`;
+  },
+};
+
+export const QUESTION_HELP = `  info idt|gdt|tss     descriptors and gates: asked, installed, why
+  info mem|tlb|audit   the Guest's mappings, the shadow's, what is odd about them
+  info irq [N]         interrupts; why irq N is not delivered
+  info hcall|shadow    the ring of asynchronous hypercalls; shadow slots and evictions
+  info cr2 [hw|host|guest], info storm   the three cr2 and their history; a fault that repeats without progress
+  traps [N] [FILTER]   the newest records that match, such as traps 5 outcome == reflected && err.W
+  export ndjson|csv|chrome [FILTER]      the log as text
+`;
+export const questionNames = (): string[] => Object.keys(COMMANDS);
+
+/** Answers a console line, or undefined when it is none of ours. */
+export const askInConsole = (d: Debugger, word: string, rest: string): string | undefined => (Object.hasOwn(COMMANDS, word) ? COMMANDS[word](d, rest) : undefined);
