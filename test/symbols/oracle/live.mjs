@@ -24,6 +24,7 @@ const append = option('append') ?? '';
 const show = Number(option('show') ?? 12);
 const port = Number(option('port') ?? 23456);
 const recorded = option('recorded');
+const seed = option('seed') ?? '7';
 const [file] = args;
 const S = await loadSymbols();
 const program = S.loadProgram(readFileSync(file), { name: basename(file) });
@@ -31,7 +32,7 @@ const hex = (n) => (n === undefined || n === null ? '-' : `0x${(n >>> 0).toStrin
 
 function record() {
   const out = join(mkdtempSync(join(tmpdir(), 'live-')), 'stops');
-  const environment = { ...process.env, TARGET: `localhost:${port}`, STOPS: stops, OUT: out, SEED: '7' };
+  const environment = { ...process.env, TARGET: `localhost:${port}`, STOPS: stops, OUT: out, SEED: seed };
   let emulator;
   if (kernel) {
     const parameters = [

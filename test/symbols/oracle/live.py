@@ -98,7 +98,7 @@ try:
         if places:
             # One of many addresses at a time: cheap, and spread over the program.
             gdb.execute('delete')
-            for place in random.sample(places, min(len(places), 60)):
+            for place in random.sample(places, min(len(places), 250)):
                 gdb.execute('tbreak *' + place, to_string=True)
             gdb.execute('continue', to_string=True)
             for step in range(random.randint(0, 3)):
