@@ -175,7 +175,8 @@ export const buildHost = (cpu: Cpu, layout: Layout): Layout => {
   }
 
   // The processor, as the Host leaves it when it looks around: ring 0, paging, WP, no global pages, no LDT.
-  m[W.CR0] = CR0.PE | CR0.MP | CR0.ET | CR0.NE | CR0.WP | CR0.AM | CR0.PG;
+  // TS is set because the Launcher's task has not used the FPU yet: the Guest's first use of it is one silent exit.
+  m[W.CR0] = CR0.PE | CR0.MP | CR0.TS | CR0.ET | CR0.NE | CR0.WP | CR0.AM | CR0.PG;
   m[W.CR3] = HOST.pgdir;
   m[W.CR4] = 0;
   m[W.GDT_BASE] = (HOST_BASE + HOST.gdt) | 0;
