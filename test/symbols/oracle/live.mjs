@@ -36,6 +36,8 @@ function record() {
   let emulator;
   if (kernel) {
     const parameters = [
+      '-cpu',
+      'pentium3',
       '-m',
       '64',
       '-display',
