@@ -41,7 +41,13 @@ export const recordNumbered = (d: Debugger, value: unknown): TrapRecord => {
 };
 /** Code of the programs, for the audit. */
 const codeRanges = (d: Debugger): { low: number; high: number }[] =>
-  d.programs.list.flatMap((p) => (p.symbols?.elf.sections ?? []).flatMap((s) => (s.address === undefined || (s.flags & 4) === 0 || s.size === 0 ? [] : [{ low: (s.address + p.offset) >>> 0, high: (s.address + p.offset + s.size) >>> 0 }])));
+  d.programs.list.flatMap((p) =>
+    (p.symbols?.elf.sections ?? []).flatMap((s) =>
+      s.address === undefined || (s.flags & 4) === 0 || s.size === 0
+        ? []
+        : [{ low: (s.address + p.offset) >>> 0, high: (s.address + p.offset + s.size) >>> 0 }],
+    ),
+  );
 const instructionAt = (d: Debugger, r: TrapRecord): string | undefined => d.decode(r.eip)?.text;
 
 /** By name, without the `lguest/`. Throws ExpressionError with one line. */
@@ -91,7 +97,12 @@ export const QUESTIONS: Readonly<Record<string, (d: Debugger, args: Arguments) =
   },
   storm: (d) => {
     const storm = findStorm(d.target.records);
-    return { text: stormText(storm, d.programs), ...(storm === undefined ? {} : { times: storm.times, from: storm.from, to: storm.to, pattern: storm.pattern.map((r) => trapRow(d, r)) }) };
+    return {
+      text: stormText(storm, d.programs),
+      ...(storm === undefined
+        ? {}
+        : { times: storm.times, from: storm.from, to: storm.to, pattern: storm.pattern.map((r) => trapRow(d, r)) }),
+    };
   },
 };
 
@@ -100,7 +111,8 @@ const irqNumber = (value: unknown): number => {
   const irq = Number(value ?? 0);
   return Number.isInteger(irq) && irq >= 0 && irq < 32 ? irq : fail(`"${String(value)}" is no virtual interrupt: 0 to 31`);
 };
-const whyRecord = (d: Debugger, r: TrapRecord): string => `${whyText(r, d.programs, instructionAt(d, r))}${r.frame === undefined ? '' : `\nPushed on the Guest's stack:\n${pushedText(r, d.programs)}`}`;
+const whyRecord = (d: Debugger, r: TrapRecord): string =>
+  `${whyText(r, d.programs, instructionAt(d, r))}${r.frame === undefined ? '' : `\nPushed on the Guest's stack:\n${pushedText(r, d.programs)}`}`;
 
 const line = (d: Debugger, r: TrapRecord): string => {
   const row = trapRow(d, r);
@@ -118,13 +130,15 @@ const INFO: Readonly<Record<string, (d: Debugger, rest: string) => string>> = {
     const stale = x.stale.length === 0 ? '' : `, ${x.stale.length} stale`;
     return `${mappingsText(mappingsOf(host, 'shadow'), 'shadow', d.programs)}${x.equal} pages as in the Guest's tables, ${x.untilWritten} read-only until written, ${x.notYet} not yet paged in${stale}\n`;
   },
-  mem: (d, rest) => mappingsText(mappingsOf(hostOf(d), rest === 'shadow' ? 'shadow' : 'guest'), rest === 'shadow' ? 'shadow' : 'guest', d.programs),
+  mem: (d, rest) =>
+    mappingsText(mappingsOf(hostOf(d), rest === 'shadow' ? 'shadow' : 'guest'), rest === 'shadow' ? 'shadow' : 'guest', d.programs),
   audit: (d) => {
     const found = auditMappings(hostOf(d), d.programs, codeRanges(d));
     return found.length === 0 ? 'nothing found\n' : found.map((f) => `${f.rule}: ${f.text}\n`).join('');
   },
   traps: (d, rest) => traps(d, rest),
-  irq: (d, rest) => (rest === '' ? irqText(irqState(hostOf(d), d.programs)) : `${whyNotDelivered(hostOf(d), irqNumber(rest), d.programs).text}\n`),
+  irq: (d, rest) =>
+    rest === '' ? irqText(irqState(hostOf(d), d.programs)) : `${whyNotDelivered(hostOf(d), irqNumber(rest), d.programs).text}\n`,
   hcall: (d) => ringText(hypercallRing(hostOf(d))),
   shadow: (d) => slotsText(hostOf(d)),
   cr2: (d, rest) => {
@@ -160,7 +174,12 @@ const COMMANDS: Readonly<Record<string, (d: Debugger, rest: string) => string | 
   why: (d, rest) => (rest === '' ? undefined : whyRecord(d, recordNumbered(d, rest))),
   trap: (d, rest) => {
     const r = recordNumbered(d, rest);
-    const lasts = r.frame === undefined ? '' : r.instructions === undefined ? 'its handler has not returned\n' : `its handler returned after ${r.instructions} instructions\n`;
+    const lasts =
+      r.frame === undefined
+        ? ''
+        : r.instructions === undefined
+          ? 'its handler has not returned\n'
+          : `its handler returned after ${r.instructions} instructions\n`;
     return `${line(d, r)}${mnemonic(r)}: ${whatText(r)}\n${becameText(r, d.programs)}.\n${lasts}${r.frame === undefined ? '' : pushedText(r, d.programs)}`;
   },
   traps: (d, rest) => traps(d, rest),
@@ -169,7 +188,9 @@ const COMMANDS: Readonly<Record<string, (d: Debugger, rest: string) => string | 
     const known = parseFormat(format);
     const text = exportTraps(d, known, filter ?? '');
     const lines = text.split('\n');
-    return known === 'chrome' || lines.length <= EXPORT_LIMIT ? text : `${lines.slice(0, EXPORT_LIMIT).join('\n')}\n... ${lines.length - 1 - EXPORT_LIMIT} lines more: give a filter, or ask lguest/export\n`;
+    return known === 'chrome' || lines.length <= EXPORT_LIMIT
+      ? text
+      : `${lines.slice(0, EXPORT_LIMIT).join('\n')}\n... ${lines.length - 1 - EXPORT_LIMIT} lines more: give a filter, or ask lguest/export\n`;
   },
 };
 
@@ -184,4 +205,5 @@ export const QUESTION_HELP = `  info idt|gdt|tss     descriptors and gates: aske
 export const questionNames = (): string[] => Object.keys(COMMANDS);
 
 /** Answers a console line, or undefined when it is none of ours. */
-export const askInConsole = (d: Debugger, word: string, rest: string): string | undefined => (Object.hasOwn(COMMANDS, word) ? COMMANDS[word](d, rest) : undefined);
+export const askInConsole = (d: Debugger, word: string, rest: string): string | undefined =>
+  Object.hasOwn(COMMANDS, word) ? COMMANDS[word](d, rest) : undefined;

@@ -135,7 +135,12 @@ export const nest = (records: Iterable<TrapRecord>): Nested[] => {
       return !(record.eip === h.eip && record.esp === h.esp && record.cpl === h.cpl);
     });
     const inner = open.findLast((h) => within(h.record, record));
-    const nested: Nested = { record, inside: inner?.record.k, depth: inner === undefined ? 0 : inner.depth + 1, resume: delivers(record) ? record.instructions : 0 };
+    const nested: Nested = {
+      record,
+      inside: inner?.record.k,
+      depth: inner === undefined ? 0 : inner.depth + 1,
+      resume: delivers(record) ? record.instructions : 0,
+    };
     all.push(nested);
     if (delivers(record)) open.push(nested);
   }

@@ -53,25 +53,38 @@ export const trapRow = (d: Debugger, r: TrapRecord): TrapRow => ({
   message: r.message,
 });
 
-export const queryTraps = (d: Debugger, q: Query): { rows: TrapRow[]; matches: number; next: number | undefined; first: number; total: number } => {
+export const queryTraps = (
+  d: Debugger,
+  q: Query,
+): { rows: TrapRow[]; matches: number; next: number | undefined; first: number; total: number } => {
   const answer = queryLog(d.target.records, d.programs, q);
   return { ...answer, rows: answer.rows.map((r) => trapRow(d, r)) };
 };
 
-export const groupTraps = (d: Debugger, by: Group, filter = ''): { name: string; count: number; share: number; min?: number; avg?: number; max?: number; outcomes: object }[] => {
+export const groupTraps = (
+  d: Debugger,
+  by: Group,
+  filter = '',
+): { name: string; count: number; share: number; min?: number; avg?: number; max?: number; outcomes: object }[] => {
   const grouping: Grouping = by === 'function' ? 'symbol' : by;
-  return statistics(d.target.records, d.programs, grouping, recordFilter(filter, d.programs)).map(({ label, count, share, min, avg, max, outcomes }) => ({
-    name: by === 'vector' && Object.keys(outcomes).join() === 'direct' ? `${label} (direct)` : label,
-    count,
-    share,
-    ...(min === undefined || avg === undefined || max === undefined ? {} : { min, avg, max }),
-    outcomes,
-  }));
+  return statistics(d.target.records, d.programs, grouping, recordFilter(filter, d.programs)).map(
+    ({ label, count, share, min, avg, max, outcomes }) => ({
+      name: by === 'vector' && Object.keys(outcomes).join() === 'direct' ? `${label} (direct)` : label,
+      count,
+      share,
+      ...(min === undefined || avg === undefined || max === undefined ? {} : { min, avg, max }),
+      outcomes,
+    }),
+  );
 };
 export const groupText = (rows: ReturnType<typeof groupTraps>): string => {
   if (rows.length === 0) return 'no record matches\n';
   const n = (v: number | undefined): string => (v === undefined ? '-' : String(Math.round(v)));
-  const line = (...cells: string[]): string => `${cells[0].padEnd(32)} ${cells.slice(1, 6).map((c) => c.padStart(9)).join(' ')}  ${cells[6]}\n`;
+  const line = (...cells: string[]): string =>
+    `${cells[0].padEnd(32)} ${cells
+      .slice(1, 6)
+      .map((c) => c.padStart(9))
+      .join(' ')}  ${cells[6]}\n`;
   return (
     line('', 'count', 'share', 'min', 'avg', 'max', 'outcomes') +
     rows
@@ -87,7 +100,9 @@ export const groupText = (rows: ReturnType<typeof groupTraps>): string => {
 export const exportTraps = (d: Debugger, format: ExportFormat, filter = ''): string =>
   exportText([...d.target.records].filter(recordFilter(filter, d.programs)), format, d.programs);
 
-export const gateAudit = (d: Debugger): { vector: number; name: string; route: string; asked: string; installed: string; why: string; hits: number }[] => {
+export const gateAudit = (
+  d: Debugger,
+): { vector: number; name: string; route: string; asked: string; installed: string; why: string; hits: number }[] => {
   const { host } = d.target;
   if (host === undefined) return [];
   const gate = (low: number, high: number): string => {
@@ -101,7 +116,8 @@ export const gateAudit = (d: Debugger): { vector: number; name: string; route: s
       vector: g.vector,
       name: g.name,
       route: g.route,
-      asked: g.asked === undefined ? (g.handler === undefined ? 'nothing' : gate(g.kept.low, g.kept.high)) : gate(g.asked.low, g.asked.high),
+      asked:
+        g.asked === undefined ? (g.handler === undefined ? 'nothing' : gate(g.kept.low, g.kept.high)) : gate(g.asked.low, g.asked.high),
       installed: gate(g.installed.low, g.installed.high),
       why: g.why,
       hits: g.hits,
@@ -119,7 +135,12 @@ export const irqState = (d: Debugger): { irq: number; verdict: string; reason: s
     if (!gate && (pending & (2 ** irq)) === 0) continue;
     const { reason, text } = whyNotDelivered(host, irq, d.programs);
     const plain = text.replace(/^irq \d+: /, '');
-    rows.push({ irq, reason, verdict: reason === 'nothing pending' ? 'not pending' : reason === 'will be delivered' ? 'goes in before the next entry' : `held: ${plain}` });
+    rows.push({
+      irq,
+      reason,
+      verdict:
+        reason === 'nothing pending' ? 'not pending' : reason === 'will be delivered' ? 'goes in before the next entry' : `held: ${plain}`,
+    });
   }
   return rows;
 };
