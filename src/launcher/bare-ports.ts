@@ -13,6 +13,8 @@ const DEBUG_OUT = 0xe9;
 const DEBUG_EXIT = 0xf4;
 /** Sixteen ports that raise and lower the interrupt lines, as QEMU's pc-testdev has them. */
 const TEST_LINES = 0x2000;
+/** Four byte ports that only remember what was written, also of pc-testdev. */
+const TEST_PORTS = 0xe0;
 /** QEMU's firmware configuration device: selector and data. Enough of it to answer how many processors there are. */
 const CONFIG_SELECT = 0x510;
 const CONFIG_DATA = 0x511;
@@ -57,10 +59,12 @@ export interface PortsState {
   portA: number;
   configItem: number;
   configOffset: number;
+  /** TEST_PORTS, one byte each. */
+  test: number;
 }
 
 export class BarePorts implements Bus {
-  private s: PortsState = { index: 0, speaker: 0, post: 0xff, portA: 2, configItem: 0, configOffset: 0 };
+  private s: PortsState = { index: 0, speaker: 0, post: 0xff, portA: 2, configItem: 0, configOffset: 0, test: 0 };
 
   constructor(private readonly o: PortsOptions) {}
 
@@ -92,6 +96,7 @@ export class BarePorts implements Bus {
   private readByte(port: number): number {
     const { o, s } = this;
     if (port >= COM1 && port < COM1 + 8) return o.uart.read(port - COM1);
+    if (port >= TEST_PORTS && port < TEST_PORTS + 4) return (s.test >>> (8 * (port - TEST_PORTS))) & 0xff;
     switch (port) {
       case 0x20:
       case 0x21:
@@ -128,6 +133,11 @@ export class BarePorts implements Bus {
     if (port >= COM1 && port < COM1 + 8) {
       o.uart.write(port - COM1, value);
       o.onSchedule();
+      return;
+    }
+    if (port >= TEST_PORTS && port < TEST_PORTS + 4) {
+      const shift = 8 * (port - TEST_PORTS);
+      s.test = (s.test & ~(0xff << shift)) | (value << shift);
       return;
     }
     switch (port) {

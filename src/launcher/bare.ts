@@ -35,6 +35,10 @@ const CAUSE_EXTERNAL = 2;
  */
 const APIC = 0xfee00000;
 const APIC_BACKING = 0xdf000;
+/** Device memory of QEMU's pc-testdev, which test suites use as such; in the same hole. */
+const TEST_MEMORY = 0xff000000;
+const TEST_MEMORY_BYTES = 0x10000;
+const TEST_BACKING = 0xc0000;
 
 export interface BareOptions {
   image: Uint8Array;
@@ -154,6 +158,7 @@ export class BareMachine {
       const { entry, info, scratch } = loadMultiboot(ram, { image, cmdline, modules, memoryBytes });
       enterMultiboot(cpu, entry, info, scratch);
       cpu.addAlias(APIC, PAGE, APIC_BACKING);
+      cpu.addAlias(TEST_MEMORY, TEST_MEMORY_BYTES, TEST_BACKING);
     }
     cpu.updateMode();
   }
