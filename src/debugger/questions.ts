@@ -95,6 +95,7 @@ export const QUESTIONS: Readonly<Record<string, (d: Debugger, args: Arguments) =
     const count = typeof a.count === 'number' ? a.count : 100;
     return { changes: changes.slice(-count), total: changes.length, now: hostOf(d).cr2 };
   },
+  filterCounts: (d) => ({ filters: d.filterCounts }),
   storm: (d) => {
     const storm = findStorm(d.target.records);
     return {
@@ -146,6 +147,7 @@ const INFO: Readonly<Record<string, (d: Debugger, rest: string) => string>> = {
     const which = (['hw', 'host', 'guest'] as const).find((w) => w === rest) as Cr2Name | undefined;
     return `cr2.hw ${hex8(hw)}, cr2.host ${hex8(host)}, cr2.guest ${guest === undefined ? 'unknown before LGUEST_INIT' : hex8(guest)}${guest !== undefined && guest !== host ? '  (differs: the newest fault was not given to the Guest)' : ''}\n${cr2Text(cr2History(d.target.records, which), d.programs)}`;
   },
+  filters: (d) => d.filterCounts.map((f) => `${f.id.padEnd(12)} ${f.mode.padEnd(6)} ${f.count}\n`).join('') || 'no filter is set\n',
   storm: (d) => stormText(findStorm(d.target.records), d.programs),
 };
 
@@ -199,6 +201,7 @@ export const QUESTION_HELP = `  info idt|gdt|tss     descriptors and gates: aske
   info irq [N]         interrupts; why irq N is not delivered
   info hcall|shadow    the ring of asynchronous hypercalls; shadow slots and evictions
   info cr2 [hw|host|guest], info storm   the three cr2 and their history; a fault that repeats without progress
+  info filters         what each exception filter does (stop, log, count) and how much it found
   traps [N] [FILTER]   the newest records that match, such as traps 5 outcome == reflected && err.W
   export ndjson|csv|chrome [FILTER]      the log as text
 `;
