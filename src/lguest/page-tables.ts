@@ -160,13 +160,16 @@ const releasePde = (lg: Guest, spdeAt: number): void => {
   lg.freePage(spde & FRAME);
   lg.hostWrite(spdeAt, 0);
 };
-const releaseUser = (lg: Guest, shadow: number): void => {
-  const end = lg.kernelAddress >>> 22;
-  for (let i = 0; i < end; i++) releasePde(lg, shadow + i * 4);
+/** Releases the PDEs [0, end) of one directory. Most are empty, and this runs at every flush, so it looks before it calls. */
+const releaseBelow = (lg: Guest, shadow: number, end: number): void => {
+  const { m32 } = lg.cpu;
+  const first = (RAM_BASE + shadow) >> 2;
+  for (let i = 0; i < end; i++) if (m32[first + i] & PT.P) releasePde(lg, shadow + i * 4);
 };
+const releaseUser = (lg: Guest, shadow: number): void => releaseBelow(lg, shadow, lg.kernelAddress >>> 22);
 /** Everything below the Switcher, in every slot. */
 export const flushAll = (lg: Guest): void => {
-  for (const { shadow } of lg.pgdirs) if (shadow !== 0) for (let i = 0; i < SWITCHER_PGD_INDEX; i++) releasePde(lg, shadow + i * 4);
+  for (const { shadow } of lg.pgdirs) if (shadow !== 0) releaseBelow(lg, shadow, SWITCHER_PGD_INDEX);
   pinStack(lg);
 };
 /** FLUSH_TLB(kernel). */
