@@ -117,7 +117,7 @@ export const parseLaunch = (given: Readonly<Record<string, unknown>>, files: Pic
     } else if (!CLIENTS.has(key) && !key.startsWith('__')) {
       const close = KNOWN.find((k) => k.toLowerCase() === key.toLowerCase() || distance(k.toLowerCase(), key.toLowerCase()) <= 2);
       notes.push(
-        `Unknown launch attribute "${key}" is ignored${close === undefined ? '; docs/attributes.md lists the known ones' : `; did you mean "${close}"?`}.`,
+        `Unknown launch attribute "${key}" is ignored${close === undefined ? '; docs/attributes.md lists the known ones' : `; did you mean "${close}"?`}`,
       );
     }
   }

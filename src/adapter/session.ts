@@ -95,7 +95,9 @@ export class AdapterSession extends ProtocolServer {
   private consoleText: Uint8Array[] = [];
   private consoleTimer = false;
   private readonly decoder = new TextDecoder();
-  private filterWishes: { id: string; condition?: string }[] = COMPACT_FILTERS.filter((f) => f.on).map((f) => ({ id: f.id }));
+  private filterWishes: { id: string; condition?: string; mode?: string }[] = COMPACT_FILTERS.filter((f) => f.on).map((f) => ({
+    id: f.id,
+  }));
   private readonly handlers: Readonly<Record<string, Handler>>;
 
   constructor(private readonly options: AdapterOptions) {
@@ -210,6 +212,7 @@ export class AdapterSession extends ProtocolServer {
     d.onStop = (stop) => this.stopped(stop);
     d.onEnd = (end) => this.guestEnded(end);
     d.onLog = (text, b) => this.logged(text, b);
+    d.onTrapLog = (text) => this.output(text);
     d.onWrite = () => this.changed();
     d.onBound = (b) => this.event('breakpoint', { reason: 'changed', breakpoint: this.breakpointBody(b) });
     d.onNames = (program) => {
@@ -501,6 +504,7 @@ export class AdapterSession extends ProtocolServer {
     const optioned = this.list(args, 'filterOptions').map((x) => ({
       id: wantText(x, 'filterId'),
       ...(typeof x.condition === 'string' ? { condition: x.condition } : {}),
+      ...(typeof x.mode === 'string' ? { mode: x.mode } : {}),
     }));
     this.filterWishes = [...plain, ...optioned];
     const problems = this.core.setFilters(this.filterWishes);
@@ -1007,7 +1011,9 @@ export class AdapterSession extends ProtocolServer {
       'lguest/gateAudit': () => ({ rows: gateAudit(this.standing) }),
       'lguest/irqState': () => ({ rows: irqState(this.standing) }),
       'lguest/export': (a) => ({ text: exportTraps(this.standing, oneOf(a, 'format', EXPORTS, 'ndjson')) }),
-      ...Object.fromEntries(Object.entries(QUESTIONS).map(([name, ask]): [string, Handler] => [`lguest/${name}`, (a) => ask(this.standing, a)])),
+      ...Object.fromEntries(
+        Object.entries(QUESTIONS).map(([name, ask]): [string, Handler] => [`lguest/${name}`, (a) => ask(this.standing, a)]),
+      ),
       'lguest/console': (a) => {
         this.type(wantText(a, 'text'));
         return {};
@@ -1057,6 +1063,11 @@ const capabilities = (filters: readonly FilterDescription[]): object => ({
   supportsSteppingGranularity: true,
   supportsInstructionBreakpoints: true,
   supportsExceptionFilterOptions: true,
+  breakpointModes: [
+    { mode: 'stop', label: 'Stop', description: 'Stop the Guest before the trap is applied.', appliesTo: ['exception'] },
+    { mode: 'log', label: 'Log', description: 'Write a line to the Debug Console and go on.', appliesTo: ['exception'] },
+    { mode: 'count', label: 'Count', description: 'Only count: "info filters" tells how many.', appliesTo: ['exception'] },
+  ],
   exceptionBreakpointFilters: filters.map(filterBody),
 });
 

@@ -12,6 +12,7 @@ import { vectorsCommand } from './vectors';
 const USAGE = `lguest-debug: boots and debugs lguest Guests of Linux 2.6.24
 
   lguest-debug run KERNEL ...    boot a Guest; its console on stdout
+  lguest-debug bare IMAGE ...    run a ROM or a multiboot kernel without a Host
   lguest-debug dap [--port N]    the debug adapter, on stdio or TCP
   lguest-debug demo              a guided session on the demo Guest
   lguest-debug vectors PATH...   instruction test vectors
@@ -50,7 +51,7 @@ const main = async (argv: readonly string[]): Promise<number | undefined> => {
       process.stderr.write(USAGE);
       return 64;
     default:
-      throw new UsageError(`unknown command "${command}"; the commands are run, dap, demo and vectors`);
+      throw new UsageError(`unknown command "${command}"; the commands are run, bare, dap, demo, vectors and fuzz`);
   }
 };
 

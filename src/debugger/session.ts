@@ -9,7 +9,7 @@ import type { Stop } from '../launcher/machine';
 import { type Breakpoint, Breakpoints, type BreakpointSpec, hitCondition } from './breakpoints';
 import { becameText, chainText, mnemonic, whatText, whyText } from './explain';
 import { compile, evaluate, ExpressionError, type Node, parse, truth, type Value } from './expression';
-import { type ActiveFilter, COMPACT_FILTERS, hostFilter, isFilterId, vectorName } from './filters';
+import { type ActiveFilter, COMPACT_FILTERS, FILTER_MODES, type FilterMode, hostFilter, isFilterId, vectorName } from './filters';
 import { FrameEnvironment, isGuestRegister, trapNumber } from './frame-environment';
 import { watchSlots } from './mappings';
 import { type Program, type Programs, programInMemory } from './programs';
@@ -50,7 +50,7 @@ export interface EndInfo {
 
 export type Granularity = 'instruction' | 'line';
 
-const SLICE_MS = 12;
+const SLICE_MS = 8;
 const FIRST_SLICE = 200_000;
 const ENTRIES = 3_000;
 const LONGEST_WAIT_MS = 50;
@@ -86,6 +86,8 @@ export class Debugger {
   onNames: (program: Program) => void = () => {};
   /** Text of logpoints. */
   onLog: (text: string, breakpoint: Breakpoint) => void = () => {};
+  /** A trap found by a filter that only logs, in words. */
+  onTrapLog: (text: string) => void = () => {};
   /** Something in the machine was changed by the user. */
   onWrite: (address: number, length: number) => void = () => {};
   /** No one can type on the console any more: a Guest that waits without a timer has nothing left to do. */
@@ -261,11 +263,14 @@ export class Debugger {
   // ---- trap filters -----------------------------------------------------------------------------------------------------------------------
 
   /** @returns for each filter the message of what is wrong with it, or undefined. */
-  setFilters(wanted: { id: string; condition?: string }[]): (string | undefined)[] {
+  setFilters(wanted: { id: string; condition?: string; mode?: string }[]): (string | undefined)[] {
     this.filters = [];
-    const problems = wanted.map(({ id, condition }) => {
+    const problems = wanted.map(({ id, condition, mode }) => {
       if (!isFilterId(id)) return `no filter "${id}"; the filters are ${COMPACT_FILTERS.map((f) => f.id).join(' ')} and v0 to v255`;
-      const filter: ActiveFilter = { id };
+      const known = FILTER_MODES.find((m) => m === (mode ?? 'stop'));
+      if (known === undefined) return `no mode "${mode}"; the modes are ${FILTER_MODES.join(', ')}`;
+      if (known !== 'stop' && id === 'worldSwitch') return 'worldSwitch can only stop: no trap record belongs to it';
+      const filter: ActiveFilter = { id, mode: known, seen: 0 };
       if (condition !== undefined && condition.trim() !== '') {
         try {
           filter.condition = this.trapCondition(condition);
@@ -280,13 +285,26 @@ export class Debugger {
     this.installFilters();
     return problems;
   }
+  /** Every filter that is set, with what it found. */
+  get filterCounts(): { id: string; mode: FilterMode; count: number }[] {
+    return this.filters.map((f) => ({ id: f.id, mode: f.mode ?? 'stop', count: f.seen ?? 0 }));
+  }
   private installFilters(): void {
     const { target } = this;
     const cr2 = this.watches.all.flatMap((w): ActiveFilter[] => (w.cr2 === undefined ? [] : [{ id: `cr2.${w.cr2}` }]));
     target.setFilter(
-      hostFilter([...this.filters, ...cr2], target, (id) => {
+      hostFilter([...this.filters, ...cr2], target, (id, record) => {
         const watch = id.startsWith('cr2.') ? this.watches.all.find((w) => w.cr2 === id.slice(4)) : undefined;
         if (watch !== undefined && !this.counts(watch)) return false;
+        const filter = this.filters.find((f) => f.id === id);
+        if (filter !== undefined) {
+          filter.seen = (filter.seen ?? 0) + 1;
+          if (filter.mode === 'log')
+            this.onTrapLog(
+              `${filter.id}: ${whatText(record)} ${becameText(record, this.programs)}. (trap ${record.k}, ${formatPosition(record.pos)})`,
+            );
+          if (filter.mode !== 'stop') return false;
+        }
         this.filterHit = id;
         return true;
       }),
@@ -347,7 +365,7 @@ export class Debugger {
     );
   }
   private filterOn(id: string): boolean {
-    return this.filters.some((f) => f.id === id);
+    return this.filters.some((f) => f.id === id && (f.mode ?? 'stop') === 'stop');
   }
 
   // ---- running ------------------------------------------------------------------------------------------------------------------------------

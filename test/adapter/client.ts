@@ -36,6 +36,7 @@ export class Session {
     private readonly port?: number,
   ) {
     this.client = new DebugClient(process.execPath, command[0] ?? '', 'lguest');
+    this.client.defaultTimeout = 60_000; // the machine that runs tests may be busy with other things
     this.client.on('output', ({ body }: DebugProtocol.OutputEvent) => {
       if (body.category === 'stdout') this.console += body.output;
       else this.lines.push(`* output ${body.category}: ${this.plain(body.output.trimEnd())}`);
@@ -91,7 +92,7 @@ export class Session {
     const body =
       this.stops.shift() ??
       (await new Promise<DebugProtocol.StoppedEvent['body']>((done, fail) => {
-        const timer = setTimeout(() => fail(new Error(`no stop; so far:\n${this.lines.slice(-20).join('\n')}`)), 30_000);
+        const timer = setTimeout(() => fail(new Error(`no stop; so far:\n${this.lines.slice(-20).join('\n')}`)), 60_000);
         this.waiting.push((b) => {
           clearTimeout(timer);
           done(b);
