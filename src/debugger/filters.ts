@@ -73,8 +73,16 @@ export const VECTOR_FILTERS: readonly FilterDescription[] = [
 
 const FAULTS = [0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 16, 17, 18, 19];
 
+/** What a filter does with what it finds. */
+export const FILTER_MODES = ['stop', 'log', 'count'] as const;
+export type FilterMode = (typeof FILTER_MODES)[number];
+
 export interface ActiveFilter {
   id: string;
+  /** Missing: stop. */
+  mode?: FilterMode;
+  /** Records found since it was set. */
+  seen?: number;
   /** Asked with the record at hand; missing: always. */
   condition?: (record: TrapRecord) => boolean;
 }
