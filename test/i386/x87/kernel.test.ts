@@ -71,7 +71,7 @@ for (const [number, row] of ROWS.entries()) {
   const modrm = row.modrm ?? 0x05 | ((row.ext ?? 0) << 3);
   test(`${row.name} (${row.op.toString(16)} ${modrm.toString(16)}) does in WebAssembly what its handler does`, () => {
     let taken = 0;
-    const rounds = 800;
+    const rounds = 300;
     for (let round = 0; round < rounds; round++) {
       const address = ADDRESS + (below(16) === 0 ? 0x7f0 + below(32) : below(64));
       unit.execute([0xdb, 0xe3]);
