@@ -97,15 +97,17 @@ export class Breakpoints {
       log: undefined,
       wantsHit: undefined,
     };
+    this.bind(b);
     try {
       if (spec.hitCondition !== undefined && spec.hitCondition.trim() !== '') b.wantsHit = hitCondition(spec.hitCondition);
       make(b);
     } catch (error) {
       if (!(error instanceof ExpressionError)) throw error;
       b.message = error.message;
+      b.verified = false;
+      b.places = [];
       return b;
     }
-    this.bind(b);
     this.arm(b);
     return b;
   }

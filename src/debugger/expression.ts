@@ -614,13 +614,17 @@ export const store = (env: Environment, to: Value, value: Value): Value => {
 
 /** Numbers for compiled conditions. */
 export interface FastEnvironment {
-  /** A reader for a register or name whose place never changes, or undefined. uint32. */
-  reader(name: string): (() => number) | undefined;
+  /** A reader for a register or name whose place never changes, or undefined. */
+  reader(name: string): FastReader | (() => number) | undefined;
 }
-type Fast = { get: () => number; signed: boolean };
+/** int32 when signed, else uint32, as a bare function is. */
+export type FastReader = { get: () => number; signed: boolean };
+type Fast = FastReader;
 
 /** A closure for the integer part of the language, or undefined when the expression needs more. Same results as evaluate(). */
 export const compile = (node: Node, env: FastEnvironment): (() => number) | undefined => fast(node, env)?.get;
+
+const asFast = (r: FastReader | (() => number) | undefined): Fast | undefined => (typeof r === 'function' ? { get: r, signed: false } : r);
 
 const fast = (node: Node, env: FastEnvironment): Fast | undefined => {
   switch (node.k) {
@@ -631,12 +635,10 @@ const fast = (node: Node, env: FastEnvironment): Fast | undefined => {
     }
     case 'reg':
     case 'name': {
-      const get = env.reader(node.name);
-      return get === undefined ? undefined : { get, signed: false };
+      return asFast(env.reader(node.name));
     }
     case 'member': {
-      const get = !node.arrow && node.a.k === 'name' ? env.reader(`${node.a.name}.${node.name}`) : undefined;
-      return get === undefined ? undefined : { get, signed: false };
+      return !node.arrow && node.a.k === 'name' ? asFast(env.reader(`${node.a.name}.${node.name}`)) : undefined;
     }
     case 'unary': {
       const a = fast(node.a, env);

@@ -188,11 +188,8 @@ export class FrameEnvironment implements Environment {
     const flag = /^eflags\.([A-Z]+)$/.exec(name);
     if (flag !== null && flag[1] in FLAG_BITS) return number(target.register('eflags') & FLAG_BITS[flag[1]] ? 1 : 0, INT);
     const plain = name.replace(/^'(.*)'$/, '$1');
-    for (const program of programs.list) {
-      const [found] = program.symbols?.globals(plain) ?? [];
-      const address = found?.staticAddress;
-      if (found !== undefined && address !== undefined) return load(this, found.type, this.place(programs.addresses(program, address)));
-    }
+    const global = programs.globalNamed(plain);
+    if (global !== undefined) return load(this, global.variable.type, this.place(programs.addresses(global.program, global.address)));
     for (const program of programs.list) {
       const enumerator = program.symbols?.enumerator(plain);
       if (enumerator !== undefined) return { type: enumerator.type, bits: enumerator.value };
@@ -260,9 +257,7 @@ export class FrameEnvironment implements Environment {
   locals(): Variable[] {
     const { programs, frame } = this.o;
     if (frame === undefined) return [];
-    const at = programs.linked(frame.afterCall ? frame.pc - 1 : frame.pc);
-    const all = at?.program.symbols?.variablesAt(frame.afterCall ? at.link : at.link) ?? [];
-    return all.filter((v) => v.name !== '');
+    return programs.localsAt(frame.afterCall ? frame.pc - 1 : frame.pc);
   }
 
   type(name: string): Type | undefined {

@@ -5,6 +5,7 @@
 
 import type { BreakpointSpot, CodeLocation, LineInfo } from '../symbols/lines';
 import { type FunctionInfo, type InlineFrame, loadProgram, type ProgramSymbols } from '../symbols/program-symbols';
+import type { Variable } from '../symbols/dwarf/variables';
 import { findKallsyms, readKallsyms } from '../symbols/kallsyms';
 import { type SymbolHit, SymbolTable } from '../symbols/symbol-table';
 
@@ -27,6 +28,9 @@ export interface Linked {
   /** Run-time minus link-time address for this very address. */
   bias: number;
 }
+
+/** Answers about variables that are kept. */
+const KEPT = 512;
 
 const decoder = new TextDecoder('latin1');
 
@@ -55,7 +59,38 @@ export const programInMemory = (memory: Uint8Array): Program | undefined => {
 };
 
 export class Programs {
+  private readonly locals = new Map<number, Variable[]>();
+  private readonly globals = new Map<string, { program: Program; variable: Variable; address: number } | undefined>();
+
   constructor(readonly list: Program[]) {}
+
+  /** Locals and arguments in sight at a run-time address. Kept, since conditions ask again and again. */
+  localsAt(address: number): Variable[] {
+    let found = this.locals.get(address);
+    if (found === undefined) {
+      const at = this.linked(address);
+      found = (at?.program.symbols?.variablesAt(at.link) ?? []).filter((v) => v.name !== '');
+      if (this.locals.size >= KEPT) this.locals.clear();
+      this.locals.set(address, found);
+    }
+    return found;
+  }
+  /** A global or static variable with a place; its link-time address. */
+  globalNamed(name: string): { program: Program; variable: Variable; address: number } | undefined {
+    if (this.globals.has(name)) return this.globals.get(name);
+    let found: { program: Program; variable: Variable; address: number } | undefined;
+    for (const program of this.list) {
+      const [variable] = program.symbols?.globals(name) ?? [];
+      const address = variable?.staticAddress;
+      if (variable !== undefined && address !== undefined) {
+        found = { program, variable, address };
+        break;
+      }
+    }
+    if (this.globals.size >= KEPT) this.globals.clear();
+    this.globals.set(name, found);
+    return found;
+  }
 
   /** The file that has something at a run-time address; virtual addresses first. */
   linked(address: number): Linked | undefined {

@@ -6,9 +6,10 @@
 import { Disassembler, type Decoded, type Syntax } from '../i386/disassembly';
 import { formatPosition, type TrapRecord } from '../lguest/trap-record';
 import type { Stop } from '../launcher/machine';
+import { stripType } from '../symbols/dwarf/types';
 import { type Breakpoint, Breakpoints, type BreakpointSpec, hitCondition } from './breakpoints';
 import { becameText, chainText, mnemonic, whatText, whyText } from './explain';
-import { compile, evaluate, ExpressionError, type Node, parse, truth, type Value } from './expression';
+import { compile, evaluate, ExpressionError, type FastReader, type Node, parse, truth, type Value } from './expression';
 import { type ActiveFilter, COMPACT_FILTERS, FILTER_MODES, type FilterMode, hostFilter, isFilterId, vectorName } from './filters';
 import { FrameEnvironment, isGuestRegister, trapNumber } from './frame-environment';
 import { watchSlots } from './mappings';
@@ -176,14 +177,14 @@ export class Debugger {
 
   private prepare(b: Breakpoint): void {
     const { condition, logMessage } = b.spec;
-    if (condition !== undefined && condition.trim() !== '') b.test = this.condition(condition);
+    if (condition !== undefined && condition.trim() !== '') b.test = this.condition(condition, b.places);
     if (logMessage !== undefined && logMessage !== '') b.log = this.logText(logMessage);
   }
 
   /** A condition as a function; integer conditions over registers are closures, others are evaluated from the tree. */
-  private condition(text: string): () => boolean {
+  private condition(text: string, places: readonly { address: number }[] = []): () => boolean {
     const node = parse(text, (name) => this.isType(name));
-    const quick = compile(node, { reader: (name) => (isGuestRegister(name) ? () => this.target.register(name) : undefined) });
+    const quick = compile(node, { reader: (name) => this.fastReader(name, places) });
     if (quick !== undefined) return () => quick() !== 0;
     return () => {
       try {
@@ -197,19 +198,47 @@ export class Debugger {
   }
   private conditionProblem: string | undefined;
 
+  /** Reads a register, or a global of 4 bytes that no local of these places hides. */
+  private fastReader(name: string, places: readonly { address: number }[]): FastReader | undefined {
+    const { target, programs } = this;
+    if (places.some((p) => programs.localsAt(p.address).some((v) => v.name === name))) return undefined;
+    const global = programs.globalNamed(name);
+    if (global !== undefined && places.length > 0) {
+      const t = stripType(global.variable.type);
+      if (
+        t.size !== 4 ||
+        (t.kind !== 'base' && t.kind !== 'enum') ||
+        (t.kind === 'base' && t.encoding !== 'signed' && t.encoding !== 'unsigned')
+      )
+        return undefined;
+      const signed = t.kind === 'enum' ? t.signed : t.encoding === 'signed';
+      const addresses = programs.addresses(global.program, global.address);
+      return {
+        get: () => {
+          for (const a of addresses) {
+            const value = target.read32(a);
+            if (value !== undefined) return signed ? value | 0 : value;
+          }
+          return 0;
+        },
+        signed,
+      };
+    }
+    return isGuestRegister(name) ? { get: () => target.register(name), signed: false } : undefined;
+  }
+
   private isType(name: string): boolean {
     return this.programs.list.some((p) => p.symbols?.typeNamed(name) !== undefined) && this.programs.addressOf(name) === undefined;
   }
 
   private runningEnvironment(record?: TrapRecord): FrameEnvironment {
-    const stack = new Stack(this.target, this.programs);
-    stack.need(1);
+    const { target, programs } = this;
     return new FrameEnvironment({
-      target: this.target,
-      programs: this.programs,
-      frame: stack.frames.find((f) => f.kind === 'code'),
-      stack,
-      record,
+      target,
+      programs,
+      frame: Stack.here(target),
+      stack: new Stack(target, programs),
+      ...(record === undefined ? {} : { record }),
     });
   }
 
@@ -338,8 +367,8 @@ export class Debugger {
     let current: TrapRecord | undefined;
     const quick = compile(node, {
       reader: (name) => {
-        if (isGuestRegister(name)) return () => this.target.register(name);
-        if (this.probe(name)) return () => (trapNumber(current as TrapRecord, name) ?? 0) >>> 0;
+        if (isGuestRegister(name)) return { get: () => this.target.register(name), signed: false };
+        if (this.probe(name)) return { get: () => (trapNumber(current as TrapRecord, name) ?? 0) >>> 0, signed: false };
         return undefined;
       },
     });

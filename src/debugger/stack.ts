@@ -81,6 +81,25 @@ export class Stack {
     if (pending !== undefined) this.boundary(pending);
   }
 
+  /** The frame that the processor is in, without its name and line: enough for conditions, and cheap. */
+  static here(target: Target): Frame {
+    const registers = DWARF_REGISTERS.map((name) => (name === 'eip' ? target.pc : target.register(name)));
+    return {
+      kind: 'code',
+      name: '',
+      pc: target.pc,
+      registers,
+      method: 'exact',
+      file: undefined,
+      line: undefined,
+      column: undefined,
+      inlineDepth: 0,
+      afterCall: false,
+      record: undefined,
+      cpl: target.register('cs') & 3,
+    };
+  }
+
   /** Makes at least so many frames, if there are that many. */
   need(count: number): void {
     while (!this.done && this.frames.length < count) this.next();
