@@ -4,8 +4,9 @@
 // out: options' syntax (options.ts), the debugger.
 
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { chromeTrace, CSV_HEAD, csvLine, type ExportFormat, formatOfPath } from '../debugger/exports';
 import { HYPERCALLS } from '../lguest/abi';
-import { toJson } from '../lguest/trap-record';
+import { toJson, type TrapRecord } from '../lguest/trap-record';
 import { LauncherError } from '../launcher/errors';
 import { Machine, type Stop } from '../launcher/machine';
 import { readBytes, writeText } from './files';
@@ -23,7 +24,7 @@ const WINDOW = 65_536;
 const LEAVE = 0x1d;
 
 export const RUN_USAGE = `usage: lguest-debug run KERNEL [--initrd F] [--memory 64M] [--cmdline S] [--input FILE|-] [--until console:/REGEX/|traps:N|instructions:N]
-         [--limit N] [--block F]... [--network none|loopback] [--trap-log F.ndjson] [--trap-totals] [--stats F.json] [--tsc-khz N] [--seed N] [--no-jit]
+         [--limit N] [--block F]... [--network none|loopback] [--trap-log F.ndjson|.csv|.json] [--trap-totals] [--stats F.json] [--tsc-khz N] [--seed N] [--no-jit]
 exit status: 0 power-off or --until reached, 1 killed, 2 panic, 3 emulator fault, 4 limit met or --until not reached, 5 nothing left to do, 64 usage`;
 
 type Until = { kind: 'console'; pattern: RegExp } | { kind: 'traps' | 'instructions'; count: number };
@@ -99,16 +100,23 @@ const plan = (p: Parsed): Plan => {
   };
 };
 
-/** Writes the trap log as the run goes on, a slice at a time: a record may still change within its slice. */
+/** Records that a Chrome trace may hold: it is one JSON text, made at the end. */
+const TRACE_LIMIT = 1_000_000;
+
+/** Writes the trap log as the run goes on, a slice at a time: a record may still change within its slice. The format is that of the file's name. */
 class LogWriter {
   private readonly file: number;
+  private readonly format: ExportFormat;
+  private readonly kept: TrapRecord[] = [];
   private next = 0;
   constructor(
     path: string,
     private readonly machine: Machine,
   ) {
+    this.format = formatOfPath(path);
     try {
       this.file = openSync(path, 'w');
+      if (this.format === 'csv') writeSync(this.file, `${CSV_HEAD}\n`);
     } catch (error) {
       throw new UsageError(`--trap-log ${path} cannot be written: ${(error as Error).message}`);
     }
@@ -118,12 +126,16 @@ class LogWriter {
     const lines: string[] = [];
     for (; this.next < records.count; this.next++) {
       const r = records.get(this.next);
-      if (r !== undefined) lines.push(toJson(r));
+      if (r === undefined) continue;
+      if (this.format === 'chrome') {
+        if (this.kept.length < TRACE_LIMIT) this.kept.push(r);
+      } else lines.push(this.format === 'csv' ? csvLine(r) : toJson(r));
     }
     if (lines.length > 0) writeSync(this.file, `${lines.join('\n')}\n`);
   }
   close(): void {
     this.flush();
+    if (this.format === 'chrome') writeSync(this.file, chromeTrace(this.kept));
     closeSync(this.file);
   }
 }

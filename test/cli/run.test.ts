@@ -131,3 +131,16 @@ test('the guided demo runs through without a key and ends with a death explained
   assert.match(r.out, /stopped: Guest killed by the Host: bad page table entry/);
   assert.match(r.out, /cr2\.guest\n {4}0xd0000000/);
 });
+
+test('--trap-log writes CSV and Chrome trace when the file is named so, with as many records as NDJSON has', () => {
+  const [ndjson, csv, chrome] = ['t.ndjson', 't.csv', 't.json'].map((name) => {
+    const path = join(folder, name);
+    assert.equal(cli(['run', DEMO, '--cmdline', 'do=off', '--trap-log', path]).status, 0);
+    return readFileSync(path, 'utf8');
+  });
+  const records = ndjson.trimEnd().split('\n').length;
+  assert.match(csv, /^k,pos,ns,kind,vector,err,eip,/);
+  assert.equal(csv.trimEnd().split('\n').length, records + 1);
+  const { traceEvents } = JSON.parse(chrome) as { traceEvents: { ph: string }[] };
+  assert.equal(traceEvents.filter((e) => e.ph === 'i').length, records);
+});

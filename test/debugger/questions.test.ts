@@ -325,10 +325,14 @@ test('the audit finds writable code, user-visible kernel pages, aliases and entr
   const { machine, d } = standAt(14, (r) => r.outcome === 'reflected' && r.cr2 === PAGE);
   const { host } = machine;
   const eip = machine.host.context.get('eip');
-  const rules = (): Set<string> =>
-    new Set(auditMappings(host, d.programs, [{ low: (eip & ~0xfff) >>> 0, high: ((eip & ~0xfff) >>> 0) + 0x1000 }]).map((f) => f.rule));
+  const code = (eip & ~0xfff) >>> 0;
+  const rules = (): Set<string> => new Set(auditMappings(host, d.programs, [{ low: code, high: code + 0x1000 }]).map((f) => f.rule));
   assert.equal(rules().has('user-visible kernel'), false);
-  assert.equal(rules().has('writable and executable'), true, 'the demo maps all its memory writable');
+  assert.equal(rules().has('writable and executable'), false, 'the demo maps its code read-only');
+  const text = host.guestWalk(eip);
+  host.lg.poke32(text.pteAt ?? 0, (text.pte ?? 0) | PT.RW);
+  assert.equal(rules().has('writable and executable'), true);
+  host.lg.poke32(text.pteAt ?? 0, text.pte ?? 0);
   const va = 0xc0200000;
   const { pteAt, pte } = host.guestWalk(va);
   host.lg.poke32(pteAt ?? 0, ((pte ?? 0) | PT.US) & ~PT.RW);
@@ -567,4 +571,40 @@ test('every question is answered at a stop, and says in one line when it cannot 
     (QUESTIONS.why(d, { k: fault().record.k }) as { text: string }).text,
     /demand_page .*would have been filled silently.*Pushed on the Guest's stack/s,
   );
+});
+
+test('a filter stops, logs or only counts, and tells how much it found', async () => {
+  const { d, machine } = make();
+  const lines: string[] = [];
+  d.onTrapLog = (text) => lines.push(text);
+  assert.deepEqual(
+    d.setFilters([
+      { id: 'pf.guest', mode: 'log', condition: 'err.W' },
+      { id: 'pf.shadow', mode: 'count' },
+      { id: 'syscall' },
+      { id: 'nm', mode: 'shout' },
+      { id: 'worldSwitch', mode: 'log' },
+    ]),
+    [
+      undefined,
+      undefined,
+      undefined,
+      'no mode "shout"; the modes are stop, log, count',
+      'worldSwitch can only stop: no trap record belongs to it',
+    ],
+  );
+  const stop = await new Promise<{ filter?: string; record?: TrapRecord }>((done) => {
+    d.onStop = done;
+    d.continue();
+  });
+  assert.deepEqual([stop.filter, stop.record?.vector], ['syscall', 128]);
+  const log = machine.host.records;
+  const found = (filter: string): number => queryLog(log, d.programs, { filter }).matches;
+  const counts = new Map(d.filterCounts.map((f) => [f.id, f.count]));
+  assert.equal(counts.get('pf.shadow'), found('outcome == paged-in'));
+  assert.ok((counts.get('pf.shadow') ?? 0) > 10);
+  assert.equal(counts.get('pf.guest'), found('vector == 14 && outcome == reflected && err.W'));
+  assert.equal(lines.length, counts.get('pf.guest'));
+  assert.equal(counts.get('syscall'), 1);
+  assert.match(ask(d, 'info filters'), /^pf\.guest +log +\d+\npf\.shadow +count +\d+\nsyscall +stop +1\n$/);
 });
