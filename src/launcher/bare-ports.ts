@@ -95,7 +95,12 @@ export class BarePorts implements Bus {
 
   private readByte(port: number): number {
     const { o, s } = this;
-    if (port >= COM1 && port < COM1 + 8) return o.uart.read(port - COM1);
+    if (port >= COM1 && port < COM1 + 8) {
+      const before = o.uart.deadline;
+      const value = o.uart.read(port - COM1);
+      if (o.uart.deadline !== before) o.onSchedule();
+      return value;
+    }
     if (port >= TEST_PORTS && port < TEST_PORTS + 4) return (s.test >>> (8 * (port - TEST_PORTS))) & 0xff;
     switch (port) {
       case 0x20:
@@ -131,8 +136,9 @@ export class BarePorts implements Bus {
   private writeByte(port: number, value: number): void {
     const { o, s } = this;
     if (port >= COM1 && port < COM1 + 8) {
+      const before = o.uart.deadline;
       o.uart.write(port - COM1, value);
-      o.onSchedule();
+      if (o.uart.deadline !== before) o.onSchedule();
       return;
     }
     if (port >= TEST_PORTS && port < TEST_PORTS + 4) {

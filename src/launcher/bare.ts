@@ -27,7 +27,7 @@ const MEGABYTE = 0x100000;
 const TIMER_IRQ = 0;
 const COM1_IRQ = 4;
 /** So many deliveries in a row without one instruction retired: a loop of faults that no timer can end. */
-const STORM = 1_000_000;
+const STORM = 100_000;
 const CAUSE_EXTERNAL = 2;
 /**
  * Where a local APIC would answer. There is none; multiboot machines have a page of plain memory there (a page of the hole below 1 MB that no memory map
