@@ -281,3 +281,41 @@ test('a reset through the keyboard controller ends the machine and says so', () 
   assert.ok(stop.kind === 'power-off' && stop.message === 'reset through the keyboard controller');
   assert.deepEqual(r.machine.bareEnd, { kind: 'reset', by: 'the keyboard controller' });
 });
+
+test('a string sent by REP OUTS with the transmitter’s interrupt on gives the same run with and without translation', () => {
+  // edi times: mov esi, text; mov ecx, 16; mov dx, 3F8h; rep outsb; mov ecx, 11000; loop $
+  const round = [
+    0xbe,
+    ...word32(0x100000),
+    0xb9,
+    ...word32(16),
+    0x66,
+    0xba,
+    ...word16(0x3f8),
+    0xf3,
+    0x6e,
+    0xb9,
+    ...word32(11_000),
+    0xe2,
+    0xfe,
+    0x4f,
+  ];
+  const code = [
+    ...interruptTable({ 36: handlerAt }),
+    // push eax; push edx; mov dx, 3FAh; in al, dx; inc dword [counter]; mov al, 20h; out 20h, al; pop edx; pop eax; iret
+    ...place(handlerAt, [0x50, 0x52, ...inByte(0x3fa), ...count.slice(0, -1), 0x5a, 0x58, 0xcf]),
+    ...controllers(1 << 4),
+    ...out(0x3f9, 2),
+    0xfb,
+    0xbf,
+    ...word32(100), // mov edi, 100
+    ...round,
+    0x75,
+    -(round.length + 2) & 0xff,
+    ...exit(0),
+  ];
+  const runs = [false, true].map((jit) => boot(code, { jit, jitThreshold: 2 }));
+  for (const r of runs) assert.equal(r.machine.run(LIMIT).kind, 'power-off');
+  assert.ok(at32(runs[0], counter) >= 10);
+  assert.equal(runs[0].machine.stateHash(), runs[1].machine.stateHash());
+});

@@ -58,6 +58,8 @@ export interface Region {
 const terminatorOf = (code: Int32Array, i: number, next: number): Terminator | undefined => {
   const row = ROWS[code[i + R.FORM] >> 3];
   const target = (next + code[i + R.IMM]) | 0;
+  // Ports are the run loop's: a device may want an interrupt or a new deadline at once.
+  if (row.name === 'ins' || row.name === 'outs') return undefined;
   if (ROW_BITS[code[i + R.FORM] >> 3] & 8 && code[i + R.META] & M.REP) return { kind: 'interpret' };
   if (!canTranslate(code, i)) return undefined;
   switch (row.name) {
