@@ -221,10 +221,10 @@ export const SSE: readonly Row[] = [
   r(0x0fe6, 'cvtpd2dq', 'Vx Wx', { pfx: F2, feature: 'sse2' }),
 
   r(0x0f18, 'prefetch', 'Mb', { feature: 'sse' }),
-  r(0x0fae, 'ldmxcsr', 'Md', { ext: 2, feature: 'sse' }),
-  r(0x0fae, 'stmxcsr', 'Md', { ext: 3, feature: 'sse' }),
-  r(0x0fae, 'lfence', '', { ext: 5, mod: 'reg', feature: 'sse2' }),
-  r(0x0fae, 'mfence', '', { ext: 6, mod: 'reg', feature: 'sse2' }),
-  r(0x0fae, 'sfence', '', { ext: 7, mod: 'reg', feature: 'sse' }),
-  r(0x0fae, 'clflush', 'Mb', { ext: 7, feature: 'sse2' }),
+  r(0x0fae, 'ldmxcsr', 'Md', { pfx: 0, ext: 2, feature: 'sse' }),
+  r(0x0fae, 'stmxcsr', 'Md', { pfx: 0, ext: 3, feature: 'sse' }),
+  r(0x0fae, 'lfence', '', { pfx: 0, ext: 5, mod: 'reg', feature: 'sse2' }),
+  r(0x0fae, 'mfence', '', { pfx: 0, ext: 6, mod: 'reg', feature: 'sse2' }),
+  r(0x0fae, 'sfence', '', { pfx: 0, ext: 7, mod: 'reg', feature: 'sse' }),
+  r(0x0fae, 'clflush', 'Mb', { pfx: 0, ext: 7, feature: 'sse2' }),
 ];
