@@ -88,6 +88,7 @@ export class Jit {
   /** By page: how often code was dropped there; a page that churns is left to the interpreter for a while. */
   private readonly churn = new Map<number, number>();
   private dropped = false;
+  private kernelBound = false;
   /** Something other than a fault came out of a handler called from translated code. */
   thrown: unknown;
   readonly stats: JitStats = {
@@ -116,10 +117,6 @@ export class Jit {
     this.bail = bail;
     this.runSlot = run;
     for (let n = 0; n < 1024; n++) this.table.set(n, this.bail);
-    const kernel = createKernel(cpu.memory);
-    KERNEL.forEach(({ name }, n) => {
-      this.table.set(KERNEL_SLOT + n, kernel[name]);
-    });
     for (let n = 1023; n >= KERNEL_SLOT + KERNEL.length; n--) this.freeSlots.push(n);
     blocks.onDrop = (block) => this.drop(block);
     blocks.onClear = () => this.clear();
@@ -216,7 +213,9 @@ export class Jit {
       blocks.runs[block] = -1 << 30;
       return;
     }
-    const body = new Translator(region).translate().encode();
+    const translator = new Translator(region);
+    const body = translator.translate().encode();
+    if (translator.usesKernel) this.bindKernel();
     const translation = { entry: block * 2 + (user ? 1 : 0), linear, cell, slot: 0, length: region.checkLength, body, dead: false };
     for (const b of region.blocks) {
       let set = this.users.get(b.block);
@@ -229,6 +228,16 @@ export class Jit {
     this.pending.push(translation);
     this.stats.translations++;
     this.stats.instructions += region.checkLength;
+  }
+
+  /** Puts the x87 kernel into the table, the first time that a region calls it: most Guests never do. */
+  private bindKernel(): void {
+    if (this.kernelBound) return;
+    this.kernelBound = true;
+    const kernel = createKernel(this.cpu.memory);
+    KERNEL.forEach(({ name }, n) => {
+      this.table.set(KERNEL_SLOT + n, kernel[name]);
+    });
   }
 
   /** Compiles what is queued and opens its cells. */

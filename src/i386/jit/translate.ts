@@ -64,6 +64,8 @@ export class Translator {
   private next = 0;
   private refund = 0;
   private flagsDead = false;
+  /** Set when the code calls the x87 kernel. */
+  usesKernel = false;
 
   constructor(private readonly region: Region) {
     this.code = region.code;
@@ -1932,6 +1934,7 @@ export class Translator {
       f.i32(this.eip);
       f.i32(fop);
     }
+    this.usesKernel = true;
     f.i32(KERNEL_SLOT + n);
     f.op(OP.call_indirect);
     f.code.u32(memory ? MEMORY_ENTRY : REGISTER_ENTRY);

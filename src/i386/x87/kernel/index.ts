@@ -19,11 +19,21 @@ export const KERNEL: readonly KernelEntry[] = Object.entries(ENTRIES).map(([name
 
 export type KernelFunction = (...args: number[]) => number;
 
+/** Modules by number of memory pages, which is part of the imported memory's type: several machines of one size share a module. */
+const modules = new Map<number, WebAssembly.Module>();
+const moduleFor = (pages: number): WebAssembly.Module => {
+  let module = modules.get(pages);
+  if (module === undefined) {
+    const functions = Object.values(ENTRIES).map((entry) => ({ type: entry.memory ? 1 : 0, body: entry.body() }));
+    module = new WebAssembly.Module(encodeModule(pages, [], KERNEL_TYPES, functions) as BufferSource);
+    modules.set(pages, module);
+  }
+  return module;
+};
+
 /** Compiles the kernel for one machine's memory; its functions by row name, WebAssembly exports that a function table takes. */
 export const createKernel = (memory: WebAssembly.Memory): Readonly<Record<string, KernelFunction>> => {
-  const functions = Object.values(ENTRIES).map((entry) => ({ type: entry.memory ? 1 : 0, body: entry.body() }));
-  const bytes = encodeModule(memory.buffer.byteLength / 65536, [], KERNEL_TYPES, functions);
   const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { e: { m: memory, t: table } });
+  const { exports } = new WebAssembly.Instance(moduleFor(memory.buffer.byteLength / 65536), { e: { m: memory, t: table } });
   return Object.fromEntries(KERNEL.map(({ name }, n) => [name, exports[`f${n}`] as KernelFunction]));
 };
