@@ -39,7 +39,7 @@ export interface ProcessorOptions extends CpuOptions {
 }
 
 /** Times a block is interpreted before it is translated. */
-const DEFAULT_THRESHOLD = 500;
+const DEFAULT_THRESHOLD = 2000;
 
 const BUDGET: Exit = { kind: 'budget' };
 

@@ -23,7 +23,7 @@ const FLAG_B = J.FLAG_B >> 2;
 const SLICE = 50_000;
 /** Regions waiting for their module: so many are compiled at once, or fewer as soon as one of their blocks ran so often again. */
 const BATCH = 48;
-const URGENT_RUNS = 1024;
+const URGENT_RUNS = 2048;
 /** With so many instances, everything alive is compiled anew as one module. */
 const MAX_INSTANCES = 48;
 const FLAT_DATA = 0b001111;
