@@ -34,7 +34,6 @@ export interface LaunchArguments {
   network: 'none' | 'loopback';
   sourceMap: [from: string, to: string][];
   sysroot: string | undefined;
-  threads: 'cpu' | 'tasks';
   console: 'integratedTerminal' | 'internalConsole' | undefined;
   disassemblySyntax: 'att' | 'intel';
   jit: boolean;
@@ -62,7 +61,6 @@ const KNOWN = [
   'exceptionFilters',
   'sourceMap',
   'sysroot',
-  'threads',
   'console',
   'disassemblySyntax',
   'jit',
@@ -172,7 +170,6 @@ export const parseLaunch = (given: Readonly<Record<string, unknown>>, files: Pic
       typeof to === 'string' ? to : problem(`"sourceMap": ${JSON.stringify(from)} must lead to a path, not ${JSON.stringify(to)}.`),
     ]),
     sysroot: text('sysroot'),
-    threads: one('threads', ['cpu', 'tasks'], 'cpu'),
     console:
       a.console === undefined
         ? undefined

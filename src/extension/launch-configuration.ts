@@ -18,7 +18,6 @@ export const LAUNCH_SETTINGS = [
   'stopOnEntry',
   'console',
   'exceptionFilters',
-  'threads',
   'network',
   'jit',
   'sysroot',

@@ -260,5 +260,4 @@ export const TLB_INVALID = -1;
 
 /** Where the emulated machine's physical address 0 lies in the linear memory. */
 export const RAM_BASE = 0x2000000;
-/** Page-sized sink for writes to ROM and unmapped memory is not needed: those take the slow path. */
 export const PAGE = 4096;
