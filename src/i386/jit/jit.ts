@@ -13,7 +13,8 @@ import { PAGE, RAM_BASE, S, W } from '../state';
 import { CELLS, J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND } from './layout';
 import { discover } from './region';
 import { KERNEL, createKernel } from '../x87/kernel';
-import { KERNEL_SLOT, MODULE_TYPES, REGION_TYPE, Translator } from './translate';
+import { KERNEL_SLOT, MODULE_TYPES, REGION_TYPE } from './emission';
+import { Translator } from './translate';
 import { encodeModule, FunctionBody, I32, OP } from './wasm';
 
 const STATUS = J.STATUS >> 2;

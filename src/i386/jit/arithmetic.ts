@@ -1,0 +1,257 @@
+// Moves and the arithmetic and logic of two operands.
+//
+// What it leaves out: shifts, products, bits, strings (the layers above). Source: SDM vol. 2, the instructions' pages.
+
+import { R } from '../decode';
+import { EAX } from '../state';
+import { KIND } from './layout';
+import { OP } from './wasm';
+import { Conditions } from './conditions';
+
+export abstract class Arithmetic extends Conditions {
+  protected mov(i: number, args: string): void {
+    const { f, code } = this;
+    const { reg, rm, memory, size } = this.get(i);
+    const imm = code[i + R.IMM];
+    switch (args) {
+      case 'Eb Gb':
+      case 'Ev Gv':
+        if (memory) {
+          if (size === 2) {
+            this.ea(i);
+            this.store(2, reg);
+          } else {
+            this.getReg(reg, size);
+            f.set(this.t0);
+            this.ea(i);
+            this.store(size, this.t0);
+          }
+        } else if (size === 2) {
+          f.get(reg);
+          f.set(rm);
+        } else {
+          this.getReg(reg, size);
+          f.set(this.t0);
+          this.setReg(rm, size, this.t0);
+        }
+        return;
+      case 'Gb Eb':
+      case 'Gv Ev':
+        this.getE(i);
+        f.set(this.t0);
+        this.setReg(reg, size, this.t0);
+        return;
+      case 'AL Ob':
+      case 'eAX Ov':
+        this.ea(i);
+        this.load(size);
+        f.set(this.t0);
+        this.setReg(EAX, size, this.t0);
+        return;
+      case 'Ob AL':
+      case 'Ov eAX':
+        this.ea(i);
+        this.store(size, EAX);
+        return;
+      default: {
+        // Zb Ib, Zv Iv, Eb Ib, Ev Iz
+        f.i32(imm);
+        f.set(this.t0);
+        if (memory) {
+          this.ea(i);
+          this.store(size, this.t0);
+        } else this.setReg(rm, size, this.t0);
+      }
+    }
+  }
+
+  protected alu(i: number, name: string, args: string): void {
+    const { f, code } = this;
+    const { reg, rm, memory, size } = this.get(i);
+    const imm = code[i + R.IMM];
+    const a = this.f.local();
+    const b = this.f.local();
+    const r = this.f.local();
+    const writes = name !== 'cmp' && name !== 'test';
+    let destination: 'memory' | number;
+    // Operand b first when it is a register or an immediate: it cannot fault.
+    if (args === 'Eb Gb' || args === 'Ev Gv') {
+      this.getReg(reg, size);
+      f.set(b);
+      destination = memory ? 'memory' : rm;
+    } else if (args === 'Gb Eb' || args === 'Gv Ev') {
+      this.getE(i);
+      f.set(b);
+      destination = reg;
+    } else if (args === 'AL Ib' || args === 'eAX Iz') {
+      f.i32(imm);
+      f.set(b);
+      destination = EAX;
+    } else {
+      f.i32(imm);
+      f.set(b);
+      destination = memory ? 'memory' : rm;
+    }
+    if (destination === 'memory') {
+      this.ea(i);
+      if (writes) {
+        this.probe(size);
+        f.get(this.addr);
+        this.rawLoad(size);
+      } else this.load(size);
+    } else this.getReg(destination, size);
+    f.set(a);
+    if (name === 'adc' || name === 'sbb') this.carry();
+    switch (name) {
+      case 'add':
+        f.get(a);
+        f.get(b);
+        f.op(OP.i32_add);
+        break;
+      case 'adc':
+        f.get(a);
+        f.op(OP.i32_add);
+        f.get(b);
+        f.op(OP.i32_add);
+        break;
+      case 'sub':
+      case 'cmp':
+        f.get(a);
+        f.get(b);
+        f.op(OP.i32_sub);
+        break;
+      case 'sbb':
+        f.set(this.t1);
+        f.get(a);
+        f.get(b);
+        f.op(OP.i32_sub);
+        f.get(this.t1);
+        f.op(OP.i32_sub);
+        break;
+      case 'and':
+      case 'test':
+        f.get(a);
+        f.get(b);
+        f.op(OP.i32_and);
+        break;
+      case 'or':
+        f.get(a);
+        f.get(b);
+        f.op(OP.i32_or);
+        break;
+      case 'xor':
+        f.get(a);
+        f.get(b);
+        f.op(OP.i32_xor);
+        break;
+    }
+    f.set(r);
+    if (writes) {
+      if (destination === 'memory') {
+        f.get(this.addr);
+        f.get(r);
+        this.rawStore(size);
+      } else this.setReg(destination, size, r);
+    }
+    if (name === 'add' || name === 'adc')
+      this.arithmeticFlags(size === 2 ? KIND.ADD32 : size === 1 ? KIND.ADD16 : KIND.ADD8, size, a, b, r);
+    else if (name === 'sub' || name === 'cmp' || name === 'sbb')
+      this.arithmeticFlags(size === 2 ? KIND.SUB32 : size === 1 ? KIND.SUB16 : KIND.SUB8, size, a, b, r);
+    else this.logicFlags(size, r);
+    if (!this.flagsDead) this.compared = name === 'sub' || name === 'cmp' ? true : undefined;
+  }
+
+  protected incDec(i: number, inc: boolean): void {
+    const { f } = this;
+    const { size } = this.get(i);
+    const a = f.local();
+    const r = f.local();
+    this.readModify(i, a);
+    f.get(a);
+    f.i32(1);
+    f.op(inc ? OP.i32_add : OP.i32_sub);
+    f.set(r);
+    this.writeBack(i, r);
+    if (this.flagsDead) return;
+    // CF stays: take it over, then build the aux word. OF: 0x7f..f -> 0x80..0 (inc), 0x80..0 -> 0x7f..f (dec).
+    const cf = f.local();
+    this.carry();
+    f.set(cf);
+    f.get(r);
+    this.extend(size);
+    f.set(this.fr);
+    f.get(cf);
+    f.i32(31);
+    f.op(OP.i32_shl);
+    f.get(cf);
+    f.get(this.fr);
+    f.i32(inc ? [-0x80, -0x8000, 0x80000000 | 0][size] : [0x7f, 0x7fff, 0x7fffffff][size]);
+    f.op(OP.i32_eq);
+    f.op(OP.i32_xor);
+    f.i32(30);
+    f.op(OP.i32_shl);
+    f.op(OP.i32_or);
+    // AF: low nibble became 0 (inc) or f (dec).
+    f.get(r);
+    f.i32(15);
+    f.op(OP.i32_and);
+    f.i32(inc ? 0 : 15);
+    f.op(OP.i32_eq);
+    f.i32(3);
+    f.op(OP.i32_shl);
+    f.op(OP.i32_or);
+    f.set(this.fa);
+    this.flags = KIND.AUX;
+    this.compared = undefined;
+  }
+
+  protected notNeg(i: number, neg: boolean): void {
+    const { f } = this;
+    const { size } = this.get(i);
+    const a = f.local();
+    const r = f.local();
+    this.readModify(i, a);
+    if (neg) {
+      f.i32(0);
+      f.get(a);
+      f.op(OP.i32_sub);
+    } else {
+      f.get(a);
+      f.i32(-1);
+      f.op(OP.i32_xor);
+    }
+    f.set(r);
+    this.writeBack(i, r);
+    if (!neg || this.flagsDead) return;
+    const zero = f.local();
+    f.i32(0);
+    f.set(zero);
+    this.arithmeticFlags(size === 2 ? KIND.SUB32 : size === 1 ? KIND.SUB16 : KIND.SUB8, size, zero, a, r);
+    this.compared = true;
+  }
+
+  protected xchg(i: number, args: string): void {
+    const { f } = this;
+    const { reg, rm, memory, size } = this.get(i);
+    if (args === 'Zv eAX') {
+      if (rm === EAX) return;
+      f.get(EAX);
+      f.set(this.t0);
+      this.getReg(rm, size);
+      f.set(this.t1);
+      this.setReg(EAX, size, this.t1);
+      this.setReg(rm, size, this.t0);
+      return;
+    }
+    const a = f.local();
+    this.readModify(i, a);
+    this.getReg(reg, size);
+    f.set(this.t0);
+    if (memory) {
+      f.get(this.addr);
+      f.get(this.t0);
+      this.rawStore(size);
+    } else this.setReg(rm, size, this.t0);
+    this.setReg(reg, size, a);
+  }
+}

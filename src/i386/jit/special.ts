@@ -1,0 +1,200 @@
+// String instructions without a repeat, x87 through its kernel, FNSTSW and SAHF.
+//
+// What it leaves out: repeats (the interpreter's handler does them), the x87 arithmetic itself (x87/kernel).
+
+import { M, R } from '../decode';
+import { ROWS } from '../rows';
+import { EAX, EDI, ESI, S } from '../state';
+import { KIND } from './layout';
+import { KERNEL } from '../x87/kernel';
+import { X87_ENTRY } from './coverage';
+import { OP } from './wasm';
+import { Multiply } from './multiply';
+import { KERNEL_SLOT, MEMORY_ENTRY, REGISTER_ENTRY, type FlagState } from './emission';
+
+export abstract class Special extends Multiply {
+  /** MOVS, LODS, STOS, SCAS, CMPS without a repeat prefix. */
+  protected string(i: number, name: string): void {
+    const { f } = this;
+    const { size } = this.get(i);
+    const step = f.local();
+    // Bytes to move on: the element's size, negative with DF.
+    f.i32(1 << size);
+    f.i32(0);
+    f.mem(OP.i32_load, S.EFLAGS, 2);
+    f.i32(0x400);
+    f.op(OP.i32_and);
+    f.i32(9 - size);
+    f.op(OP.i32_shr_u);
+    f.op(OP.i32_sub);
+    f.set(step);
+    const move = (reg: number): void => {
+      f.get(reg);
+      f.get(step);
+      f.op(OP.i32_add);
+      f.set(reg);
+    };
+    const a = f.local();
+    const b = f.local();
+    const r = f.local();
+    const compare = (): void => {
+      f.get(a);
+      f.get(b);
+      f.op(OP.i32_sub);
+      f.set(r);
+      this.arithmeticFlags(size === 2 ? KIND.SUB32 : size === 1 ? KIND.SUB16 : KIND.SUB8, size, a, b, r);
+      if (!this.flagsDead) this.compared = true;
+    };
+    switch (name) {
+      case 'movs':
+        f.get(ESI);
+        this.load(size);
+        f.set(a);
+        f.get(EDI);
+        this.store(size, a);
+        move(ESI);
+        move(EDI);
+        return;
+      case 'lods':
+        f.get(ESI);
+        this.load(size);
+        f.set(a);
+        this.setReg(EAX, size, a);
+        move(ESI);
+        return;
+      case 'stos':
+        f.get(EDI);
+        this.store(size, EAX);
+        move(EDI);
+        return;
+      case 'scas':
+        this.getReg(EAX, size);
+        f.set(a);
+        f.get(EDI);
+        this.load(size);
+        f.set(b);
+        compare();
+        move(EDI);
+        return;
+      default:
+        f.get(ESI);
+        this.load(size);
+        f.set(a);
+        f.get(EDI);
+        this.load(size);
+        f.set(b);
+        compare();
+        move(ESI);
+        move(EDI);
+    }
+  }
+
+  /** An x87 instruction by its kernel entry; what the entry does not take on is the handler's. */
+  protected x87(i: number, name: string): void {
+    const { f, code } = this;
+    const n = X87_ENTRY.get(name) ?? 0;
+    const { memory, writes } = KERNEL[n];
+    const row = ROWS[code[i + R.FORM] >> 3];
+    const fop = ((row.op & 7) << 8) | ((code[i + R.REGS] >> 8) & 0xff);
+    if (memory) {
+      this.ea(i);
+      f.i32(writes ? this.tlbWrite : this.tlbRead);
+      f.i32(this.eip);
+      f.i32(fop | (((code[i + R.META] >> M.SEG_SHIFT) & 7) << 16));
+    } else {
+      f.i32((code[i + R.REGS] >> 4) & 7);
+      f.i32(this.eip);
+      f.i32(fop);
+    }
+    this.usesKernel = true;
+    f.i32(KERNEL_SLOT + n);
+    f.op(OP.call_indirect);
+    f.code.u32(memory ? MEMORY_ENTRY : REGISTER_ENTRY);
+    f.code.u32(0);
+    f.op(OP.i32_eqz);
+    this.otherwise(i, /comip?$/.test(name) ? 'memory' : this.flags);
+  }
+
+  /** When the value on the stack is not zero, the handler does record i; in both cases the flags are then in state `after`. */
+  protected otherwise(i: number, after: FlagState): void {
+    const { f } = this;
+    f.block(OP.if);
+    this.labels.push({ target: -2 });
+    this.interpret(i);
+    this.labels.pop();
+    f.op(OP.end);
+    this.flags = after;
+  }
+
+  protected storeStatusWord(i: number): void {
+    const { f } = this;
+    const wait = f.local();
+    f.i32(0);
+    f.mem(OP.i32_load, S.CR0, 2);
+    f.i32(0xc);
+    f.op(OP.i32_and);
+    f.set(wait);
+    f.get(wait);
+    this.otherwise(i, this.flags);
+    f.get(wait);
+    f.op(OP.i32_eqz);
+    f.block(OP.if);
+    f.i32(0);
+    f.mem(OP.i32_load16_u, S.FPU_SW, 1);
+    f.set(this.t0);
+    this.setReg(EAX, 1, this.t0);
+    f.op(OP.end);
+  }
+
+  /** SF ZF AF PF CF from AH; OF stays. See flags.ts for the words. */
+  protected sahf(): void {
+    const { f } = this;
+    const of = f.local();
+    const h = f.local();
+    if (this.flags === 'memory') this.loadFlags();
+    this.overflow();
+    f.set(of);
+    f.get(EAX);
+    f.i32(8);
+    f.op(OP.i32_shr_u);
+    f.set(h);
+    const bit = (n: number): void => {
+      f.get(h);
+      if (n > 0) {
+        f.i32(n);
+        f.op(OP.i32_shr_u);
+      }
+      f.i32(1);
+      f.op(OP.i32_and);
+    };
+    const place = (n: number): void => {
+      if (n > 0) {
+        f.i32(n);
+        f.op(OP.i32_shl);
+      }
+    };
+    bit(6);
+    f.op(OP.i32_eqz);
+    f.set(this.fr);
+    bit(0);
+    place(31);
+    bit(0);
+    f.get(of);
+    f.op(OP.i32_xor);
+    place(30);
+    f.op(OP.i32_or);
+    bit(4);
+    place(3);
+    f.op(OP.i32_or);
+    bit(7);
+    f.op(OP.i32_or);
+    bit(2);
+    bit(6);
+    f.op(OP.i32_xor);
+    place(8);
+    f.op(OP.i32_or);
+    f.set(this.fa);
+    this.flags = KIND.AUX;
+    this.compared = undefined;
+  }
+}
