@@ -1,0 +1,52 @@
+// What the adapter says it can do at initialize. Each line has a test in test/adapter.
+
+import type { FilterDescription } from '../debugger/filters';
+
+export const filterBody = (f: FilterDescription): object => ({
+  filter: f.id,
+  label: f.label,
+  description: f.description,
+  default: f.on,
+  supportsCondition: true,
+  conditionDescription: 'An expression, such as err.W && cr2 < 0x1000',
+});
+
+export const capabilities = (filters: readonly FilterDescription[]): object => ({
+  supportsConfigurationDoneRequest: true,
+  supportsFunctionBreakpoints: true,
+  supportsConditionalBreakpoints: true,
+  supportsHitConditionalBreakpoints: true,
+  supportsEvaluateForHovers: true,
+  supportsSetVariable: true,
+  supportsGotoTargetsRequest: true,
+  supportsStepInTargetsRequest: true,
+  supportsCompletionsRequest: true,
+  completionTriggerCharacters: ['.', '>', '$', ':'],
+  supportsModulesRequest: true,
+  supportsRestartRequest: true,
+  supportsValueFormattingOptions: true,
+  supportsExceptionInfoRequest: true,
+  supportTerminateDebuggee: true,
+  supportsDelayedStackTraceLoading: true,
+  supportsLoadedSourcesRequest: true,
+  supportsLogPoints: true,
+  supportsSetExpression: true,
+  supportsTerminateRequest: true,
+  supportsDataBreakpoints: true,
+  supportsDataBreakpointBytes: true,
+  supportsReadMemoryRequest: true,
+  supportsWriteMemoryRequest: true,
+  supportsDisassembleRequest: true,
+  supportsCancelRequest: true,
+  supportsBreakpointLocationsRequest: true,
+  supportsClipboardContext: true,
+  supportsSteppingGranularity: true,
+  supportsInstructionBreakpoints: true,
+  supportsExceptionFilterOptions: true,
+  breakpointModes: [
+    { mode: 'stop', label: 'Stop', description: 'Stop the Guest before the trap is applied.', appliesTo: ['exception'] },
+    { mode: 'log', label: 'Log', description: 'Write a line to the Debug Console and go on.', appliesTo: ['exception'] },
+    { mode: 'count', label: 'Count', description: 'Only count: "info filters" tells how many.', appliesTo: ['exception'] },
+  ],
+  exceptionBreakpointFilters: filters.map(filterBody),
+});

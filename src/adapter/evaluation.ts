@@ -1,0 +1,110 @@
+// The Debug Console: expressions and commands, and what completes them.
+
+import type { DebugProtocol } from '@vscode/debugprotocol';
+import { commandNames, runCommand } from '../debugger/commands';
+import { valueItem } from '../debugger/scopes';
+import { type Context, THREAD } from './context';
+import { variableBody } from './inspection';
+import { type Arguments, ERRORS, type Handlers, RequestError, wantNumber, wantText } from './requests';
+import { resume } from './run-control';
+
+const evaluate = (s: Context, args: Arguments): object => {
+  const d = s.core;
+  const text = wantText(args, 'expression');
+  const repl = args.context === 'repl';
+  const format = args.format as { hex?: boolean } | undefined;
+  if (repl || args.context === undefined) {
+    const result = runCommand(
+      {
+        debugger: d,
+        send: (typed) => type(s, typed),
+        number: (expression) => Number(BigInt.asUintN(32, d.evaluate(expression, undefined, false).value.bits)),
+        resume: (how, granularity) => resume(s, (x) => (how === 'continue' ? x.continue() : x.step(how, granularity))),
+      },
+      text.replace(/^\?\s*/, ''),
+    );
+    if (result !== undefined) {
+      if (/^(c|s|n|si|ni|fin)$/.test(text.trim())) {
+        const go = s.afterResponse;
+        s.afterResponse = () => {
+          s.event('continued', { threadId: THREAD, allThreadsContinued: true });
+          go?.();
+        };
+      }
+      return { result: result.replace(/\n$/, ''), variablesReference: 0 };
+    }
+  }
+  void s.standing;
+  const frame = s.frame(args.frameId);
+  const found = d.evaluate(text, frame?.kind === 'code' ? frame : undefined, repl);
+  const { expression } = { expression: text.replace(/,\s*(?:\[\d+\])?\s*[xduobcsphi]?\s*$/, '') };
+  const item = valueItem(text, expression, found.value, d.valueContext(found.env, format?.hex === true), found.format);
+  const v = variableBody(s, item);
+  return {
+    result: v.value,
+    variablesReference: v.variablesReference,
+    ...(v.type === undefined ? {} : { type: v.type }),
+    ...(v.memoryReference === undefined ? {} : { memoryReference: v.memoryReference }),
+    ...(v.indexedVariables === undefined ? {} : { indexedVariables: v.indexedVariables }),
+  };
+};
+
+const completions = (s: Context, args: Arguments): object => {
+  const d = s.core;
+  const text = wantText(args, 'text');
+  const column = wantNumber(args, 'column', text.length + 1) - (s.columnsStartAt1 ? 1 : 0);
+  const before = text.slice(0, column);
+  const m = /(\$?)([\w']*)$/.exec(before);
+  const word = m?.[2] ?? '';
+  const start = column - word.length;
+  const targets: DebugProtocol.CompletionItem[] = [];
+  const add = (label: string, type: DebugProtocol.CompletionItemType): void => {
+    if (label.startsWith(word)) targets.push({ label, type, start, length: word.length });
+  };
+  const registers = [
+    'eax',
+    'ebx',
+    'ecx',
+    'edx',
+    'esi',
+    'edi',
+    'ebp',
+    'esp',
+    'eip',
+    'eflags',
+    'cs',
+    'ss',
+    'ds',
+    'es',
+    'fs',
+    'gs',
+    'cr0',
+    'cr2',
+    'cr3',
+    'cr4',
+  ];
+  if (before.trim() === word) for (const name of commandNames()) add(name, 'keyword');
+  for (const name of registers) add(name, 'variable');
+  if (m?.[1] === '') {
+    if (!d.running) for (const v of d.environment(s.frame(args.frameId), false).locals()) add(v.name, 'variable');
+    if (word.length > 0)
+      for (const name of d.programs.completions(word, 200)) targets.push({ label: name, type: 'text', start, length: word.length });
+  }
+  return { targets };
+};
+
+const type = (s: Context, text: string): void => {
+  const { machine } = s;
+  if (machine === undefined) throw new RequestError(ERRORS.notLaunched, 'Nothing is launched yet.');
+  machine.inputs.console(new TextEncoder().encode(text));
+  s.d?.nudge();
+};
+
+export const evaluationRequests = (s: Context): Handlers => ({
+  evaluate: (a) => evaluate(s, a),
+  completions: (a) => completions(s, a),
+  'lguest/console': (a) => {
+    type(s, wantText(a, 'text'));
+    return {};
+  },
+});

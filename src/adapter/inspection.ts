@@ -1,0 +1,122 @@
+// Stacks, scopes, variables, and sources: what is shown at a stop.
+
+import type { DebugProtocol } from '@vscode/debugprotocol';
+import { evaluate, parse, store } from '../debugger/expression';
+import { type Item, Scopes, type ScopeItem, valueItem } from '../debugger/scopes';
+import type { Debugger } from '../debugger/session';
+import type { Frame } from '../debugger/stack';
+import { hex8 } from '../debugger/target';
+import type { Context } from './context';
+import { type Arguments, ERRORS, type Handlers, RequestError, wantNumber, wantText } from './requests';
+import { lastPart } from './sources';
+
+const stackTrace = (s: Context, args: Arguments): object => {
+  const d = s.standing;
+  const stack = d.stack();
+  const start = wantNumber(args, 'startFrame', 0);
+  const levels = wantNumber(args, 'levels', 0) || 1000;
+  stack.need(start + levels);
+  const stackFrames = stack.frames.slice(start, start + levels).map((f) => frameBody(s, d, f));
+  return { stackFrames, ...(stack.complete ? { totalFrames: stack.frames.length } : { totalFrames: stack.frames.length + 20 }) };
+};
+
+const frameBody = (s: Context, d: Debugger, f: Frame): DebugProtocol.StackFrame => {
+  const id = s.nextHandle++;
+  s.frames.set(id, f);
+  if (f.kind !== 'code') return { id, name: f.name, line: 0, column: 0, presentationHint: 'label' };
+  const place = s.sources?.at(d, f.pc, f.file, f.line);
+  return {
+    id,
+    name: f.name,
+    line: s.outLine(place?.line ?? 1),
+    column: s.columnsStartAt1 ? (place?.column ?? 1) : 0,
+    instructionPointerReference: hex8(f.pc),
+    ...(place === undefined ? {} : { source: place.source }),
+  };
+};
+
+const scopes = (s: Context, args: Arguments): object => {
+  const d = s.standing;
+  const frame = s.frame(args.frameId);
+  if (frame === undefined) throw new RequestError(ERRORS.badArgument, '"frameId" is missing.');
+  const scopes = new Scopes(d, false).of(frame).map((scope: ScopeItem) => ({
+    name: scope.name,
+    variablesReference: s.handle(scope),
+    expensive: scope.expensive,
+    ...(scope.hint === undefined ? {} : { presentationHint: scope.hint }),
+  }));
+  return { scopes };
+};
+
+const variables = (s: Context, args: Arguments): object => {
+  void s.standing;
+  const item = s.opened.get(wantNumber(args, 'variablesReference'));
+  if (item?.open === undefined) throw new RequestError(ERRORS.badArgument, 'These variables are gone: the Guest has run since.');
+  const filter = args.filter;
+  if (filter === 'named' && item.indexed !== undefined) return { variables: [] };
+  const start = wantNumber(args, 'start', 0);
+  const count = wantNumber(args, 'count', 0) || 1000;
+  return { variables: item.open(start, count).map((i) => variableBody(s, i)) };
+};
+
+export const variableBody = (s: Context, i: Item): DebugProtocol.Variable => {
+  const v: DebugProtocol.Variable = { name: i.name, value: i.value, variablesReference: s.handle(i) };
+  if (i.type !== undefined) v.type = i.type;
+  if (i.evaluateName !== undefined) v.evaluateName = i.evaluateName;
+  if (i.memory !== undefined) v.memoryReference = hex8(i.memory);
+  if (i.indexed !== undefined) v.indexedVariables = i.indexed;
+  if (i.set === undefined) v.presentationHint = { attributes: ['readOnly'] };
+  return v;
+};
+
+const setVariable = (s: Context, args: Arguments): object => {
+  const d = s.standing;
+  const parent = s.opened.get(wantNumber(args, 'variablesReference'));
+  const name = wantText(args, 'name');
+  const item = parent?.open?.(0, 100_000).find((i) => i.name === name);
+  if (item === undefined) throw new RequestError(ERRORS.badArgument, `No variable "${name}" here.`);
+  if (item.set === undefined) throw new RequestError(ERRORS.expression, `${name} cannot be changed.`);
+  item.set(wantText(args, 'value'));
+  d.forget();
+  const after = parent?.open?.(0, 100_000).find((i) => i.name === name) ?? item;
+  const body = variableBody(s, after);
+  if (s.supports.supportsInvalidatedEvent) s.afterResponse = () => s.event('invalidated', { areas: ['variables'] });
+  return { value: body.value, variablesReference: body.variablesReference, ...(body.type === undefined ? {} : { type: body.type }) };
+};
+
+const setExpression = (s: Context, args: Arguments): object => {
+  const d = s.standing;
+  const frame = s.frame(args.frameId);
+  const env = d.environment(frame, true);
+  const value = store(env, evaluate(parse(wantText(args, 'expression')), env), evaluate(parse(wantText(args, 'value')), env));
+  d.forget();
+  const body = variableBody(s, valueItem('', undefined, value, d.valueContext(env), { letter: undefined, count: undefined }));
+  return { value: body.value, variablesReference: body.variablesReference, ...(body.type === undefined ? {} : { type: body.type }) };
+};
+
+const source = (s: Context, args: Arguments): object => {
+  const source = (args.source ?? {}) as DebugProtocol.Source;
+  const reference = source.sourceReference ?? wantNumber(args, 'sourceReference', 0);
+  const listing = s.sources?.listing(reference) ?? (source.name === undefined ? undefined : s.sources?.listingNamed(s.core, source.name));
+  if (listing === undefined) throw new RequestError(ERRORS.badArgument, 'There is no such listing.');
+  return { content: listing.text, mimeType: 'text/x-lguest-listing' };
+};
+
+const loadedSources = (s: Context): object => {
+  const names = s.core.programs.list.flatMap((p) => p.symbols?.sourceFiles() ?? []);
+  const sources = names.flatMap((file) => {
+    const path = s.sources?.resolve(file);
+    return path === undefined ? [] : [{ name: lastPart(path), path }];
+  });
+  return { sources };
+};
+
+export const inspectionRequests = (s: Context): Handlers => ({
+  stackTrace: (a) => stackTrace(s, a),
+  scopes: (a) => scopes(s, a),
+  variables: (a) => variables(s, a),
+  setVariable: (a) => setVariable(s, a),
+  setExpression: (a) => setExpression(s, a),
+  source: (a) => source(s, a),
+  loadedSources: () => loadedSources(s),
+});

@@ -1,0 +1,173 @@
+// Launch, the first move, and restart: makes machine and debugger from a launch request and connects their events.
+
+import type { DebugProtocol } from '@vscode/debugprotocol';
+import { Debugger } from '../debugger/session';
+import { COMPACT_FILTERS, VECTOR_FILTERS } from '../debugger/filters';
+import { Programs } from '../debugger/programs';
+import { BareTarget, GuestTarget, type Target } from '../debugger/target';
+import { BareMachine } from '../launcher/bare';
+import { Machine } from '../launcher/machine';
+import { breakpointBody } from './breakpoint-requests';
+import { capabilities, filterBody } from './capabilities';
+import type { Context } from './context';
+import { changed, guestEnded, guestPrinted, logged, stopped } from './events';
+import { type LaunchArguments, openSymbols, parseLaunch, readFile } from './launch';
+import { moduleOf } from './modules';
+import { type Arguments, ERRORS, type Handlers, RequestError } from './requests';
+import { lastPart, Sources } from './sources';
+
+const initialize = (s: Context, args: Arguments): object => {
+  s.supports = args as unknown as DebugProtocol.InitializeRequestArguments;
+  s.linesStartAt1 = args.linesStartAt1 !== false;
+  s.columnsStartAt1 = args.columnsStartAt1 !== false;
+  return capabilities(s.options.exceptionFilters === 'perVector' ? VECTOR_FILTERS : COMPACT_FILTERS);
+};
+
+const launch = async (s: Context, args: Arguments): Promise<undefined> => {
+  if (s.d !== undefined) throw new RequestError(ERRORS.launch, 'A Guest is launched already; end this session or restart it.', true);
+  s.rawLaunch = args;
+  build(s, args);
+  if (args.exceptionFilters === 'perVector' && s.options.exceptionFilters !== 'perVector') {
+    s.event('capabilities', { capabilities: { exceptionBreakpointFilters: VECTOR_FILTERS.map(filterBody) } });
+  }
+  s.event('initialized');
+  return undefined;
+};
+
+/** Makes machine and debugger. Throws with one line. */
+const build = (s: Context, given: Arguments): void => {
+  const a = parseLaunch(given, s.files);
+  const image = readFile(s.files, 'program', a.program);
+  const target = a.machine === 'bare' ? bareTarget(s, a, image) : guestTarget(s, a, image);
+  const { programs, notes } = openSymbols(a, image, s.files);
+  for (const note of [...a.notes, ...notes]) s.output(note);
+  const d = new Debugger(target, new Programs(programs), a.disassemblySyntax);
+  d.onStop = (stop) => stopped(s, stop);
+  d.onEnd = (end) => guestEnded(s, end);
+  d.onLog = (text, b) => logged(s, text, b);
+  d.onTrapLog = (text) => s.output(text);
+  d.onWrite = () => changed(s);
+  d.onBound = (b) => s.event('breakpoint', { reason: 'changed', breakpoint: breakpointBody(s, b) });
+  d.onNames = (program) => {
+    s.output(`Names of ${program.table.size} symbols were found in the Guest's memory (kallsyms).`);
+    s.event('module', { reason: 'new', module: moduleOf(program) });
+  };
+  s.d = d;
+  s.launchArguments = a;
+  s.sources = new Sources(s.files, a);
+  s.event('process', { name: lastPart(a.program), isLocalProcess: false, startMethod: 'launch', pointerSize: 32 });
+  for (const program of programs) s.event('module', { reason: 'new', module: moduleOf(program) });
+};
+
+const bareTarget = (s: Context, a: LaunchArguments, image: Uint8Array): Target => {
+  const machine = new BareMachine({
+    image,
+    rom: a.rom,
+    memoryBytes: a.memoryBytes,
+    cmdline: a.cmdline,
+    postPort: a.postPort,
+    jit: a.jit,
+    ...(a.module === undefined ? {} : { modules: [{ bytes: readFile(s.files, 'module', a.module), name: lastPart(a.module) }] }),
+  });
+  machine.onConsole = (bytes) => guestPrinted(s, bytes);
+  machine.onDebugPort = (byte) => guestPrinted(s, Uint8Array.of(byte));
+  machine.onPost = (code) => s.output(`POST ${code.toString(16).padStart(2, '0')}`);
+  s.machine = machine;
+  return new BareTarget(machine);
+};
+
+const guestTarget = (s: Context, a: LaunchArguments, image: Uint8Array): Target => {
+  const initrd = a.initrd === undefined ? undefined : readFile(s.files, 'initrd', a.initrd);
+  const machine = new Machine({
+    kernel: image,
+    memoryBytes: a.memoryBytes,
+    cmdline: a.cmdline,
+    jit: a.jit,
+    network: a.network,
+    blockDevices: a.blockDevices.map((path) => readFile(s.files, 'blockDevices', path)),
+    ...(initrd === undefined ? {} : { initrd }),
+    ...(a.tscKhz === undefined ? {} : { tscKhz: a.tscKhz }),
+    ...(a.seed === undefined ? {} : { seed: a.seed }),
+  });
+  machine.onConsole = (bytes) => guestPrinted(s, bytes);
+  machine.onWarning = (line) => s.output(line, 'stderr');
+  s.machine = machine;
+  return new GuestTarget(machine);
+};
+
+const configurationDone = (s: Context): undefined => {
+  const d = s.core;
+  if (s.configured) return undefined;
+  s.configured = true;
+  s.afterResponse = () => go(s, d);
+  return undefined;
+};
+
+/** The first move. */
+const go = (s: Context, d: Debugger): void => {
+  const a = s.launchArguments;
+  if (a === undefined) return;
+  if (a.noDebug) {
+    for (const b of [...d.breakpoints]) d.breakpoints.remove(b);
+    d.setFilters([]);
+    d.continue();
+    return;
+  }
+  d.setFilters(s.filterWishes);
+  if (a.stopOnEntry) {
+    d.stop = { reason: 'entry', description: 'Before the first instruction of the Guest', hitBreakpoints: [], pending: false };
+    stopped(s, d.stop);
+    return;
+  }
+  const to = a.runToEntryPoint;
+  if (to === undefined) {
+    d.continue();
+    return;
+  }
+  const places = d.programs.functionsNamed(to).flatMap((f) => d.programs.addresses(f.program, f.postPrologue));
+  if (places.length === 0 && d.awaitsNames) {
+    d.runToNamed(to, 'entry', `Paused at ${to}`);
+    return;
+  }
+  if (places.length === 0) {
+    const similar = d.programs.similar(to);
+    s.output(
+      `"runToEntryPoint": no function "${to}" is known${similar === undefined ? '' : `; did you mean "${similar}"?`} Stopped before the first instruction.`,
+      'important',
+    );
+    d.stop = { reason: 'entry', description: 'Before the first instruction of the Guest', hitBreakpoints: [], pending: false };
+    stopped(s, d.stop);
+    return;
+  }
+  d.runTo(places, 'entry', `Paused at ${to}`);
+};
+
+const restart = async (s: Context, args: Arguments): Promise<undefined> => {
+  const old = s.core;
+  if (old.running) {
+    await new Promise<void>((done) => {
+      old.onStop = () => done();
+      old.onEnd = () => done();
+      old.pause();
+    });
+  }
+  const given = typeof args.arguments === 'object' && args.arguments !== null ? (args.arguments as Arguments) : s.rawLaunch;
+  s.forgetHandles();
+  const kept = [...old.breakpoints].map((b) => ({ id: b.id, spec: b.spec }));
+  build(s, given);
+  s.rawLaunch = given;
+  s.core.adopt(kept, old);
+  s.finished = false;
+  s.afterResponse = () => go(s, s.core);
+  return undefined;
+};
+
+export const startRequests = (s: Context): Handlers => ({
+  initialize: (a) => initialize(s, a),
+  launch: (a) => launch(s, a),
+  attach: () => {
+    throw new RequestError(ERRORS.launch, 'There is nothing to attach to: use "request": "launch".', true);
+  },
+  configurationDone: () => configurationDone(s),
+  restart: (a) => restart(s, a),
+});
