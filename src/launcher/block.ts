@@ -6,7 +6,7 @@
 import { LauncherDeath } from './errors';
 import { DEVICE, type Device, type DevicePage, FIELD, le } from './devices';
 import type { GuestMemory } from './guest-memory';
-import type { Chain } from './virtqueue';
+import type { Chain, Virtqueue } from './virtqueue';
 
 const SECTOR = 512;
 const HEADER_BYTES = 24;
@@ -38,13 +38,13 @@ export class Block {
   private serve(): void {
     const queue = this.device.queues[0];
     for (let chain = queue.take(); chain !== undefined; chain = queue.take()) {
-      queue.giveBack(chain.head, this.request(chain));
+      queue.giveBack(chain.head, this.request(queue, chain));
       queue.interrupt();
     }
   }
 
   /** @returns the used length. */
-  private request(chain: Chain): number {
+  private request(queue: Virtqueue, chain: Chain): number {
     const { memory } = this;
     const header = chain.out[0];
     const status = chain.in.at(-1);
@@ -65,6 +65,7 @@ export class Block {
       const data = chain.out.slice(1);
       const length = data.reduce((sum, b) => sum + b.length, 0);
       if (start + length > this.image.length) throw new LauncherDeath(`Write past end ${start}+${length}`);
+      queue.spend(length);
       let at = start;
       for (const b of data) {
         this.write(at, memory.view(b.address, b.length));
@@ -79,6 +80,7 @@ export class Block {
     let bytes = 0;
     for (const b of all.slice(1, chain.in.length)) {
       const part = this.read(at, b.length);
+      queue.spend(part.length);
       memory.write(b.address, part);
       at += part.length;
       bytes += part.length;

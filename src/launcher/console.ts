@@ -62,6 +62,7 @@ export class Console {
       if (chain.in.length > 0) throw new LauncherDeath('Input buffers in output queue?');
       let n = 0;
       for (const buffer of chain.out) {
+        queue.spend(buffer.length);
         this.print(this.memory.view(buffer.address, buffer.length).slice());
         n += buffer.length;
       }

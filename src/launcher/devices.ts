@@ -84,7 +84,7 @@ export class DevicePage {
     for (const device of this.devices) {
       for (const queue of device.queues) {
         if (queue.pfn !== pfn || queue.onKick === undefined) continue;
-        queue.onKick();
+        queue.kick();
         return undefined;
       }
     }

@@ -8,6 +8,8 @@ import type { GuestMemory } from './guest-memory';
 import type { Chain } from './virtqueue';
 
 const HEADER_BYTES = 8;
+/** Longer frames are dropped. */
+const FRAME_MAX = 0xffff;
 /** Frames that wait for a buffer; more are dropped, as a wire does. */
 const WAITING_MAX = 256;
 
@@ -64,7 +66,14 @@ export class Net {
       if (chain.in.length > 0) throw new LauncherDeath('Input buffers in output queue?');
       this.header(chain, chain.out[0]);
       const parts = chain.out.slice(1);
-      const frame = new Uint8Array(parts.reduce((sum, b) => sum + b.length, 0));
+      const length = parts.reduce((sum, b) => sum + b.length, 0);
+      if (length > FRAME_MAX) {
+        // The original hands it to its tap device, which refuses; nobody looks at the answer.
+        queue.giveBack(chain.head, length);
+        queue.interrupt();
+        continue;
+      }
+      const frame = new Uint8Array(length);
       let n = 0;
       for (const b of parts) {
         frame.set(this.memory.view(b.address, b.length), n);

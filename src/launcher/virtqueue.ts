@@ -10,6 +10,11 @@ const PAGE = 4096;
 export const QUEUE_ENTRIES = 128;
 const DESC_NEXT = 1;
 const DESC_WRITE = 2;
+/**
+ * Bytes that one kick may ask a device to move. A driver's ring holds 128 segments of at most 64 KB, so none comes near it; without a bound, a Guest whose chains
+ * name all of its memory over and over would keep the workstation busy for hours.
+ */
+const KICK_BYTES = 64 << 20;
 /** avail.flags: the Guest wants no interrupt. */
 const NO_INTERRUPT = 1;
 
@@ -35,6 +40,8 @@ export class Virtqueue {
   /** Called when the Guest kicks the queue; undefined: a kick is taken for a string, as in the original. */
   onKick: (() => void) | undefined;
 
+  private moved = 0;
+
   constructor(
     private readonly memory: GuestMemory,
     readonly irq: number,
@@ -52,6 +59,17 @@ export class Virtqueue {
   }
   private get used(): number {
     return this.base + roundUp(this.num * 16 + 4 + 2 * this.num);
+  }
+
+  /** The Guest's NOTIFY for this queue. */
+  kick(): void {
+    this.moved = 0;
+    this.onKick?.();
+  }
+  /** Accounts for bytes that a device is about to move for this kick. */
+  spend(bytes: number): void {
+    this.moved += bytes;
+    if (this.moved > KICK_BYTES) throw new LauncherDeath(`Guest asked a device to move more than ${KICK_BYTES >> 20} MB at once`);
   }
 
   /** The next available chain, or undefined when there is none. */

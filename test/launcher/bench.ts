@@ -62,7 +62,7 @@ export const machine = (options: Partial<MachineOptions> = {}): Running => {
   let text = '';
   const warnings: string[] = [];
   made.onConsole = (bytes) => {
-    text += String.fromCharCode(...bytes);
+    text += Buffer.from(bytes).toString('latin1');
   };
   made.onWarning = (line) => warnings.push(line);
   return { machine: made, console: () => text, warnings };

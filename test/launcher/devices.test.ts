@@ -446,6 +446,37 @@ test('net buffers without a proper header end the Launcher', () => {
   assert.equal(dies([[BUFFERS, 8, WRITE]]), 'lguest: Input buffers in output queue?');
 });
 
+test('a frame that names all of memory over and over is dropped and given back, and the next one goes out', () => {
+  const m = machine({ network: 'wire' }).machine;
+  assert.ok(m.net);
+  const lengths: number[] = [];
+  m.net.onTransmit = (frame) => lengths.push(frame.length);
+  const huge: [number, number][] = Array.from({ length: 100 }, () => [0, 4 * MEGABYTE]);
+  const ring = new Ring(m, m.net.device, 1).chain([BUFFERS, 8], ...huge);
+  m.devices.notify(queuePage(1));
+  ring.chain([BUFFERS, 8], [BUFFERS + 16, 60]);
+  m.devices.notify(queuePage(1));
+  assert.deepEqual([ring.usedIdx, ring.used(0)[1], lengths], [2, 400 * MEGABYTE, [60]]);
+});
+
+test('a kick that asks a device to move more than 64 MB ends the Guest instead of keeping everybody waiting', () => {
+  const all: [number, number, number?][] = Array.from({ length: 100 }, () => [0, 4 * MEGABYTE]);
+  const run = machine({ kernel: kicking(queuePage(1)) });
+  new Ring(run.machine, run.machine.console.device, 1).chain(...all);
+  assert.equal(message(kick(run.machine)), 'lguest: Guest asked a device to move more than 64 MB at once');
+  const disk = machine({ kernel: kicking(queuePage(0)), blockDevices: [new Uint8Array(4 * MEGABYTE)] }).machine;
+  // A read of the whole disk into the same place, twenty times in one chain: the first buffer is the header, the last one the status.
+  const ring = new Ring(disk, disk.blocks[0].device, 0);
+  for (let head = 0; head < 120; head += 4) {
+    ring.desc(head, BUFFERS, 24, NEXT, head + 1);
+    ring.desc(head + 1, BUFFERS + PAGE, MEGABYTE + 0x80000, NEXT | WRITE, head + 2);
+    ring.desc(head + 2, BUFFERS + PAGE, MEGABYTE + 0x80000, NEXT | WRITE, head + 3);
+    ring.desc(head + 3, BUFFERS + 32, 1, WRITE);
+    ring.offer(head);
+  }
+  assert.equal(message(kick(disk)), 'lguest: Guest asked a device to move more than 64 MB at once');
+});
+
 // ---- ends ---------------------------------------------------------------------------------------------------------------------------------
 
 test('T71: power-off and panic end with the text of CRASH, each as its own kind of stop', () => {
