@@ -3,6 +3,7 @@
 // They live in the processor's own list, never in Guest memory, and a false condition never leaves the processor's loop (Debugger asks `hit` from there). A place in
 // a program stands at its virtual and, early in a boot, its physical address. What it leaves out: stops and stepping (session.ts).
 
+import { W } from '../i386/state';
 import { ExpressionError } from './expression';
 import type { Program, Programs } from './programs';
 import type { Target } from './target';
@@ -36,6 +37,8 @@ export interface Breakpoint {
   hits: number;
   /** Conditions and log, made by the debugger. */
   test: (() => boolean) | undefined;
+  /** Asked before everything else: not true, not met. An address space, a process. */
+  only: (() => boolean) | undefined;
   log: (() => string) | undefined;
   wantsHit: ((hits: number) => boolean) | undefined;
 }
@@ -62,6 +65,27 @@ export const hitCondition = (text: string): ((hits: number) => boolean) => {
     default:
       return (h) => h >= n; // VS Code's users expect "5" to mean: from the fifth time on
   }
+};
+
+export interface AddressPlace {
+  /** v, all: this linear address in any address space; p: physical; v@: linear in one address space. */
+  space: 'v' | 'all' | 'p' | 'v@';
+  address: number;
+  /** Guest-physical address of the page directory, for v@. */
+  directory: number;
+}
+/** `0x…`, `*0x…`, `v:0x…`, `p:0x…`, `v@0xDIRECTORY:0x…`, `all:0x…`; undefined: no address. */
+export const parsePlace = (text: string): AddressPlace | undefined => {
+  const m = /^\*?\s*(?:(v|p|all)(?:@(0x[0-9a-f]{1,8}))?:)?(0x[0-9a-f]{1,8})$/i.exec(text.trim());
+  if (m === null) return undefined;
+  const space = (m[1] ?? 'v').toLowerCase() as 'v' | 'p' | 'all';
+  if (m[2] !== undefined && space !== 'v') return undefined;
+  return { space: m[2] === undefined ? space : 'v@', address: Number(m[3]) >>> 0, directory: Number(m[2] ?? 0) >>> 0 };
+};
+/** The page directory in use: a Guest's own, not the shadow. */
+const directoryNow = (target: Target): number => {
+  const lg = target.host?.lg;
+  return (lg === undefined ? target.processor.cpu.m32[W.CR3] & ~0xfff : lg.pgdirs[lg.pgdidx].gpgdir) >>> 0;
 };
 
 export class Breakpoints {
@@ -94,6 +118,7 @@ export class Breakpoints {
       column: undefined,
       hits: 0,
       test: undefined,
+      only: undefined,
       log: undefined,
       wantsHit: undefined,
     };
@@ -154,6 +179,18 @@ export class Breakpoints {
     else this.bindLine(b, spec.file ?? '', spec.line ?? 0, spec.column);
   }
 
+  /** An address by space: linear ones stand where they are, physical ones wherever the kernel's own mapping and the early boot have them. */
+  private bindPlace(b: Breakpoint, { space, address, directory }: AddressPlace): void {
+    const { target, programs } = this;
+    b.verified = true;
+    b.places = [{ address, alias: false }];
+    if (space === 'v@') b.only = () => directoryNow(target) === directory;
+    if (space !== 'p') return;
+    const biases = new Set(programs.list.flatMap((p) => p.segments.map((s) => s.physicalBias)).filter((bias) => bias !== 0));
+    for (const bias of biases) b.places.push({ address: (address + bias) >>> 0, alias: false });
+    b.only = () => target.physical(target.pc) === address || target.physical(target.pc) === undefined;
+  }
+
   private place(b: Breakpoint, program: Program, link: number): void {
     this.programs.addresses(program, link).forEach((address, i) => {
       if (!b.places.some((p) => p.address === address)) b.places.push({ address, alias: i > 0 });
@@ -162,10 +199,9 @@ export class Breakpoints {
   }
 
   private bindFunction(b: Breakpoint, text: string): void {
-    const address = /^\*?\s*(0[xX][0-9a-fA-F]{1,8})$/.exec(text.trim());
-    if (address !== null) {
-      b.places = [{ address: Number(address[1]) >>> 0, alias: false }];
-      b.verified = true;
+    const place = parsePlace(text);
+    if (place !== undefined) {
+      this.bindPlace(b, place);
       return;
     }
     const found = this.programs.functionsNamed(text.trim());

@@ -7,7 +7,7 @@ import { GDT, GDT_ENTRIES, IDT_ENTRIES, isIgnoredGdt, LHCALL, PAGES, TSS } from 
 import type { Host } from '../lguest/host';
 import { isDirect, isDirectCandidate } from '../lguest/segments';
 import { vectorName } from './filters';
-import { descriptorText } from './scopes';
+import { descriptorText } from './descriptor-text';
 import { hex8 } from './target';
 import type { Names } from './record-query';
 

@@ -29,6 +29,8 @@ export interface Value {
   register?: string;
   /** Why there is no value. */
   missing?: string;
+  /** What is shown instead of the number: an answer in words. */
+  text?: string;
 }
 
 export const INT: Type = { kind: 'base', name: 'int', size: 4, encoding: 'signed' };
@@ -163,6 +165,8 @@ const BINARY: Readonly<Record<string, number>> = {
 const TYPE_WORDS = new Set(['struct', 'union', 'enum', 'unsigned', 'signed', 'const', 'volatile', 'int', 'char', 'short', 'long', 'void']);
 const ASSIGN = new Set(['=', '+=', '-=', '*=', '/=', '%=', '&=', '|=', '^=', '<<=', '>>=']);
 const DEEP = 200;
+/** Machine functions whose argument is a condition over trap records, not an expression of the frame. */
+const RAW_ARGUMENT = new Set(['count']);
 
 class Parser {
   private at = 0;
@@ -170,6 +174,7 @@ class Parser {
   constructor(
     private readonly tokens: Token[],
     private readonly isType: (name: string) => boolean,
+    private readonly source: string,
   ) {}
 
   whole(): Node {
@@ -256,14 +261,20 @@ class Parser {
     let n = 1;
     const words: string[] = [];
     while (this.peek(n).t === 'id') words.push(this.peek(n++).text);
-    let stars = '';
-    while (this.peek(n).text === '*') {
-      stars += '*';
+    let suffix = '';
+    for (;;) {
+      const t = this.peek(n);
+      if (t.text === '*') suffix += '*';
+      else if (t.t === 'id' && (t.text === 'const' || t.text === 'volatile')) suffix += '';
+      else if (t.text === '[' && this.peek(n + 1).t === 'num' && this.peek(n + 2).text === ']') {
+        suffix += `[${Number(this.peek(n + 1).text.replace(/[uUlL]+$/, ''))}]`;
+        n += 2;
+      } else break;
       n++;
     }
     if (this.peek(n).text !== ')') return undefined;
     this.at += n + 1;
-    return words.join(' ') + (stars === '' ? '' : ` ${stars}`);
+    return words.join(' ') + (suffix === '' ? '' : ` ${suffix}`);
   }
   private postfix(): Node {
     let a = this.primary();
@@ -275,6 +286,10 @@ class Parser {
         this.expect(']');
       } else if (this.peek().text === '(' && a.k === 'name') {
         this.at++;
+        if (RAW_ARGUMENT.has(a.name)) {
+          a = { k: 'call', name: a.name, args: [{ k: 'str', text: this.rawArgument() }] };
+          continue;
+        }
         const args: Node[] = [];
         if (!this.accept(')')) {
           do args.push(this.assignment());
@@ -283,6 +298,19 @@ class Parser {
         }
         a = { k: 'call', name: a.name, args };
       } else return a;
+    }
+  }
+  /** Behind "(": what stands up to the ")" that belongs to it, as it is written. */
+  private rawArgument(): string {
+    const from = this.peek().at;
+    for (let depth = 0; ; ) {
+      const t = this.take();
+      if (t.t === 'end') return fail('")" is missing at the end');
+      if (t.text === '(' && t.t === 'op') depth++;
+      if (t.text === ')' && t.t === 'op' && depth-- === 0) {
+        const raw = this.source.slice(from, t.at).trim();
+        return /^".*"$/.test(raw) ? raw.slice(1, -1) : raw;
+      }
     }
   }
   private identifier(): string {
@@ -321,7 +349,7 @@ class Parser {
 export const parse = (text: string, isType: (name: string) => boolean = () => false): Node => {
   if (text.trim() === '') fail('the expression is empty');
   if (text.length > 10_000) fail('the expression is too long');
-  return new Parser(tokenize(text), (name) => name in PLAIN || isType(name)).whole();
+  return new Parser(tokenize(text), (name) => name in PLAIN || isType(name), text).whole();
 };
 
 // ---- integers -------------------------------------------------------------------------------------------------------------------------
@@ -402,7 +430,8 @@ export const member = (env: Pick<Environment, 'read'>, v: Value, m: Member): Val
   return isAggregate(m.type) ? { ...out, bytes } : { ...out, bits: fromBytes(bytes, m.type) };
 };
 
-const findMember = (env: Environment, v: Value, name: string): Value | undefined => {
+/** A member by name, anonymous structures and unions looked through. */
+export const findMember = (env: Pick<Environment, 'read'>, v: Value, name: string): Value | undefined => {
   const t = stripType(v.type);
   if (t.kind !== 'struct' && t.kind !== 'union' && t.kind !== 'class') return undefined;
   for (const m of t.members) {
@@ -417,14 +446,20 @@ const findMember = (env: Environment, v: Value, name: string): Value | undefined
 
 /** Types by name: plain C, else what the environment knows. */
 export const namedType = (env: Pick<Environment, 'type'>, text: string): Type => {
-  const m = /^(.*?)\s*(\**)$/.exec(text);
+  const m = /^(.*?)\s*((?:\*|\[\d+\])*)$/.exec(text);
   const words = (m?.[1] ?? text)
     .split(/\s+/)
     .filter((w) => w !== 'const' && w !== 'volatile' && w !== 'signed')
     .join(' ');
   const plain = words.replace(/^(.*?) ?\bint$/, (all, front: string) => (front === '' || !/long|short|unsigned/.test(front) ? all : front));
   let type = env.type(words) ?? PLAIN[plain === '' ? 'int' : plain] ?? fail(`no type "${words}" is known`);
-  for (const _ of m?.[2] ?? '') type = pointerTo(type);
+  for (const [suffix, count] of (m?.[2] ?? '').matchAll(/\*|\[(\d+)\]/g)) {
+    const element: Type = type;
+    type =
+      suffix === '*'
+        ? pointerTo(element)
+        : { kind: 'array', element, count: Number(count), size: Number(count) * element.size, vector: false };
+  }
   return type;
 };
 
@@ -523,6 +558,10 @@ export const evaluate = (node: Node, env: Environment): Value => {
       return unary(node.op, node.a, env);
     case 'binary': {
       if (node.op === '&&') return number(truth(evaluate(node.a, env)) && truth(evaluate(node.b, env)) ? 1 : 0, INT);
+      if ((node.op === '==' || node.op === '!=') && (node.a.k === 'str') !== (node.b.k === 'str')) {
+        const [text, other] = node.a.k === 'str' ? [node.a.text, node.b] : [(node.b as { text: string }).text, node.a];
+        return number(sameText(env, evaluate(other, env), text) === (node.op === '==') ? 1 : 0, INT);
+      }
       if (node.op === '||') return number(truth(evaluate(node.a, env)) || truth(evaluate(node.b, env)) ? 1 : 0, INT);
       return binary(node.op, evaluate(node.a, env), evaluate(node.b, env));
     }
@@ -558,7 +597,9 @@ export const evaluate = (node: Node, env: Environment): Value => {
       );
       return (
         env.call?.(node.name, args) ??
-        fail(`"${node.name}" cannot be called: only the machine's functions can (pa, sym, read8, read16, read32, walk, trap)`)
+        fail(
+          `"${node.name}" cannot be called: only the machine's functions can (walk, pa, sym, task, idt, trap, why, count, list, read8, read16, read32)`,
+        )
       );
     }
     case 'assign': {
@@ -567,6 +608,19 @@ export const evaluate = (node: Node, env: Environment): Value => {
       return store(env, to, node.op === '=' ? decay(value) : binary(node.op.slice(0, -1), to, value));
     }
   }
+};
+
+/** Whether a char array, or what a pointer points to, is this text. */
+const sameText = (env: Environment, v: Value, text: string): boolean => {
+  if (v.missing !== undefined) return fail(v.missing);
+  const wanted = new TextEncoder().encode(`${text}\0`);
+  const t = stripType(v.type);
+  const bytes =
+    t.kind === 'array' ? v.bytes : t.kind === 'pointer' ? env.read(Number(BigInt.asUintN(32, v.bits)), wanted.length) : undefined;
+  if (t.kind !== 'array' && t.kind !== 'pointer') return fail(`${typeName(v.type)} is no text to compare with "${text}"`);
+  if (bytes === undefined) return false;
+  const end = bytes.indexOf(0);
+  return (end < 0 ? bytes.length : end) === wanted.length - 1 && wanted.every((b, i) => i === wanted.length - 1 || bytes[i] === b);
 };
 
 const unary = (op: string, a: Node, env: Environment): Value => {
@@ -616,6 +670,8 @@ export const store = (env: Environment, to: Value, value: Value): Value => {
 export interface FastEnvironment {
   /** A reader for a register or name whose place never changes, or undefined. */
   reader(name: string): FastReader | (() => number) | undefined;
+  /** Whether a name's text is this one, for names whose place is known. */
+  textIs?(name: string, text: string): (() => boolean) | undefined;
 }
 /** int32 when signed, else uint32, as a bare function is. */
 export type FastReader = { get: () => number; signed: boolean };
@@ -650,6 +706,11 @@ const fast = (node: Node, env: FastEnvironment): Fast | undefined => {
       return node.op === '+' ? a : undefined;
     }
     case 'binary': {
+      if ((node.op === '==' || node.op === '!=') && node.a.k === 'name' && node.b.k === 'str') {
+        const same = env.textIs?.(node.a.name, node.b.text);
+        const wanted = node.op === '==';
+        return same === undefined ? undefined : { get: () => (same() === wanted ? 1 : 0), signed: true };
+      }
       const x = fast(node.a, env);
       const y = fast(node.b, env);
       return x === undefined || y === undefined ? undefined : fastBinary(node.op, x, y);

@@ -3,7 +3,7 @@
 // Names of the machine (vector, err, cr2, lguest_data's fields, position) come last, so that a program's own names win; `$` always means a register.
 // What it leaves out: the language (expression.ts).
 
-import { LD } from '../lguest/abi';
+import { LD, LHCALL } from '../lguest/abi';
 import type { GuestRegister } from '../lguest/context';
 import { GUEST_REGISTERS } from '../lguest/context';
 import type { TrapRecord } from '../lguest/trap-record';
@@ -13,9 +13,10 @@ import { type Type, stripType } from '../symbols/dwarf/types';
 import type { Variable } from '../symbols/dwarf/variables';
 import { W } from '../i386/state';
 import { ADDRESS, type Environment, ExpressionError, fromBytes, INT, load, number, pointerTo, UINT, type Value } from './expression';
+import { callMachine, type MachineQuestions, textValue } from './machine-functions';
 import type { Programs } from './programs';
 import { DWARF_REGISTERS, type Frame, type Stack } from './stack';
-import type { Target } from './target';
+import { LINEAR, type Space, type Target } from './target';
 
 export const FLAG_BITS: Readonly<Record<string, number>> = {
   CF: 1,
@@ -33,6 +34,8 @@ export const FLAG_BITS: Readonly<Record<string, number>> = {
   AC: 0x40000,
   ID: 0x200000,
 };
+/** Names of the task on the processor. */
+const TASK_NAMES = new Set(['pid', 'tgid', 'comm', 'current']);
 const PARTS: Readonly<Record<string, [GuestRegister, number, number]>> = {
   ax: ['eax', 0, 16],
   al: ['eax', 0, 8],
@@ -89,19 +92,38 @@ export const trapNumber = (r: TrapRecord, name: string): number | undefined => {
   }
 };
 
+/** Words of closed lists, by the names that conditions use. */
+export const trapText = (r: Pick<TrapRecord, 'outcome' | 'reason' | 'kind' | 'cpl'>, name: string): string | undefined => {
+  switch (name) {
+    case 'outcome':
+      return r.outcome;
+    case 'reason':
+      return r.reason;
+    case 'origin':
+    case 'kind':
+      return r.kind;
+    case 'from':
+      return r.cpl === 3 ? 'user' : 'kernel';
+    default:
+      return undefined;
+  }
+};
+
 export interface EnvironmentOptions {
   target: Target;
   programs: Programs;
   frame?: Frame;
   stack?: Stack;
+  /** What the machine's functions ask; its tasks give the names `pid`, `comm`, `current`. */
+  machine?: MachineQuestions;
+  /** Where addresses count; the current address space unless said. */
+  space?: Space;
   /** The trap at hand: its fields are names. */
   record?: TrapRecord;
   /** May change the machine. */
   writable?: boolean;
   onWrite?: (address: number, length: number) => void;
 }
-
-const arrayOf = (element: Type, count: number): Type => ({ kind: 'array', element, count, size: element.size * count, vector: false });
 
 /** The value of a DWARF variable in a frame. */
 export const variableValue = (variable: Variable, frame: Frame, target: Target, programs: Programs, stack: Stack): Value => {
@@ -110,7 +132,7 @@ export const variableValue = (variable: Variable, frame: Frame, target: Target, 
   const symbolFrame = stack.symbolFrame(frame, at?.bias ?? 0);
   const place = variable.locate(symbolFrame);
   const t = stripType(type);
-  if (place.kind === 'memory') return load({ read: readerOf(target) }, type, place.address);
+  if (place.kind === 'memory') return load({ read: readerOf(target, frame.view?.space) }, type, place.address);
   const size = Math.max(1, t.size);
   const table = frameContext(symbolFrame, { rowAt: (pc: number) => at?.program.symbols?.unwind(pc) } as never, variable.die.unit);
   const got = fetchBytes(place, size, table);
@@ -121,9 +143,9 @@ export const variableValue = (variable: Variable, frame: Frame, target: Target, 
 };
 
 const readerOf =
-  (target: Target) =>
+  (target: Target, space: Space = LINEAR) =>
   (address: number, size: number): Uint8Array | undefined => {
-    const bytes = target.read(address >>> 0, size);
+    const bytes = target.read(address >>> 0, size, space);
     return bytes.length === size ? bytes : undefined;
   };
 
@@ -134,10 +156,10 @@ export class FrameEnvironment implements Environment {
 
   constructor(private readonly o: EnvironmentOptions) {
     const { target } = o;
-    this.read = readerOf(target);
+    this.read = readerOf(target, o.space);
     if (!o.writable) return;
     this.write = (address, bytes) => {
-      const done = target.write(address >>> 0, bytes);
+      const done = target.write(address >>> 0, bytes, o.space);
       if (done > 0) o.onWrite?.(address, done);
       return done === bytes.length;
     };
@@ -180,6 +202,10 @@ export class FrameEnvironment implements Environment {
     if (record !== undefined) {
       const value = trapNumber(record, name);
       if (value !== undefined) return number(value, value < 0 ? INT : UINT);
+      const side = this.switchSide(record, name);
+      if (side !== undefined) return side;
+      const word = trapText(record, name);
+      if (word !== undefined) return textValue(word);
     }
     if (frame !== undefined && stack !== undefined && frame.kind === 'code') {
       const local = this.locals().find((v) => v.name === name && v.inlineDepth >= frame.inlineDepth && !v.shadowed);
@@ -215,8 +241,33 @@ export class FrameEnvironment implements Environment {
     return addresses.find((a) => target.locate(a) >= 0) ?? addresses[0];
   }
 
+  /** At a task switch: `from` and `to` are pids, `from.comm` and `to.comm` names. */
+  private switchSide(record: TrapRecord, name: string): Value | undefined {
+    const [side, member = 'pid'] = name.split('.');
+    const tasks = this.o.machine?.tasks;
+    if ((side !== 'from' && side !== 'to') || record.hypercall?.number !== LHCALL.SET_STACK || !tasks?.known) return undefined;
+    const at = side === 'from' ? tasks.currentAddress() : tasks.onStack(record.hypercall.args[1]);
+    const field = tasks.data.field('task_struct', member);
+    return at === undefined || field === undefined ? undefined : load(this, field.type, at + field.offset);
+  }
+
+  /** `pid`, `tgid`, `comm`, `current`: of the task on the processor, or of the one whose frame is looked at. */
+  private taskName(name: string): Value | undefined {
+    const tasks = this.o.machine?.tasks;
+    if (tasks === undefined || !TASK_NAMES.has(name) || !tasks.known) return undefined;
+    const at = this.o.frame?.view?.task.address ?? tasks.currentAddress();
+    if (at === undefined) return undefined;
+    const type = tasks.data.type('struct task_struct');
+    if (name === 'current') return type === undefined ? undefined : number(at, pointerTo(type));
+    const field = tasks.data.field('task_struct', name);
+    return field === undefined ? undefined : load(this, field.type, at + field.offset);
+  }
+
   private machineName(name: string): Value | undefined {
     const { target } = this.o;
+    const task = this.taskName(name);
+    if (task !== undefined) return task;
+    if (name === 'ring') return number(this.o.frame?.cpl ?? target.register('cs') & 3);
     const { host } = target;
     if (host === undefined) return undefined;
     const { lg, cr2 } = host;
@@ -275,37 +326,7 @@ export class FrameEnvironment implements Environment {
   }
 
   call(name: string, args: Value[]): Value | undefined {
-    const { target, programs } = this.o;
-    const first = args[0] === undefined ? 0 : Number(BigInt.asUintN(32, args[0].bits));
-    const read = (size: number, type: Type): Value => load(this, { ...type, size } as Type, first);
-    switch (name) {
-      case 'pa': {
-        const p = target.host?.guestPhysical(first);
-        return p === undefined ? { type: UINT, bits: 0n, missing: 'the Guest maps nothing there' } : number(p, ADDRESS);
-      }
-      case 'sym': {
-        const text = programs.nameOf(first) ?? 'no symbol';
-        const bytes = new TextEncoder().encode(`${text}\0`);
-        return { type: arrayOf({ kind: 'base', name: 'char', size: 1, encoding: 'signed char' }, bytes.length), bits: 0n, bytes };
-      }
-      case 'read8':
-        return load(this, { kind: 'base', name: 'unsigned char', size: 1, encoding: 'unsigned' }, first);
-      case 'read16':
-        return read(2, UINT);
-      case 'read32':
-        return read(4, UINT);
-      case 'idt': {
-        const gate = target.host?.lg.idt;
-        return gate === undefined
-          ? undefined
-          : {
-              ...number((gate[first * 2 + 1] & 0xffff0000) | (gate[first * 2] & 0xffff)),
-              type: pointerTo({ kind: 'function', returns: UINT, parameters: [], variadic: false, prototyped: false, size: 0 }),
-            };
-      }
-      default:
-        return undefined;
-    }
+    return this.o.machine === undefined ? undefined : callMachine(this.o.machine, this, name, args);
   }
 }
 

@@ -15,6 +15,9 @@ import { parsePageAccess, walkPage, walkText } from './page-walk';
 import { pushedText, queryLog } from './record-query';
 import type { Debugger } from './session';
 import { findStorm, stormText } from './storm';
+import { kernelLog, logLines } from './dmesg';
+import { taskBody, taskListText, taskRows, taskTree } from './task-views';
+import { treeText } from './views';
 import { exportTraps, trapRow } from './trap-log';
 import { parseFormat } from './exports';
 import { hex8 } from './target';
@@ -95,6 +98,23 @@ export const QUESTIONS: Readonly<Record<string, (d: Debugger, args: Arguments) =
     const count = typeof a.count === 'number' ? a.count : 100;
     return { changes: changes.slice(-count), total: changes.length, now: hostOf(d).cr2 };
   },
+  tasks: (d, a) => {
+    if (a.pid !== undefined) {
+      const task = d.tasks.byPid(numberOf(d, String(a.pid)) | 0);
+      return { task: taskBody(d, task), nodes: taskRows(d, task) };
+    }
+    if (!d.tasks.known) return { tasks: [], nodes: taskTree(d) };
+    const { tasks, broken } = d.tasks.list();
+    return { tasks: tasks.map((t) => taskBody(d, t)), nodes: taskTree(d), ...(broken === undefined ? {} : { broken }) };
+  },
+  dmesg: (d, a) => {
+    try {
+      return { text: dmesg(d, a.level === undefined ? '' : String(a.level)) };
+    } catch (error) {
+      if (!(error instanceof ExpressionError)) throw error;
+      return { text: '', problem: error.message };
+    }
+  },
   filterCounts: (d) => ({ filters: d.filterCounts }),
   storm: (d) => {
     const storm = findStorm(d.target.records);
@@ -114,6 +134,23 @@ const irqNumber = (value: unknown): number => {
 };
 const whyRecord = (d: Debugger, r: TrapRecord): string =>
   `${whyText(r, d.programs, instructionAt(d, r))}${r.frame === undefined ? '' : `\nPushed on the Guest's stack:\n${pushedText(r, d.programs)}`}`;
+
+/** `dmesg [LEVEL]`. */
+const dmesg = (d: Debugger, rest: string): string => {
+  const level = rest === '' ? 15 : Number(rest);
+  if (!Number.isInteger(level) || level < 0) fail(`"${rest}" is no level: 0 (emergency) to 7 (debug)`);
+  const lines = logLines(kernelLog(d.target, d.programs), level);
+  return lines.length === 0 ? 'the log is empty\n' : `${lines.join('\n')}\n`;
+};
+/** `tasks [PID | NAME]`, `tasks tree`. */
+const tasks = (d: Debugger, rest: string): string => {
+  if (rest === 'tree') return treeText(taskTree(d));
+  if (/^\d+$/.test(rest)) {
+    const task = d.tasks.byPid(Number(rest));
+    return `pid ${task.pid} ${task.comm}\n${treeText(taskRows(d, task), '  ')}`;
+  }
+  return taskListText(d, rest);
+};
 
 const line = (d: Debugger, r: TrapRecord): string => {
   const row = trapRow(d, r);
@@ -149,6 +186,7 @@ const INFO: Readonly<Record<string, (d: Debugger, rest: string) => string>> = {
   },
   filters: (d) => d.filterCounts.map((f) => `${f.id.padEnd(12)} ${f.mode.padEnd(6)} ${f.count}\n`).join('') || 'no filter is set\n',
   storm: (d) => stormText(findStorm(d.target.records), d.programs),
+  tasks: (d, rest) => tasks(d, rest),
 };
 
 /** `traps [N] [FILTER]`: the newest that match. */
@@ -185,6 +223,9 @@ const COMMANDS: Readonly<Record<string, (d: Debugger, rest: string) => string | 
     return `${line(d, r)}${mnemonic(r)}: ${whatText(r)}\n${becameText(r, d.programs)}.\n${lasts}${r.frame === undefined ? '' : pushedText(r, d.programs)}`;
   },
   traps: (d, rest) => traps(d, rest),
+  tasks: (d, rest) => tasks(d, rest),
+  ps: (d, rest) => tasks(d, rest),
+  dmesg: (d, rest) => dmesg(d, rest),
   export: (d, rest) => {
     const [, format, filter] = /^(\S*)\s*(.*)$/s.exec(rest) ?? [];
     const known = parseFormat(format);
@@ -202,6 +243,8 @@ export const QUESTION_HELP = `  info idt|gdt|tss     descriptors and gates: aske
   info hcall|shadow    the ring of asynchronous hypercalls; shadow slots and evictions
   info cr2 [hw|host|guest], info storm   the three cr2 and their history; a fault that repeats without progress
   info filters         what each exception filter does (stop, log, count) and how much it found
+  tasks [PID|NAME|tree], ps   the Guest's tasks; one with its stack, mappings and files
+  dmesg [LEVEL]        the kernel's log from its memory; LEVEL 0 to 7 leaves out what is less urgent
   traps [N] [FILTER]   the newest records that match, such as traps 5 outcome == reflected && err.W
   export ndjson|csv|chrome [FILTER]      the log as text
 `;

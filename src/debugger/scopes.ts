@@ -6,7 +6,9 @@ import { W } from '../i386/state';
 import { GDT, KERNEL_CS, LD } from '../lguest/abi';
 import { formatPosition, type TrapRecord } from '../lguest/trap-record';
 import { errorWords, becameText, decisionChain, entryBits, hypercallText, mnemonic, nearestFlip, whatText } from './explain';
+import { accessText, descriptorText } from './descriptor-text';
 import { evaluate, parse, store, type Value } from './expression';
+import { stripType } from '../symbols/dwarf/types';
 import { vectorName } from './filters';
 import { FLAG_BITS, type FrameEnvironment, setRegister, variableValue } from './frame-environment';
 import type { Debugger } from './session';
@@ -48,10 +50,13 @@ export const valueItem = (
   format: Format,
   assign?: (text: string) => void,
 ): Item => {
-  const item: Item = { name, value: formatValue(v, context, format), type: typeText(v.type) };
+  const named = format.letter === undefined ? context.printers?.named(name, v) : undefined;
+  const item: Item = { name, value: named ?? formatValue(v, context, format), type: typeText(v.type) };
   if (evaluateName !== undefined) item.evaluateName = evaluateName;
   const isPointer = item.type?.endsWith('*') ?? false;
   if (isPointer) item.memory = Number(BigInt.asUintN(32, v.bits));
+  const code = codeOf(v, format);
+  if (code !== undefined) item.code = code;
   else if (v.address !== undefined) item.memory = v.address;
   if (v.address !== undefined && v.missing === undefined && v.bitSize === undefined) {
     const bytes = Math.max(1, v.bytes?.length ?? 4);
@@ -67,7 +72,7 @@ export const valueItem = (
       children(v, context, format, start, count).items.map((c) => {
         const path =
           evaluateName === undefined || c.path === ''
-            ? undefined
+            ? c.expression
             : c.path === '*'
               ? `*(${evaluateName})`
               : `${needsParens(evaluateName) ? `(${evaluateName})` : evaluateName}${c.path}`;
@@ -83,6 +88,17 @@ export const valueItem = (
     if (total > 100 || item.type?.endsWith(']')) item.indexed = total;
   }
   return item;
+};
+/** The place in code that a value names: functions, pointers to them, and whatever is shown as a place. */
+const codeOf = (v: Value, format: Format): number | undefined => {
+  const t = stripType(v.type);
+  if (v.missing !== undefined) return undefined;
+  if (t.kind === 'function') return v.address;
+  const at = Number(BigInt.asUintN(32, v.bits));
+  const isCode = t.kind === 'pointer' ? stripType(t.target).kind === 'function' : t.kind === 'base' && t.size === 4;
+  return at !== 0 && (t.kind === 'pointer' ? isCode || format.letter === 'i' : isCode && (format.letter === 'i' || format.letter === 'p'))
+    ? at
+    : undefined;
 };
 const sizeFor = (v: Value): number => Math.max(1, 'size' in v.type ? v.type.size : 4);
 const needsParens = (expression: string): boolean => !/^[\w$.>\-[\]:']+$/.test(expression) || expression.startsWith('-');
@@ -456,22 +472,6 @@ const bitNames = (value: number, names: Readonly<Record<string, number>>): strin
 export const flagNames = (flags: number): string => {
   const names = bitNames(flags, FLAG_BITS);
   return (flags >> 12) & 3 ? `${names} IOPL=${(flags >> 12) & 3}` : names;
-};
-const accessText = (access: number): string => {
-  const kind =
-    access & 0x10
-      ? access & 8
-        ? `code${access & 2 ? ' readable' : ''}`
-        : `data${access & 2 ? ' writable' : ''}`
-      : `system type 0x${(access & 15).toString(16)}`;
-  return `${kind}${access & 0x80 ? '' : ', not present'}, ${access & 0x4000 ? '32' : '16'}-bit`;
-};
-export const descriptorText = (low: number, high: number): string => {
-  if (low === 0 && high === 0) return 'null';
-  const base = ((high & 0xff000000) | ((high & 0xff) << 16) | (low >>> 16)) >>> 0;
-  const raw = ((high & 0xf0000) | (low & 0xffff)) >>> 0;
-  const limit = high & 0x800000 ? ((raw << 12) | 0xfff) >>> 0 : raw;
-  return `base ${hex8(base)} limit ${hex8(limit)} dpl ${(high >> 13) & 3} ${accessText((high >> 8) & 0xf0ff)}`;
 };
 /** An 80-bit number as text, to double precision. */
 const extended = (low: number, high: number, se: number): string => {

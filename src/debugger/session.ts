@@ -11,11 +11,15 @@ import { type Breakpoint, Breakpoints, type BreakpointSpec, hitCondition } from 
 import { becameText, chainText, mnemonic, whatText, whyText } from './explain';
 import { compile, evaluate, ExpressionError, type FastReader, type Node, parse, truth, type Value } from './expression';
 import { type ActiveFilter, COMPACT_FILTERS, FILTER_MODES, type FilterMode, hostFilter, isFilterId, vectorName } from './filters';
-import { FrameEnvironment, isGuestRegister, trapNumber } from './frame-environment';
+import { FrameEnvironment, isGuestRegister, trapNumber, trapText } from './frame-environment';
 import { watchSlots } from './mappings';
+import type { MachineQuestions } from './machine-functions';
+import { KernelPrinters } from './printers';
 import { type Program, type Programs, programInMemory } from './programs';
+import { recordFilter } from './record-query';
 import { type Frame, Stack } from './stack';
-import { hex8, type Target } from './target';
+import { hex8, LINEAR, type Target } from './target';
+import { type Task, Tasks } from './tasks';
 import { formatValue, splitFormat, type ValueContext } from './value';
 import { numberText, type Watch, type WatchWish, Watches } from './watches';
 
@@ -75,6 +79,10 @@ interface Temporary {
 export class Debugger {
   readonly breakpoints: Breakpoints;
   readonly watches: Watches;
+  /** The tasks of a Linux Guest, when its debug information tells what a task is. */
+  readonly tasks: Tasks;
+  readonly printers: KernelPrinters;
+  private readonly machineQuestions: MachineQuestions;
   disassembler: Disassembler;
   /** The newest stop; undefined while running or before the first. */
   stop: StopInfo | undefined;
@@ -121,6 +129,18 @@ export class Debugger {
   ) {
     this.breakpoints = new Breakpoints(target, programs);
     this.watches = new Watches(target, programs);
+    this.tasks = new Tasks(target, programs);
+    this.printers = new KernelPrinters(this.tasks);
+    this.machineQuestions = {
+      target,
+      programs,
+      tasks: this.tasks,
+      printers: this.printers,
+      record: () => this.record,
+      recordNumbered: (k) => target.records.get(k < 0 ? target.records.count + k : k),
+      why: (k) => this.why(k),
+      recordTest: (text) => recordFilter(text, programs),
+    };
     watchSlots(target.host);
     this.disassembler = new Disassembler(syntax);
     this.namesWanted = programs.list.length === 0 && target.guestMemory !== undefined;
@@ -184,7 +204,10 @@ export class Debugger {
   /** A condition as a function; integer conditions over registers are closures, others are evaluated from the tree. */
   private condition(text: string, places: readonly { address: number }[] = []): () => boolean {
     const node = parse(text, (name) => this.isType(name));
-    const quick = compile(node, { reader: (name) => this.fastReader(name, places) });
+    const quick = compile(node, {
+      reader: (name) => this.fastReader(name, places),
+      textIs: (name, wanted) => (name === 'comm' && this.isFree(name, places) ? this.tasks.commIs(wanted) : undefined),
+    });
     if (quick !== undefined) return () => quick() !== 0;
     return () => {
       try {
@@ -224,7 +247,14 @@ export class Debugger {
         signed,
       };
     }
-    return isGuestRegister(name) ? { get: () => target.register(name), signed: false } : undefined;
+    if (isGuestRegister(name)) return { get: () => target.register(name), signed: false };
+    if (name === 'ring' && this.isFree(name, places)) return { get: () => target.register('cs') & 3, signed: false };
+    return this.isFree(name, places) ? this.tasks.fastReader(name) : undefined;
+  }
+  /** Whether no variable of the program has this name at these places: then it is the machine's. */
+  private isFree(name: string, places: readonly { address: number }[]): boolean {
+    const { programs } = this;
+    return programs.globalNamed(name) === undefined && !places.some((p) => programs.localsAt(p.address).some((v) => v.name === name));
   }
 
   private isType(name: string): boolean {
@@ -238,6 +268,7 @@ export class Debugger {
       programs,
       frame: Stack.here(target),
       stack: new Stack(target, programs),
+      machine: this.machineQuestions,
       ...(record === undefined ? {} : { record }),
     });
   }
@@ -268,7 +299,7 @@ export class Debugger {
   }
 
   valueContext(env: FrameEnvironment, hex = false): ValueContext {
-    return { env, names: this.programs, hex };
+    return { env, names: this.programs, printers: this.printers, hex };
   }
 
   /** The processor stands before an instruction with a breakpoint: stop? */
@@ -280,6 +311,7 @@ export class Debugger {
     for (const b of this.breakpoints.at(linear)) {
       const place = b.places.find((p) => p.address === linear);
       if (place?.alias && target.register('cs') % 4 === 3) continue;
+      if (b.only !== undefined && !b.only()) continue;
       if (b.test !== undefined && !b.test()) continue;
       b.hits++;
       if (b.wantsHit !== undefined && !b.wantsHit(b.hits)) continue;
@@ -346,22 +378,17 @@ export class Debugger {
     return w.wantsHit === undefined || w.wantsHit(w.hits);
   }
   private trapCondition(text: string): (record: TrapRecord) => boolean {
-    // `err.W && cr2 < 0x1000 : current != 0`: both parts must hold. Words of closed lists are compared as texts.
-    const words = /^\s*(outcome|reason|from|origin)\s*(==|!=)\s*["']?([\w-]+)["']?\s*(?:&&\s*(.*))?$/.exec(text);
-    if (words !== null) {
-      const [, field, op, word, rest] = words;
-      const more = rest === undefined ? undefined : this.trapCondition(rest);
-      const read = (r: TrapRecord): string =>
-        field === 'outcome' ? r.outcome : field === 'reason' ? r.reason : field === 'from' ? (r.cpl === 3 ? 'user' : 'kernel') : r.kind;
-      return (r) => (read(r) === word) === (op === '==') && (more === undefined || more(r));
-    }
+    // `err.W && cr2 < 0x1000 : current != 0`: both parts must hold. Words of closed lists need no quotes.
     const colon = splitAtColon(text);
     if (colon !== undefined) {
       const [a, b] = colon.map((part) => this.trapCondition(part));
       return (r) => a(r) && b(r);
     }
     const node = parse(
-      text.replace(/\bargs\[([0-2])\]/g, (_, n: string) => `arg${Number(n) + 1}`),
+      text
+        .replace(/\bargs\[([0-2])\]/g, (_, n: string) => `arg${Number(n) + 1}`)
+        .replace(/\b(outcome|reason|origin|kind)(\s*[=!]=\s*)([A-Za-z][\w-]*)/g, '$1$2"$3"')
+        .replace(/\bfrom(\s*[=!]=\s*)["']?(user|kernel)\b["']?/g, 'from$1"$2"'),
       (name) => this.isType(name),
     );
     let current: TrapRecord | undefined;
@@ -369,8 +396,14 @@ export class Debugger {
       reader: (name) => {
         if (isGuestRegister(name)) return { get: () => this.target.register(name), signed: false };
         if (this.probe(name)) return { get: () => (trapNumber(current as TrapRecord, name) ?? 0) >>> 0, signed: false };
-        return undefined;
+        return this.isFree(name, []) ? this.tasks.fastReader(name) : undefined;
       },
+      textIs: (name, wanted) =>
+        name === 'comm' && this.isFree(name, [])
+          ? this.tasks.commIs(wanted)
+          : trapText(SAMPLE_RECORD, name) === undefined
+            ? undefined
+            : () => trapText(current as TrapRecord, name) === wanted,
     });
     return (record) => {
       current = record;
@@ -771,17 +804,29 @@ export class Debugger {
     return undefined;
   }
 
-  /** Runs until control is back at an address with the stack where it was. */
+  /** Runs until control is back at an address with the stack where it was, in the same task: others may come by there meanwhile. */
   private back(address: number, esp: number): Promise<StopInfo | 'ended' | undefined> {
+    const mine = this.sameTask();
     return this.runUntil([
       {
         address,
         test: () => {
           const now = this.target.register('esp');
-          return now >= esp && now - esp < 0x200;
+          return now >= esp && now - esp < 0x200 && mine();
         },
       },
     ]);
+  }
+  /** A test for the task that runs now: by task_struct, and by page directory for kernels without debug information. */
+  private sameTask(): () => boolean {
+    const { tasks, target } = this;
+    const lg = target.host?.lg;
+    if (tasks.known) {
+      const mine = tasks.currentAddress();
+      return () => tasks.currentAddress() === mine;
+    }
+    const directory = lg?.pgdirs[lg.pgdidx].gpgdir;
+    return () => lg?.pgdirs[lg.pgdidx].gpgdir === directory || (target.register('cs') & 3) !== 3;
   }
 
   /** into: stop at the first instruction of a call or a handler. over: what it calls, and what interrupts it, is run through. */
@@ -880,8 +925,16 @@ export class Debugger {
 
   /** The chain of frames at this stop. */
   stack(): Stack {
-    this.cachedStack ??= new Stack(this.target, this.programs, this.stop?.pending ? this.stop.record : undefined);
+    this.cachedStack ??= new Stack(this.target, this.programs, this.stop?.pending ? this.stop.record : undefined, { tasks: this.tasks });
     return this.cachedStack;
+  }
+  /** The chain of a task that is not on the processor; of the current task: the processor's own. @throws ExpressionError when nothing is kept of it. */
+  stackOf(task: Task): Stack {
+    if (task.current) return this.stack();
+    const saved = this.tasks.saved(task);
+    if (saved === undefined) throw new ExpressionError(`task ${task.pid} ${task.comm} has no saved stack pointer (thread.esp)`);
+    const sleeping = { task, saved, space: this.tasks.space(task) };
+    return new Stack(this.target, this.programs, undefined, { tasks: this.tasks, sleeping });
   }
   /** Values may have changed: the chain is made anew when next asked for. */
   forget(): void {
@@ -894,9 +947,11 @@ export class Debugger {
     const top = frame ?? stack.frames.find((f) => f.kind === 'code');
     return new FrameEnvironment({
       target: this.target,
-      programs: this.programs,
+      programs: top?.view?.programs ?? this.programs,
       frame: top,
-      stack,
+      stack: top?.view?.stack ?? stack,
+      machine: this.machineQuestions,
+      space: top?.view?.space ?? LINEAR,
       writable,
       onWrite: (address, length) => this.onWrite(address, length),
     });
@@ -956,14 +1011,20 @@ export class Debugger {
     };
   }
 
-  why(): string {
-    const { record } = this;
+  /** @param k a trap's number, negative from the newest; without: the trap at hand. @throws ExpressionError when it is not kept. */
+  why(k?: number): string {
+    const { records } = this.target;
+    const record = k === undefined ? this.record : records.get(k < 0 ? records.count + k : k);
+    if (k !== undefined && record === undefined) throw new ExpressionError(`trap ${k} is not kept`);
     if (record === undefined) return 'Nothing has trapped yet.\n';
     const parent = record.kind === 'kill' && record.parent !== undefined ? this.target.records.get(record.parent) : undefined;
     const text = whyText(parent ?? record, this.programs, this.decode(record.eip)?.text);
     return parent === undefined ? text : `The Guest is dead: ${record.message ?? ''}\n\n${text}`;
   }
 }
+
+/** Any record: tells which names are texts of a record. */
+const SAMPLE_RECORD = { outcome: 'direct', reason: 'none', kind: 'trap', cpl: 0 } as TrapRecord;
 
 const isLineStart = (now: number, range: { low: number }, from: number): boolean => now === range.low && from !== now;
 

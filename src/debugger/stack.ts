@@ -8,10 +8,11 @@ import type { TrapRecord } from '../lguest/trap-record';
 import type { Frame as SymbolFrame } from '../symbols/dwarf/frame';
 import { boundaryText } from './explain';
 import type { Programs } from './programs';
-import { hex8, type Target } from './target';
+import { hex8, LINEAR, type Space, type Target } from './target';
+import type { SavedContext, Task, Tasks } from './tasks';
 
 /** How a frame was found. */
-export type Method = 'exact' | 'call frame information' | 'frame pointer' | 'trap record';
+export type Method = 'exact' | 'call frame information' | 'frame pointer' | 'trap record' | 'trap frame' | 'saved by the switch';
 
 export interface Frame {
   kind: 'code' | 'boundary' | 'note';
@@ -30,6 +31,23 @@ export interface Frame {
   record: TrapRecord | undefined;
   /** Ring of the code, when known. */
   cpl: number | undefined;
+  /** Set when this is not a frame of what the processor runs: where its addresses and names count. */
+  view?: FrameView;
+}
+
+/** The address space and names of another task. */
+export interface FrameView {
+  programs: Programs;
+  space: Space;
+  stack: Stack;
+  task: Task;
+}
+
+export interface StackOptions {
+  /** Knows the words of trap frames, so that the chain goes on where no trap record is kept any more. */
+  tasks?: Tasks;
+  /** A task that is not on the processor: the chain begins at what its switch kept. */
+  sleeping?: { task: Task; saved: SavedContext; space: Space };
 }
 
 export const DWARF_REGISTERS: readonly GuestRegister[] = ['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi', 'eip'];
@@ -41,12 +59,25 @@ const RECORDS_LOOKED_AT = 4000;
 /** A trap frame that far above the stack pointer belongs to something else. */
 const REACH = 0x4000;
 
+/** One step towards the caller. */
+interface Step {
+  registers: (number | undefined)[];
+  cfa: number;
+  signalFrame: boolean;
+  method: Method;
+  /** A trap frame by call frame information: where its pt_regs begins. */
+  frameAt?: number;
+}
+
 interface Cursor {
   registers: (number | undefined)[];
   method: Method;
   afterCall: boolean;
   cpl: number | undefined;
 }
+
+/** Where a rule of call frame information says that the caller's place was saved. */
+const EIP_RULE = 'offset';
 
 /** Trap frames that are still on some stack, lowest address first. */
 const liveFrames = (target: Target): TrapRecord[] => {
@@ -69,13 +100,28 @@ export class Stack {
   private cursor: Cursor | undefined;
   private live: TrapRecord[] | undefined;
   private done = false;
+  private readonly space: Space = LINEAR;
+  private readonly view: FrameView | undefined;
 
   /** @param pending the trap that is decided and not yet applied: it stands above the faulting instruction. */
   constructor(
     private readonly target: Target,
     private readonly programs: Programs,
     pending?: TrapRecord,
+    private readonly options: StackOptions = {},
   ) {
+    const { sleeping } = options;
+    if (sleeping !== undefined) {
+      this.space = sleeping.space;
+      this.view = { programs, space: sleeping.space, stack: this, task: sleeping.task };
+      this.cursor = {
+        registers: sleeping.saved.registers,
+        method: 'saved by the switch',
+        afterCall: false,
+        cpl: target.host === undefined ? 0 : 1,
+      };
+      return;
+    }
     const registers = DWARF_REGISTERS.map((name) => (name === 'eip' ? target.pc : target.register(name)));
     this.cursor = { registers, method: 'exact', afterCall: false, cpl: target.register('cs') & 3 };
     if (pending !== undefined) this.boundary(pending);
@@ -109,12 +155,18 @@ export class Stack {
   }
 
   private boundary(record: TrapRecord): void {
+    this.label('boundary', boundaryText(record), record.eip, 'trap record', record);
+  }
+  private note(text: string): void {
+    this.label('note', text, 0, 'exact', undefined);
+  }
+  private label(kind: 'boundary' | 'note', name: string, pc: number, method: Method, record: TrapRecord | undefined): void {
     this.frames.push({
-      kind: 'boundary',
-      name: boundaryText(record),
-      pc: record.eip,
+      kind,
+      name,
+      pc,
       registers: [],
-      method: 'trap record',
+      method,
       file: undefined,
       line: undefined,
       column: undefined,
@@ -122,23 +174,11 @@ export class Stack {
       afterCall: false,
       record,
       cpl: undefined,
+      ...this.seen,
     });
   }
-  private note(text: string): void {
-    this.frames.push({
-      kind: 'note',
-      name: text,
-      pc: 0,
-      registers: [],
-      method: 'exact',
-      file: undefined,
-      line: undefined,
-      column: undefined,
-      inlineDepth: 0,
-      afterCall: false,
-      record: undefined,
-      cpl: undefined,
-    });
+  private get seen(): { view?: FrameView } {
+    return this.view === undefined ? {} : { view: this.view };
   }
 
   private next(): void {
@@ -164,6 +204,7 @@ export class Stack {
       afterCall: c.afterCall,
       record: undefined,
       cpl: c.cpl,
+      ...this.seen,
     };
     if (chain.length === 0) {
       const name = this.programs.nameOf(pc) ?? hex8(pc);
@@ -192,9 +233,13 @@ export class Stack {
   private up(c: Cursor): Cursor | undefined {
     const esp = c.registers[ESP];
     if (esp === undefined) return undefined;
+    const { sleeping } = this.options;
+    if (sleeping?.saved.fresh && c.method === 'saved by the switch') return this.byTrapFrame(esp, 'has not run yet');
     const plain = this.byRules(c) ?? this.byPrologue(c);
     this.live ??= liveFrames(this.target);
-    const trap = this.live.find((r) => r.frame !== undefined && r.frame.at >= esp && r.frame.at - esp < REACH);
+    const trap = this.live.find(
+      (r) => r.frame !== undefined && r.frame.at >= esp && r.frame.at - esp < REACH && this.sameStack(r.frame.at, esp),
+    );
     if (trap?.frame !== undefined) {
       const cfa = plain?.cfa;
       if (plain === undefined || cfa === undefined || plain.signalFrame || cfa > trap.frame.at || cfa < esp) {
@@ -211,10 +256,40 @@ export class Stack {
       if (c.cpl === 3) this.note('(user stack not followed: no symbols)');
       return undefined;
     }
+    if (plain.signalFrame) {
+      const found = plain.frameAt === undefined ? undefined : this.byTrapFrame(plain.frameAt, undefined, plain.registers);
+      if (found !== undefined) return found;
+    }
     const pc = plain.registers[EIP];
-    if (pc === undefined || pc === 0 || plain.cfa <= esp - 4 || this.target.locate(pc) < 0) return undefined;
+    if (pc === undefined || pc === 0 || plain.cfa <= esp - 4 || this.target.locate(pc, this.space) < 0) return undefined;
     if (this.programs.list.length > 0 && this.programs.nameOf(pc) === undefined && c.cpl !== 3) return undefined;
     return { registers: plain.registers, method: plain.method, afterCall: !plain.signalFrame, cpl: c.cpl };
+  }
+
+  /** Kernel stacks lie side by side: a frame on the neighbour's is not ours. */
+  private sameStack(a: number, b: number): boolean {
+    const size = this.options.tasks?.data.type('union thread_union')?.size ?? 0;
+    return size === 0 || (size & (size - 1)) !== 0 || ((a ^ b) & ~(size - 1)) === 0;
+  }
+
+  /**
+   * Past a trap frame on the stack of which no record is kept. `at`: its `pt_regs`.
+   * @param exact what call frame information says about the registers below, which goes first.
+   */
+  private byTrapFrame(at: number, why: string | undefined, exact?: (number | undefined)[]): Cursor | undefined {
+    const { tasks } = this.options;
+    const frame = tasks?.ptRegs(at);
+    const pc = frame?.registers[EIP];
+    if (tasks === undefined || frame === undefined || pc === undefined || pc === 0) return undefined;
+    const cpl = frame.cs & 3;
+    if (exact !== undefined && exact[EIP] !== pc) return undefined;
+    const number = tasks.data.at('pt_regs', at).number('orig_eax', 'orig_ax') ?? 0xffffffff;
+    const table = tasks.data.address('sys_call_table');
+    const call =
+      cpl === 3 && number < 512 && table !== undefined ? this.programs.nameOf(tasks.data.read32(table + 4 * number) ?? 0) : undefined;
+    const what = why ?? (call === undefined ? 'trap frame' : `${call}, system call ${number}`);
+    this.label('boundary', `── ${what}${cpl === 3 ? '  from user' : ''} ──`, pc, 'trap frame', undefined);
+    return { registers: frame.registers, method: 'trap frame', afterCall: false, cpl };
   }
 
   /** What a trap leaves as it was, as far as the handler's first instructions tell: only at its very entry. */
@@ -234,29 +309,34 @@ export class Stack {
       bias,
       register: (n) => c.registers[n],
       readMemory: (address, size) => {
-        const bytes = this.target.read(address >>> 0, size);
+        const bytes = this.target.read(address >>> 0, size, this.space);
         return bytes.length === size ? bytes : undefined;
       },
     };
   }
 
-  private byRules(c: Cursor): { registers: (number | undefined)[]; cfa: number; signalFrame: boolean; method: Method } | undefined {
+  private byRules(c: Cursor): Step | undefined {
     const pc = c.registers[EIP] ?? 0;
     const at = this.programs.linked(c.afterCall ? pc - 1 : pc);
     if (at?.program.symbols === undefined) return undefined;
     const found = at.program.symbols.unwindFrame(this.symbolFrame({ pc, afterCall: c.afterCall, registers: c.registers }, at.bias));
     if (found === undefined) return undefined;
-    return { registers: found.registers, cfa: found.cfa, signalFrame: found.signalFrame, method: 'call frame information' };
+    const step: Step = { registers: found.registers, cfa: found.cfa, signalFrame: found.signalFrame, method: 'call frame information' };
+    const rule = found.row.rules.get(EIP);
+    const member = this.options.tasks?.data.field('pt_regs', 'eip', 'ip');
+    if (found.signalFrame && rule?.kind === EIP_RULE && member !== undefined)
+      step.frameAt = (found.cfa + rule.offset - member.offset) >>> 0;
+    return step;
   }
 
   /** push %ebp; mov %esp,%ebp: where in it are we? Else the frame pointer as it stands. */
-  private byPrologue(c: Cursor): { registers: (number | undefined)[]; cfa: number; signalFrame: boolean; method: Method } | undefined {
+  private byPrologue(c: Cursor): Step | undefined {
     const pc = c.registers[EIP] ?? 0;
     const esp = c.registers[ESP] ?? 0;
     const ebp = c.registers[EBP];
     const symbol = this.programs.symbolAt(pc);
-    const caller = (cfa: number, newEbp: number | undefined): ReturnType<Stack['byPrologue']> => {
-      const back = this.target.read32(cfa - 4);
+    const caller = (cfa: number, newEbp: number | undefined): Step | undefined => {
+      const back = this.target.read32(cfa - 4, this.space);
       if (back === undefined) return undefined;
       const registers: (number | undefined)[] = new Array(9).fill(undefined);
       registers[ESP] = cfa >>> 0;
@@ -266,10 +346,10 @@ export class Stack {
     };
     if (symbol !== undefined && symbol.kind === 'function' && !c.afterCall) {
       if (symbol.offset === 0) return caller(esp + 4, ebp);
-      if (symbol.offset === 1 && this.target.read(pc - 1, 1)[0] === 0x55) return caller(esp + 8, ebp);
+      if (symbol.offset === 1 && this.target.read(pc - 1, 1, this.space)[0] === 0x55) return caller(esp + 8, ebp);
     }
     if (ebp === undefined || ebp < esp || ebp - esp > 0x10000) return undefined;
-    const saved = this.target.read32(ebp);
+    const saved = this.target.read32(ebp, this.space);
     if (saved === undefined) return undefined;
     const found = caller(ebp + 8, saved);
     const back = found?.registers[EIP];

@@ -18,6 +18,7 @@ const SWITCHER = 0xffc00000;
 /** Where an address counts: linear (with the page directory of another space), guest-physical, or the emulated machine's own memory. */
 export type Space = { kind: 'linear'; directory?: number } | { kind: 'physical' } | { kind: 'machine' };
 export const LINEAR: Space = { kind: 'linear' };
+const PHYSICAL: Space = { kind: 'physical' };
 
 export interface Target {
   readonly processor: Processor;
@@ -39,6 +40,8 @@ export interface Target {
   setRegister(name: GuestRegister, value: number): void;
   /** Where a byte lies in the machine's memory, or -1. */
   locate(address: number, space?: Space): number;
+  /** Physical address (a Guest's: guest-physical) of a linear one by the current tables, or undefined. */
+  physical(address: number): number | undefined;
   /** As many bytes as can be read from `address` on. */
   read(address: number, length: number, space?: Space): Uint8Array;
   /** @returns bytes written before the first that cannot be. */
@@ -154,6 +157,10 @@ export class GuestTarget extends MemoryTarget implements Target {
     return shadow !== undefined && shadow < processor.cpu.ramBytes ? shadow : -1;
   }
 
+  physical(address: number): number | undefined {
+    return this.host.guestWalk(address >>> 0).target;
+  }
+
   run(options: RunOptions): Stop {
     return this.machine.run(options);
   }
@@ -212,11 +219,30 @@ export class BareTarget extends MemoryTarget implements Target {
   }
 
   locate(address: number, space: Space = LINEAR): number {
-    const { cpu } = this.processor;
-    const physical = space.kind === 'linear' ? cpu.peekTranslate(address | 0) : address;
-    if (physical < 0) return -1;
-    const offset = cpu.physicalOffset(physical);
+    const physical =
+      space.kind !== 'linear'
+        ? address
+        : space.directory === undefined
+          ? this.processor.cpu.peekTranslate(address | 0)
+          : this.walk(address >>> 0, space.directory);
+    return physical < 0 ? -1 : this.place(physical);
+  }
+  private place(physical: number): number {
+    const offset = this.processor.cpu.physicalOffset(physical);
     return offset < 0 ? -1 : offset - RAM_BASE;
+  }
+  /** Through the page tables of another address space. @returns a physical address, or -1. */
+  private walk(address: number, directory: number): number {
+    const pde = this.read32((directory & ~0xfff) + (address >>> 22) * 4, PHYSICAL) ?? 0;
+    if ((pde & 1) === 0) return -1;
+    if (pde & 0x80 && this.processor.cpu.m32[W.CR4] & 0x10) return ((pde & 0xffc00000) | (address & 0x3fffff)) >>> 0;
+    const pte = this.read32(((pde & ~0xfff) >>> 0) + ((address >>> 12) & 0x3ff) * 4, PHYSICAL) ?? 0;
+    return (pte & 1) === 0 ? -1 : ((pte & ~0xfff) | (address & 0xfff)) >>> 0;
+  }
+
+  physical(address: number): number | undefined {
+    const found = this.processor.cpu.peekTranslate(address | 0);
+    return found < 0 ? undefined : found >>> 0;
   }
 
   run(options: RunOptions): Stop {

@@ -5,7 +5,7 @@
 
 import { typeName } from '../symbols/dwarf/type-names';
 import { type Type, stripType } from '../symbols/dwarf/types';
-import { type Environment, load, member, type Value } from './expression';
+import { type Environment, load, member, UINT, type Value } from './expression';
 
 export interface Format {
   letter: string | undefined;
@@ -27,10 +27,20 @@ export interface Namer {
   nameOf(address: number): string | undefined;
 }
 
+/** Knows types by meaning: see printers.ts. */
+export interface Printer {
+  summary(env: Pick<Environment, 'read'>, v: Value): string | undefined;
+  /** Parts behind the plain members. */
+  more(env: Pick<Environment, 'read'>, v: Value): Child[] | undefined;
+  named(name: string, v: Value): string | undefined;
+  pointed(env: Pick<Environment, 'read'>, v: Value): string | undefined;
+}
+
 /** What children of a value need. */
 export interface ValueContext {
   env: Pick<Environment, 'read'>;
   names: Namer;
+  printers?: Printer;
   hex?: boolean;
 }
 
@@ -101,7 +111,14 @@ const floatText = (bytes: Uint8Array, size: number): string => {
 /** One line. */
 export const formatValue = (v: Value, context: ValueContext, format: Format = PLAIN_FORMAT, depth = 0): string => {
   if (v.missing !== undefined) return `<${v.missing}>`;
+  if (v.text !== undefined) return v.text;
   const t = stripType(v.type);
+  const meaning = format.letter === undefined && format.count === undefined ? context.printers?.summary(context.env, v) : undefined;
+  if (meaning !== undefined) return meaning;
+  if (format.count !== undefined && (t.kind === 'pointer' || t.kind === 'base')) {
+    const { items, total } = children(v, context, format, 0, ELEMENTS_SHOWN);
+    return `{${items.map((c) => formatValue(c.value, context, { ...format, count: undefined }, depth + 1)).join(', ')}${total > items.length ? ', ...' : ''}}`;
+  }
   const letter = format.letter ?? (context.hex || v.register !== undefined ? 'x' : undefined);
   switch (t.kind) {
     case 'pointer': {
@@ -113,8 +130,11 @@ export const formatValue = (v: Value, context: ValueContext, format: Format = PL
         const string = address === 0 ? undefined : stringAt(context.env, address);
         return string === undefined ? text : `${text} ${string}`;
       }
-      const name = target.kind === 'function' || letter === 'p' ? context.names.nameOf(address) : undefined;
-      return name === undefined ? text : `${text} <${name}>`;
+      const name = target.kind === 'function' || letter === 'p' || letter === 'i' ? context.names.nameOf(address) : undefined;
+      if (name !== undefined) return `${text} <${name}>`;
+      if (letter !== undefined || depth > 0 || address === 0 || target.kind !== 'struct' || context.printers === undefined) return text;
+      const pointed = context.printers.pointed(context.env, load(context.env, t.target, address));
+      return pointed === undefined ? text : `${text} ${pointed}`;
     }
     case 'enum': {
       const found = t.enumerators.find((e) => e.value === v.bits);
@@ -134,10 +154,11 @@ export const formatValue = (v: Value, context: ValueContext, format: Format = PL
       if (isChar(t)) return formatNumber(v.bits, 1, 'c').replace(/^-?\d+/, v.bits.toString());
       return v.bits.toString();
     case 'array': {
-      if (isChar(t.element) && letter === undefined && v.bytes !== undefined) {
+      if (isChar(t.element) && (letter === undefined || letter === 's') && v.bytes !== undefined) {
         const end = v.bytes.indexOf(0);
         const bytes = end < 0 ? v.bytes : v.bytes.subarray(0, end);
-        return quoted(bytes.subarray(0, TEXT_LIMIT), bytes.length <= TEXT_LIMIT);
+        const shown = letter === 's' ? bytes.length : TEXT_LIMIT;
+        return quoted(bytes.subarray(0, shown), bytes.length <= shown);
       }
       if (depth > 2) return '{...}';
       const { items, total } = children(v, context, format, 0, ELEMENTS_SHOWN);
@@ -167,6 +188,8 @@ export interface Child {
   /** Suffix that, put behind the parent's expression, names the child. */
   path: string;
   value: Value;
+  /** The child's whole expression, where no suffix can name it. */
+  expression?: string;
 }
 
 /** True when a value can be opened. */
@@ -192,13 +215,20 @@ export const children = (
   const { env } = context;
   const t = stripType(v.type);
   if (format.count !== undefined && (t.kind === 'pointer' || t.kind === 'base')) {
-    const element: Type = t.kind === 'pointer' ? t.target : { kind: 'base', name: 'unsigned int', size: 4, encoding: 'unsigned' };
-    const from = Number(BigInt.asUintN(32, v.bits));
+    const element: Type = t.kind === 'pointer' ? t.target : v.address !== undefined ? v.type : UINT;
+    // `array,[8]` of a symbol without a type is about what lies there; a number, as in a register, is an address.
+    const from = t.kind === 'base' && v.address !== undefined ? v.address : Number(BigInt.asUintN(32, v.bits));
     return elements(env, element, from, undefined, format.count, start, count);
   }
   if (t.kind === 'array')
     return elements(env, t.element, v.address, v.bytes, Math.min(format.count ?? t.count ?? 0, 1 << 20), start, count);
   if (t.kind === 'struct' || t.kind === 'union' || t.kind === 'class') {
+    const more = count > 0 && format.letter === undefined ? context.printers?.more(env, v) : undefined;
+    if (more !== undefined && more.length > 0) {
+      const plain = children(v, { ...context, printers: undefined } as ValueContext, format, 0, 1000).items;
+      const all = [...plain, ...more];
+      return { items: all.slice(start, start + count), total: all.length };
+    }
     const items = t.members.slice(start, start + count).map((m) => {
       const name = m.name ?? (stripType(m.type).kind === 'union' ? '(union)' : '(struct)');
       return { name, path: m.name === undefined ? '' : `.${m.name}`, value: member(env, v, m) };

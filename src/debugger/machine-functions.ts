@@ -1,0 +1,203 @@
+// Functions of the machine in expressions: walk(a) pa(a) sym(a) idt(n) task(p) trap(k) why() count(filter) list(head, type, member).
+//
+// Answers are values like any other, so they can be opened, formatted and watched: a walk and a trap are structures, tasks are pointers with their type. None of them
+// changes anything. What it leaves out: the language (expression.ts) and frames (frame-environment.ts).
+
+import type { TrapRecord } from '../lguest/trap-record';
+import { type Type, stripType } from '../symbols/dwarf/types';
+import { ADDRESS, ExpressionError, INT, number, pointerTo, toLittleEndian, UCHAR, UINT, type Environment, type Value } from './expression';
+import { fieldOf } from './kernel-data';
+import type { KernelPrinters } from './printers';
+import type { Programs } from './programs';
+import type { Target } from './target';
+import type { Tasks } from './tasks';
+
+/** What the functions ask; the debugger offers it. */
+export interface MachineQuestions {
+  target: Target;
+  programs: Programs;
+  tasks: Tasks;
+  printers: KernelPrinters;
+  /** The trap at hand or the newest. */
+  record(): TrapRecord | undefined;
+  /** Newest first when negative. */
+  recordNumbered(k: number): TrapRecord | undefined;
+  why(k?: number): string;
+  recordTest(text: string): (record: TrapRecord) => boolean;
+}
+
+const CHAR: Type = { kind: 'base', name: 'char', size: 1, encoding: 'signed char' };
+const UWIDE: Type = { kind: 'base', name: 'unsigned long long', size: 8, encoding: 'unsigned' };
+const CODE: Type = pointerTo({ kind: 'function', returns: UINT, parameters: [], variadic: false, prototyped: false, size: 1 });
+const arrayOf = (element: Type, count: number): Type => ({ kind: 'array', element, count, size: element.size * count, vector: false });
+
+/** A text as a char array that exists nowhere in memory. */
+export const textValue = (text: string): Value => {
+  const bytes = new TextEncoder().encode(`${text}\0`);
+  return { type: arrayOf(CHAR, bytes.length), bits: 0n, bytes };
+};
+/** A whole text, however long, shown as it is. */
+const prose = (text: string): Value => ({ ...textValue(text), text: text.replace(/\n$/, '') });
+
+/** A structure that exists nowhere in memory. A text becomes a char array; a missing number is left out. */
+const structure = (
+  name: string,
+  members: readonly [string, Type | 'text', number | bigint | string | undefined][],
+  text?: string,
+): Value => {
+  const parts: { name: string; type: Type; bytes: Uint8Array }[] = [];
+  for (const [member, type, value] of members) {
+    if (value === undefined) continue;
+    if (typeof value === 'string') {
+      const { type: t, bytes } = textValue(value);
+      parts.push({ name: member, type: t, bytes: bytes as Uint8Array });
+    } else if (type !== 'text') parts.push({ name: member, type, bytes: toLittleEndian(BigInt(value), type.size) });
+  }
+  let offset = 0;
+  const list = parts.map((p) => {
+    const at = offset;
+    offset += p.bytes.length;
+    return { name: p.name, type: p.type, offset: at, bitOffset: undefined, bitSize: undefined, inherited: false };
+  });
+  const bytes = new Uint8Array(offset);
+  for (const [i, m] of list.entries()) bytes.set(parts[i].bytes, m.offset);
+  const type: Type = {
+    kind: 'struct',
+    name,
+    size: offset,
+    members: list,
+    incomplete: false,
+    declFile: undefined,
+    declLine: undefined,
+    die: -1,
+  };
+  return { type, bits: 0n, bytes, ...(text === undefined ? {} : { text }) };
+};
+
+const trapValue = (r: TrapRecord): Value =>
+  structure('trap', [
+    ['k', UINT, r.k],
+    ['kind', 'text', r.kind],
+    ['vector', UINT, r.vector],
+    ['err', ADDRESS, r.err],
+    ['cr2', ADDRESS, r.cr2],
+    ['eip', CODE, r.eip],
+    ['cpl', UINT, r.cpl],
+    ['esp', ADDRESS, r.esp >>> 0],
+    ['outcome', 'text', r.outcome],
+    ['reason', 'text', r.reason],
+    ['handler', CODE, r.handler],
+    ['nr', UINT, r.hypercall?.number],
+    ['call', 'text', r.hypercall?.name],
+    ['arg1', ADDRESS, r.hypercall?.args[0]],
+    ['arg2', ADDRESS, r.hypercall?.args[1]],
+    ['arg3', ADDRESS, r.hypercall?.args[2]],
+    ['virq', INT, r.virq?.irq],
+    ['insns', UWIDE, BigInt(r.pos.retired)],
+  ]);
+
+type Call = (q: MachineQuestions, env: Environment, args: Value[]) => Value;
+const fail = (message: string): never => {
+  throw new ExpressionError(message);
+};
+const word = (v: Value | undefined, what: string): number =>
+  v === undefined ? fail(`${what} is missing`) : v.missing !== undefined ? fail(v.missing) : Number(BigInt.asUintN(32, v.bits));
+const textOf = (v: Value | undefined, what: string): string => {
+  const { bytes } = v ?? fail(`${what} is missing`);
+  if (v?.type.kind !== 'void' || bytes === undefined) return fail(`${what} must be a text in quotes`);
+  return new TextDecoder().decode(bytes);
+};
+
+const CALLS: Readonly<Record<string, Call>> = {
+  pa: (q, _, [a]) => {
+    const at = word(a, 'the address');
+    const p = q.target.physical(at);
+    return p === undefined ? { type: UINT, bits: 0n, missing: 'the Guest maps nothing there' } : number(p, ADDRESS);
+  },
+  sym: (q, _, [a]) => textValue(q.programs.nameOf(word(a, 'the address')) ?? 'no symbol'),
+  read8: (_, env, [a]) => memory(env, word(a, 'the address'), UCHAR),
+  read16: (_, env, [a]) => memory(env, word(a, 'the address'), { kind: 'base', name: 'unsigned short', size: 2, encoding: 'unsigned' }),
+  read32: (_, env, [a]) => memory(env, word(a, 'the address'), UINT),
+  idt: (q, _, [n]) => {
+    const vector = word(n, 'the vector');
+    if (vector > 255) fail(`${vector} is no vector: 0 to 255`);
+    const gates = q.target.host?.lg.idt ?? fail("this machine has no Host, which keeps the Guest's gates");
+    const high = gates[vector * 2 + 1];
+    if ((high & 0x8000) === 0) return { type: CODE, bits: 0n, missing: 'the Guest has no gate there' };
+    return number(((high & 0xffff0000) | (gates[vector * 2] & 0xffff)) >>> 0, CODE);
+  },
+  walk: (q, _, [a]) => {
+    const va = word(a, 'the address');
+    const { host } = q.target;
+    if (host === undefined) {
+      const physical = q.target.physical(va);
+      return structure('walk', [
+        ['va', ADDRESS, va],
+        ['physical', ADDRESS, physical],
+      ]);
+    }
+    const guest = host.guestWalk(va);
+    const shadow = host.shadowWalk(va);
+    return structure('walk', [
+      ['va', ADDRESS, va],
+      ['gpde', ADDRESS, guest.pde],
+      ['gpte', ADDRESS, guest.pte],
+      ['physical', ADDRESS, guest.target],
+      ['spde', ADDRESS, shadow.pde],
+      ['spte', ADDRESS, shadow.pte],
+      ['machine', ADDRESS, shadow.target],
+    ]);
+  },
+  task: (q, _, [p]) => {
+    const type = q.tasks.data.type('struct task_struct') ?? fail('the kernel has no debug information about tasks');
+    const text = p?.type.kind === 'void' && p.bytes !== undefined ? textOf(p, 'the name') : undefined;
+    const task =
+      p === undefined
+        ? q.tasks.current()
+        : text === undefined
+          ? q.tasks.byPid(word(p, 'the pid') | 0)
+          : q.tasks.list().tasks.find((t) => t.comm === text);
+    if (task === undefined) return fail(text === undefined ? 'no task is current' : `there is no task called "${text}"`);
+    return number(task.address, pointerTo(type));
+  },
+  trap: (q, _, [k]) => {
+    const n = k === undefined ? -1 : word(k, 'the number') | 0;
+    const r = k === undefined ? q.record() : q.recordNumbered(n);
+    return r === undefined ? fail(k === undefined ? 'nothing has trapped yet' : `trap ${n} is not kept`) : trapValue(r);
+  },
+  why: (q, _, [k]) => prose(k === undefined ? q.why() : q.why(word(k, 'the number') | 0)),
+  count: (q, _, [filter]) => {
+    const test = q.recordTest(textOf(filter, 'the filter'));
+    const { records } = q.target;
+    let n = 0;
+    for (let k = records.first; k < records.count; k++) {
+      const r = records.get(k);
+      if (r !== undefined && test(r)) n++;
+    }
+    return number(n, UINT);
+  },
+  list: (q, env, [head, type, link]) => {
+    const name = textOf(type, 'the type of the elements');
+    const t = q.tasks.data.type(name) ?? env.type(name) ?? fail(`no type "${name}" is known`);
+    const member = textOf(link, 'the member that links them');
+    const field = fieldOf(t, member) ?? fail(`${name} has no member "${member}"`);
+    if (head === undefined) return fail('the head of the list is missing');
+    const pointer = stripType(head.type);
+    const value = pointer.kind === 'pointer' ? { type: pointer.target, bits: 0n, address: Number(BigInt.asUintN(32, head.bits)) } : head;
+    return q.printers.elements(env, value, t, field.offset);
+  },
+};
+
+const memory = (env: Environment, address: number, type: Type): Value => {
+  const bytes = env.read(address, type.size);
+  return bytes === undefined
+    ? { type, bits: 0n, missing: `memory at 0x${address.toString(16).padStart(8, '0')} is not mapped` }
+    : { type, bits: bytes.reduceRight((sum, b) => (sum << 8n) | BigInt(b), 0n), address };
+};
+
+/** Names of the functions, for completion. */
+export const MACHINE_FUNCTIONS: readonly string[] = Object.keys(CALLS);
+
+/** @returns undefined: no such function. Throws ExpressionError. */
+export const callMachine = (q: MachineQuestions, env: Environment, name: string, args: Value[]): Value | undefined =>
+  Object.hasOwn(CALLS, name) ? CALLS[name](q, env, args) : undefined;
