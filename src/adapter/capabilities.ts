@@ -45,6 +45,12 @@ export const capabilities = (filters: readonly FilterDescription[]): object => (
   supportsExceptionFilterOptions: true,
   breakpointModes: [
     { mode: 'stop', label: 'Stop', description: 'Stop the Guest before the trap is applied.', appliesTo: ['exception'] },
+    {
+      mode: 'handler',
+      label: 'Stop at the handler',
+      description: "Stop at the first instruction of the Guest's handler, where the Guest gets one.",
+      appliesTo: ['exception'],
+    },
     { mode: 'log', label: 'Log', description: 'Write a line to the Debug Console and go on.', appliesTo: ['exception'] },
     { mode: 'count', label: 'Count', description: 'Only count: "info filters" tells how many.', appliesTo: ['exception'] },
   ],

@@ -2,19 +2,16 @@
 //
 // A line is a command when its first word is one and what follows does not make it an expression. What it leaves out: expressions (session.ts).
 
-import { HYPERCALLS, LD } from '../lguest/abi';
-import { formatPosition, type TrapRecord } from '../lguest/trap-record';
-import { becameText, mnemonic, whatText, whyText } from './explain';
+import { HYPERCALLS } from '../lguest/abi';
+import { formatPosition } from '../lguest/trap-record';
 import { ExpressionError } from './expression';
 import { vectorName } from './filters';
-import { descriptorText } from './descriptor-text';
 import { flagNames } from './scopes';
 import type { Debugger, Granularity } from './session';
 import { askInConsole, QUESTION_HELP, questionNames } from './questions';
-import { GROUPS, type Group, gateAudit, groupText, groupTraps, irqState } from './trap-log';
 import { hex8 } from './target';
 import { stringAt } from './value';
-import { parseAccess, trapTree, treeText, walkTree } from './views';
+import { trapTree, treeText } from './views';
 
 /** What commands need beside the debugger. */
 export interface CommandHost {
@@ -28,14 +25,12 @@ export interface CommandHost {
 const HELP = `Expressions are C: registers ($eax or eax), symbols, casts, members; a format may follow a comma (,x ,d ,b ,s ,[8]).
 Commands:
   why [K]              why the trap at hand (or trap K) ended as it did
-  trap [K]             a trap record
-  traps [N]            the newest N records (20)
-  stats [by GROUP [FILTER]]  counts; GROUP one of vector outcome reason function page hypercall ring
-  gates, irqs          gates asked for and installed; why each interrupt is or is not delivered
+  trap [K]             a trap record and the words that were pushed
+  stats [by GROUP [FILTER]]  counts; GROUP one of vector outcome reason function page hypercall refault
   page VA [ACCESS]     Guest and shadow tables for an address (read, write, user write ...)
   x/NFU ADDRESS        memory: N units, F one of x d u s i c, U one of b h w
   bt                   the call chain
-  info reg|idt|gdt|irq|cr2|hcall|shadow|mem
+  info reg|trap        registers; the trap at hand as the view shows it
   disas [ADDRESS]      instructions
   when                 position and Guest time
   send TEXT            types TEXT and Enter on the Guest's console
@@ -43,20 +38,6 @@ Commands:
   help                 this
 `;
 
-const recordLine = (r: TrapRecord, d: Debugger): string => {
-  const at = d.programs.nameOf(r.eip) ?? hex8(r.eip);
-  const cr2 = r.cr2 === undefined ? '' : ` cr2 ${hex8(r.cr2)}`;
-  const call = r.hypercall === undefined ? '' : ` ${r.hypercall.name}`;
-  return `${String(r.k).padStart(6)} ${formatPosition(r.pos).padEnd(12)} ${mnemonic(r)}${call}${cr2} ${at} → ${r.outcome}${r.reason === 'none' ? '' : ` (${r.reason})`}`;
-};
-
-const record = (d: Debugger, text: string): TrapRecord => {
-  if (text === '') return d.record ?? fail('nothing has trapped yet');
-  const k = Number(text);
-  const { records } = d.target;
-  if (!Number.isInteger(k)) fail(`"${text}" is no trap number`);
-  return records.get(k < 0 ? records.count + k : k) ?? fail(`trap ${text} is not kept; traps ${records.first} to ${records.count - 1} are`);
-};
 const fail = (message: string): never => {
   throw new ExpressionError(message);
 };
@@ -64,7 +45,6 @@ const fail = (message: string): never => {
 const info = (c: CommandHost, what: string): string => {
   const d = c.debugger;
   const { target, programs } = d;
-  const { host } = target;
   switch (what) {
     case 'reg':
     case 'registers': {
@@ -87,90 +67,11 @@ const info = (c: CommandHost, what: string): string => {
         '',
       ].join('\n');
     }
-    case 'cr2':
     case 'trap':
       return treeText(trapTree(d));
-    case 'idt': {
-      if (host === undefined) return 'no Host\n';
-      const rows: string[] = [];
-      for (let n = 0; n < 256; n++) {
-        const low = host.lg.idt[n * 2];
-        const high = host.lg.idt[n * 2 + 1];
-        if ((high & 0x8000) === 0) continue;
-        const handler = ((high & 0xffff0000) | (low & 0xffff)) >>> 0;
-        rows.push(
-          `${String(n).padStart(3)} ${vectorName(n).padEnd(24)} ${hex8(handler)} ${programs.nameOf(handler) ?? ''} type 0x${((high >> 8) & 15).toString(16)} dpl ${(high >> 13) & 3}`,
-        );
-      }
-      return `${rows.join('\n')}\n`;
-    }
-    case 'gdt':
-      return host === undefined
-        ? 'no Host\n'
-        : `${[...Array(32).keys()].map((n) => `${String(n).padStart(2)} ${descriptorText(host.lg.gdt[n * 2], host.lg.gdt[n * 2 + 1])}`).join('\n')}\n`;
-    case 'irq': {
-      if (host === undefined) return 'no Host\n';
-      const { lg } = host;
-      const enabled = lg.ld < 0 ? 'unknown before LGUEST_INIT' : `0x${(lg.ld32(LD.irqEnabled) >>> 0).toString(16)}`;
-      const lines = [
-        `pending ${hex8(lg.irqsPending)}, blocked ${lg.ld < 0 ? '-' : hex8(lg.ld32(LD.blockedInterrupts))}, irq_enabled ${enabled}, ${lg.halted ? 'halted' : 'not halted'}`,
-      ];
-      lines.push(lg.timer < 0 ? 'timer not set' : `timer at ${lg.timer} ns, now ${host.nowNs} ns`);
-      const records = host.records;
-      for (let k = records.count - 1; k >= records.first; k--) {
-        const r = records.get(k);
-        if (r?.kind !== 'virq') continue;
-        lines.push(`newest: ${recordLine(r, d)}`, `  ${becameText(r, programs)}`);
-        break;
-      }
-      return `${lines.join('\n')}\n`;
-    }
-    case 'hcall':
-    case 'traps':
-      return stats(d);
-    case 'shadow':
-      return host === undefined
-        ? 'no Host\n'
-        : `${host.lg.pgdirs.map((p, n) => `${n === host.lg.pgdidx ? '*' : ' '} slot ${n}: ${p.shadow === 0 ? 'free' : `Guest directory ${hex8(p.gpgdir)}, shadow ${hex8(p.shadow)}`}`).join('\n')}\n`;
-    case 'mem':
-      return mappings(d);
     default:
-      return fail(`info what? reg, idt, gdt, irq, cr2, hcall, shadow, mem`);
+      return fail(`info what? reg, trap, idt, gdt, ldt, tss, mem, tlb, audit, irq, hcall, shadow, cr2, traps, filters, storm`);
   }
-};
-
-/** The Guest's mappings as merged ranges. */
-export const mappings = (d: Debugger): string => {
-  const { host } = d.target;
-  if (host === undefined) return 'no Host\n';
-  const rows: string[] = [];
-  let from = -1;
-  let target = 0;
-  let bits = 0;
-  const end = (at: number): void => {
-    if (from >= 0) rows.push(`${hex8(from)}-${hex8(at - 1)} → ${hex8(target)} ${bits & 4 ? 'user' : 'kernel'} ${bits & 2 ? 'rw' : 'r-'}`);
-    from = -1;
-  };
-  for (let pde = 0; pde < 1023; pde++) {
-    const top = host.guestWalk(pde * 0x400000);
-    if (top.pde === undefined || (top.pde & 1) === 0) {
-      end(pde * 0x400000);
-      continue;
-    }
-    for (let pte = 0; pte < 1024; pte++) {
-      const va = pde * 0x400000 + pte * 0x1000;
-      const w = host.guestWalk(va);
-      const b = w.pte === undefined ? 0 : w.pte & 6;
-      if (from >= 0 && (w.target === undefined || w.target !== target + (va - from) || b !== bits)) end(va);
-      if (w.target !== undefined && from < 0) {
-        from = va;
-        target = w.target;
-        bits = b;
-      }
-    }
-  }
-  end(1023 * 0x400000);
-  return rows.length === 0 ? 'nothing is mapped\n' : `${rows.join('\n')}\n`;
 };
 
 export const stats = (d: Debugger): string => {
@@ -276,48 +177,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     c.send(`${rest}\r`);
     return '';
   },
-  why: (c, rest) => {
-    if (rest === '') return c.debugger.why();
-    const r = record(c.debugger, rest);
-    return whyText(r, c.debugger.programs, c.debugger.decode(r.eip)?.text);
-  },
-  trap: (c, rest) => {
-    const r = record(c.debugger, rest);
-    return `${recordLine(r, c.debugger)}\n${whatText(r)}\n${becameText(r, c.debugger.programs)}.\n`;
-  },
-  traps: (c, rest) => {
-    const { records } = c.debugger.target;
-    const n = rest === '' ? 20 : Number(rest);
-    if (!(n > 0)) fail(`"${rest}" is no count`);
-    const lines: string[] = [];
-    for (let k = Math.max(records.first, records.count - n); k < records.count; k++) {
-      const r = records.get(k);
-      if (r !== undefined) lines.push(recordLine(r, c.debugger));
-    }
-    return lines.length === 0 ? 'nothing has trapped yet\n' : `${lines.join('\n')}\n`;
-  },
-  stats: (c, rest) => {
-    const by = /^by (\w+)\s*(.*)$/.exec(rest);
-    if (by === null) return stats(c.debugger);
-    if (!(GROUPS as readonly string[]).includes(by[1])) return fail(`stats by what? ${GROUPS.join(', ')}`);
-    return groupText(groupTraps(c.debugger, by[1] as Group, by[2]));
-  },
-  gates: (c) =>
-    gateAudit(c.debugger)
-      .map(
-        (g) =>
-          `${String(g.vector).padStart(3)} ${g.name.padEnd(24)} ${g.route.padEnd(9)} asked ${g.asked}; installed ${g.installed}; ${g.why}\n`,
-      )
-      .join('') || 'the Guest has no gates yet\n',
-  irqs: (c) =>
-    irqState(c.debugger)
-      .map((i) => `irq ${i.irq}: ${i.verdict}\n`)
-      .join('') || 'no interrupt is set up or pending\n',
-  page: (c, rest) => {
-    const m = /^(.*?)\s*((?:user )?(?:read|write|execute))?$/.exec(rest);
-    const answer = walkTree(c.debugger, c.number(m?.[1] ?? rest), parseAccess(m?.[2]));
-    return treeText(answer.rows);
-  },
+  why: (c) => c.debugger.why(),
+  stats: (c) => stats(c.debugger),
   bt: (c) => backtrace(c.debugger),
   info: (c, rest) => info(c, rest),
   disas: (c, rest) => {

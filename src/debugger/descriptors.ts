@@ -192,6 +192,29 @@ export const idtText = (rows: readonly GateRow[], names: Names): string =>
 
 // ---- TSS ----------------------------------------------------------------------------------------------------------------------------------------
 
+/** Gates that the Guest asked for or that were used, in words. */
+export const gateAudit = (
+  host: Host,
+  names: Names,
+): { vector: number; name: string; route: string; asked: string; installed: string; why: string; hits: number }[] => {
+  const gate = ({ low, high }: Pair): string => {
+    if ((high & 0x8000) === 0) return 'not present';
+    const to = ((high & 0xffff0000) | (low & 0xffff)) >>> 0;
+    return `${names.nameOf(to) ?? hex8(to)} type 0x${((high >> 8) & 15).toString(16)} dpl ${(high >> 13) & 3}`;
+  };
+  return idtRows(host)
+    .filter((g) => g.handler !== undefined || g.hits > 0)
+    .map(({ vector, name, route, why, hits, handler, asked, kept, installed }) => ({
+      vector,
+      name,
+      route,
+      asked: asked !== undefined ? gate(asked) : handler === undefined ? 'nothing' : gate(kept),
+      installed: gate(installed),
+      why,
+      hits,
+    }));
+};
+
 export interface TssFields {
   /** Linear, as the processor finds it. */
   at: number;

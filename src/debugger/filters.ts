@@ -73,8 +73,8 @@ export const VECTOR_FILTERS: readonly FilterDescription[] = [
 
 const FAULTS = [0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 16, 17, 18, 19];
 
-/** What a filter does with what it finds. */
-export const FILTER_MODES = ['stop', 'log', 'count'] as const;
+/** What a filter does with what it finds. stop: before the trap is applied. handler: at the first instruction of the Guest's handler, if it gets one. */
+export const FILTER_MODES = ['stop', 'handler', 'log', 'count'] as const;
 export type FilterMode = (typeof FILTER_MODES)[number];
 
 export interface ActiveFilter {
@@ -137,7 +137,7 @@ const concerns = (id: string, r: TrapRecord, lg: Guest | undefined): boolean => 
 export const hostFilter = (
   active: readonly ActiveFilter[],
   target: Pick<Target, 'host' | 'current'>,
-  onStop: (id: string, record: TrapRecord) => boolean,
+  onStop: (id: string, record: TrapRecord | undefined, direction?: 'enter' | 'exit') => boolean,
 ): TrapFilter | undefined => {
   const lg = target.host?.lg;
   const ids = new Set(active.map((f) => f.id));
@@ -164,9 +164,9 @@ export const hostFilter = (
   };
   if (ids.has('worldSwitch')) {
     const f = active.find((a) => a.id === 'worldSwitch');
-    filter.worldSwitch = () => {
+    filter.worldSwitch = (direction) => {
       const record = target.current;
-      return f?.condition === undefined || (record !== undefined && f.condition(record));
+      return (f?.condition === undefined || (record !== undefined && f.condition(record))) && onStop('worldSwitch', record, direction);
     };
   }
   const nothing =

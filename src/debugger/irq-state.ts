@@ -85,6 +85,22 @@ export const irqState = (host: Host, names?: Names): IrqState => {
     answers,
   };
 };
+/** Interrupts with a gate or pending, each with what will become of it. */
+export const irqRows = (host: Host, names?: Names): { irq: number; verdict: string; reason: string }[] => {
+  const rows: { irq: number; verdict: string; reason: string }[] = [];
+  const { pending } = irqState(host);
+  for (let irq = 0; irq < 32; irq++) {
+    const gate = (host.lg.idt[(32 + irq) * 2 + 1] & 0x8000) !== 0;
+    if (!gate && (pending & (2 ** irq)) === 0) continue;
+    const { reason, text } = whyNotDelivered(host, irq, names);
+    const plain = text.replace(/^irq \d+: /, '');
+    const verdict =
+      reason === 'nothing pending' ? 'not pending' : reason === 'will be delivered' ? 'goes in before the next entry' : `held: ${plain}`;
+    rows.push({ irq, reason, verdict });
+  }
+  return rows;
+};
+
 export const irqText = (s: IrqState): string => {
   const or = (v: number | undefined): string => (v === undefined ? 'unknown before LGUEST_INIT' : hex8(v));
   return `pending ${hex8(s.pending)}, blocked ${or(s.blocked)}, irq_enabled ${or(s.irqEnabled)}, ${s.halted ? 'halted' : 'not halted'}\nnoirq range ${hex8(s.noirq.start)}-${hex8(s.noirq.end)}, ${s.timerNs === undefined ? 'timer not set' : `timer in ${s.timerNs} ns`}\n${s.answers.map((a) => `${a.text}\n`).join('')}`;

@@ -3,10 +3,11 @@
 // The answer is the Host's own decision (decidePage), asked without applying it; so it holds for exactly this moment. Two levels of tables, 4 KB pages: lguest has no other.
 // What it leaves out: all addresses at once (mappings.ts).
 
-import { LD, PT } from '../lguest/abi';
+import { hex, LD, PT } from '../lguest/abi';
+import { guestNow } from '../lguest/context';
 import { entryFlags, nearestFlip } from '../lguest/explain';
 import type { Host, Walk } from '../lguest/host';
-import { guestGate } from '../lguest/interrupts';
+import { FramePlan, guestGate, planFrame } from '../lguest/interrupts';
 import { decidePage, PagePlan } from '../lguest/page-tables';
 import type { TrapRecord } from '../lguest/trap-record';
 import { hex8 } from './target';
@@ -142,8 +143,9 @@ export const walkPage = (host: Host, va: number, access: PageAccess): WalkAnswer
     decides(REASON_LEVEL[plan.reason] ?? 'guest1');
     const level = levels.find((l) => l.deciding);
     const why = `the Guest's ${level?.level === 'directory' ? 'page directory' : 'page table'} entry has ${(level?.refuses ?? '').replace(/ and access is.*$/, '')}`;
-    if (guestGate(lg, 14) === undefined) {
-      const message = `unhandled trap 14 at EIP (0x${address.toString(16)})`;
+    const gate = guestGate(lg, 14);
+    if (gate === undefined) {
+      const message = `unhandled trap 14 at ${hex(host.context.get('eip'))} (${hex(address)})`;
       return done(
         'kills',
         `A ${words} faults, ${why}, and the Guest has no gate for page faults: it is killed (lguest: ${message}).`,
@@ -151,6 +153,17 @@ export const walkPage = (host: Host, va: number, access: PageAccess): WalkAnswer
         message,
       );
     }
+    const frame = new FramePlan();
+    const user = (host.context.get('ss') & 3) === 3;
+    const guest = guestNow(host, user === access.user ? {} : access.user ? { cs: 0x73, ss: 0x7b } : { cs: 0x61, ss: 0x69, esp: lg.esp1 });
+    planFrame(guest, gate.low, gate.high, 0, frame);
+    if (!frame.ok)
+      return done(
+        'kills',
+        `A ${words} faults, ${why}, and the frame for the Guest's handler cannot be pushed: it is killed (lguest: ${frame.message}).`,
+        'It would have been given to the Guest if its tables mapped the stack that its handler gets.',
+        frame.message,
+      );
     const cr2 = lg.ldReachable(LD.cr2, 4) ? `; cr2.guest becomes ${hex8(address)}` : '';
     return done('reflects', `A ${words} faults and the Guest gets the fault: ${why}${cr2}.`, flip);
   }

@@ -1,25 +1,25 @@
 // The questions about traps, tables, descriptors and interrupts, once for every way of asking: DAP requests (lguest/NAME) and console commands.
 //
 // Each answer is plain data for views and text for the console. What it leaves out: the answers themselves (page-walk.ts, mappings.ts, descriptors.ts, irq-state.ts,
-// cr2-history.ts, storm.ts, trap-log.ts) and whole-log tables (trap-log.ts, asked by the adapter directly).
+// cr2-history.ts, storm.ts, record-query.ts, statistics.ts, exports.ts).
 
 import type { Host } from '../lguest/host';
 import { explain } from '../lguest/explain';
 import { cr2History, type Cr2Name, cr2Text } from './cr2-history';
-import { gdtRows, gdtText, idtRows, idtText, tssFields, tssText } from './descriptors';
+import { gateAudit, gdtRows, gdtText, idtRows, idtText, tssFields, tssText } from './descriptors';
 import { becameText, mnemonic, nearestFlip, whatText, whyText } from './explain';
 import { ExpressionError } from './expression';
-import { hypercallRing, irqState, irqText, ringText, whyNotDelivered } from './irq-state';
+import { hypercallRing, irqRows, irqState, irqText, ringText, whyNotDelivered } from './irq-state';
 import { auditMappings, mappingDifference, mappingsOf, mappingsText, shadowSlots, slotsText } from './mappings';
-import { parsePageAccess, walkPage, walkText } from './page-walk';
-import { pushedText, queryLog } from './record-query';
+import { type PageAccess, parsePageAccess, walkPage, walkText } from './page-walk';
+import { pushedText, queryLog, recordFilter, trapRow } from './record-query';
 import type { Debugger } from './session';
 import { findStorm, stormText } from './storm';
 import { kernelLog, logLines } from './dmesg';
 import { taskBody, taskListText, taskRows, taskTree } from './task-views';
 import { treeText } from './views';
-import { exportTraps, trapRow } from './trap-log';
-import { parseFormat } from './exports';
+import { EXPORT_FORMATS, type ExportFormat, exportText, parseFormat } from './exports';
+import { GROUPINGS, parseGrouping, statistics, statisticsText } from './statistics';
 import { hex8 } from './target';
 import type { TrapRecord } from '../lguest/trap-record';
 
@@ -53,17 +53,51 @@ const codeRanges = (d: Debugger): { low: number; high: number }[] =>
   );
 const instructionAt = (d: Debugger, r: TrapRecord): string | undefined => d.decode(r.eip)?.text;
 
+/** What a page walk is asked for: the address (default: the fault's, else eip) and the access. */
+export const walkArguments = (d: Debugger, a: Arguments): { d: Debugger; va: number; access: PageAccess } => ({
+  d,
+  va: address(d, a.va, () => d.record?.cr2 ?? d.target.pc),
+  access: parsePageAccess(textOf(a.access)),
+});
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
+const oneOf = <T extends string>(value: unknown, name: string, values: readonly T[]): T =>
+  values.find((v) => v === value) ?? fail(`"${name}" must be one of ${values.join(', ')}.`);
+const exportTraps = (d: Debugger, format: ExportFormat, filter: string): string =>
+  exportText([...d.target.records].filter(recordFilter(filter, d.programs)), format, d.programs);
+
 /** By name, without the `lguest/`. Throws ExpressionError with one line. */
 export const QUESTIONS: Readonly<Record<string, (d: Debugger, args: Arguments) => object>> = {
   'trapLog/get': (d, a) => {
     const r = recordNumbered(d, a.k);
-    return { row: trapRow(d, r), record: r, what: whatText(r), became: becameText(r, d.programs), chain: explain(r), flip: nearestFlip(r) };
+    return {
+      row: trapRow(d.programs, r),
+      record: r,
+      what: whatText(r),
+      became: becameText(r, d.programs),
+      chain: explain(r),
+      flip: nearestFlip(r),
+    };
   },
+  'trapLog/query': (d, a) => {
+    const answer = queryLog(d.target.records, d.programs, {
+      ...(typeof a.filter === 'string' ? { filter: a.filter } : {}),
+      ...(typeof a.from === 'number' ? { from: a.from } : {}),
+      ...(typeof a.count === 'number' ? { count: a.count } : {}),
+      ...(a.sort === undefined ? {} : { sort: oneOf(a.sort, 'sort', ['oldest', 'newest'] as const) }),
+    });
+    return { ...answer, rows: answer.rows.map((r) => trapRow(d.programs, r)) };
+  },
+  trapStats: (d, a) => {
+    const by = oneOf(a.by ?? 'outcome', 'by', GROUPINGS);
+    return { rows: statistics(d.target.records, d.programs, by, recordFilter(textOf(a.filter), d.programs)) };
+  },
+  export: (d, a) => ({ text: exportTraps(d, oneOf(a.format ?? 'ndjson', 'format', EXPORT_FORMATS), textOf(a.filter)) }),
+  gateAudit: (d) => ({ rows: gateAudit(hostOf(d), d.programs) }),
+  irqState: (d) => ({ ...irqState(hostOf(d), d.programs), rows: irqRows(hostOf(d), d.programs) }),
   why: (d, a) => ({ text: a.k === undefined ? d.why() : whyRecord(d, recordNumbered(d, a.k)) }),
   pageWalk: (d, a) => {
-    const host = hostOf(d);
-    const va = address(d, a.va, () => d.record?.cr2 ?? d.target.pc);
-    const answer = walkPage(host, va, parsePageAccess(typeof a.access === 'string' ? a.access : undefined));
+    const { va, access } = walkArguments(d, a);
+    const answer = walkPage(hostOf(d), va, access);
     return { ...answer, text: walkText(answer, d.programs.nameOf(va)) };
   },
   mappings: (d, a) => {
@@ -122,7 +156,7 @@ export const QUESTIONS: Readonly<Record<string, (d: Debugger, args: Arguments) =
       text: stormText(storm, d.programs),
       ...(storm === undefined
         ? {}
-        : { times: storm.times, from: storm.from, to: storm.to, pattern: storm.pattern.map((r) => trapRow(d, r)) }),
+        : { times: storm.times, from: storm.from, to: storm.to, pattern: storm.pattern.map((r) => trapRow(d.programs, r)) }),
     };
   },
 };
@@ -153,7 +187,7 @@ const tasks = (d: Debugger, rest: string): string => {
 };
 
 const line = (d: Debugger, r: TrapRecord): string => {
-  const row = trapRow(d, r);
+  const row = trapRow(d.programs, r);
   return `${String(r.k).padStart(6)} ${row.position.padEnd(12)} ${row.what}${r.hypercall === undefined ? '' : ` ${r.hypercall.name}`}${r.cr2 === undefined ? '' : ` cr2 ${hex8(r.cr2)}`} ${row.at} → ${r.outcome}${r.reason === 'none' ? '' : ` (${r.reason})`}\n`;
 };
 
@@ -226,6 +260,23 @@ const COMMANDS: Readonly<Record<string, (d: Debugger, rest: string) => string | 
   tasks: (d, rest) => tasks(d, rest),
   ps: (d, rest) => tasks(d, rest),
   dmesg: (d, rest) => dmesg(d, rest),
+  stats: (d, rest) => {
+    const m = /^by (\S+)\s*(.*)$/s.exec(rest);
+    if (m === null) return rest === '' ? undefined : fail(`stats by what? ${GROUPINGS.join(', ')}`);
+    const by = parseGrouping(m[1]);
+    return statisticsText(statistics(d.target.records, d.programs, by, recordFilter(m[2], d.programs)), by);
+  },
+  gates: (d) =>
+    gateAudit(hostOf(d), d.programs)
+      .map(
+        (g) =>
+          `${String(g.vector).padStart(3)} ${g.name.padEnd(24)} ${g.route.padEnd(9)} asked ${g.asked}; installed ${g.installed}; ${g.why}\n`,
+      )
+      .join('') || 'the Guest has no gates yet\n',
+  irqs: (d) =>
+    irqRows(hostOf(d), d.programs)
+      .map((i) => `irq ${i.irq}: ${i.verdict}\n`)
+      .join('') || 'no interrupt is set up or pending\n',
   export: (d, rest) => {
     const [, format, filter] = /^(\S*)\s*(.*)$/s.exec(rest) ?? [];
     const known = parseFormat(format);
@@ -245,6 +296,7 @@ export const QUESTION_HELP = `  info idt|gdt|tss     descriptors and gates: aske
   info filters         what each exception filter does (stop, log, count) and how much it found
   tasks [PID|NAME|tree], ps   the Guest's tasks; one with its stack, mappings and files
   dmesg [LEVEL]        the kernel's log from its memory; LEVEL 0 to 7 leaves out what is less urgent
+  gates, irqs          gates asked for and installed; why each interrupt is or is not delivered
   traps [N] [FILTER]   the newest records that match, such as traps 5 outcome == reflected && err.W
   export ndjson|csv|chrome [FILTER]      the log as text
 `;

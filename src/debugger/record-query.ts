@@ -2,7 +2,9 @@
 //
 // Nothing is stored beside the records; every answer is made by one pass over those still kept. What it leaves out: counting (statistics.ts) and files (exports.ts).
 
-import type { TrapLog, TrapRecord } from '../lguest/trap-record';
+import { hex } from '../lguest/abi';
+import { formatPosition, type TrapLog, type TrapRecord } from '../lguest/trap-record';
+import { hypercallText, mnemonic } from './explain';
 import { compile, ExpressionError, parse } from './expression';
 import { trapNumber } from './frame-environment';
 import type { Programs } from './programs';
@@ -209,3 +211,42 @@ export const pushedText = (r: TrapRecord, names: Names): string => {
     })
     .join('');
 };
+
+// ---- rows -----------------------------------------------------------------------------------------------------------------------------------
+
+/** A record as a row of a table: finished text but for counts. */
+export interface TrapRow {
+  k: number;
+  position: string;
+  what: string;
+  at: string;
+  eip: string;
+  cpl: number;
+  err: string | undefined;
+  cr2: string | undefined;
+  outcome: string;
+  reason: string;
+  parent: number | undefined;
+  instructions: number | undefined;
+  call: string | undefined;
+  frame: { at: string; name: string; value: string; by: string }[];
+  message: string | undefined;
+}
+const opt = (v: number | undefined): string | undefined => (v === undefined ? undefined : hex(v));
+export const trapRow = (names: Names, r: TrapRecord): TrapRow => ({
+  k: r.k,
+  position: formatPosition(r.pos),
+  what: mnemonic(r),
+  at: names.nameOf(r.eip) ?? hex8(r.eip),
+  eip: hex(r.eip),
+  cpl: r.cpl,
+  err: opt(r.err),
+  cr2: opt(r.cr2),
+  outcome: r.outcome,
+  reason: r.reason,
+  parent: r.parent,
+  instructions: r.instructions,
+  call: r.hypercall === undefined ? undefined : hypercallText(r),
+  frame: pushedWords(r).map((w) => ({ ...w, at: hex8(w.at), value: hex8(w.value) })),
+  message: r.message,
+});

@@ -4,6 +4,7 @@
 // stands, every question is answered at once from memory. What it leaves out: text for editors (adapter), names (programs.ts), stacks (stack.ts).
 
 import { Disassembler, type Decoded, type Syntax } from '../i386/disassembly';
+import { REGS } from '../lguest/abi';
 import { formatPosition, type TrapRecord } from '../lguest/trap-record';
 import type { Stop } from '../launcher/machine';
 import { stripType } from '../symbols/dwarf/types';
@@ -12,6 +13,7 @@ import { becameText, chainText, mnemonic, whatText, whyText } from './explain';
 import { compile, evaluate, ExpressionError, type FastReader, type Node, parse, truth, type Value } from './expression';
 import { type ActiveFilter, COMPACT_FILTERS, FILTER_MODES, type FilterMode, hostFilter, isFilterId, vectorName } from './filters';
 import { FrameEnvironment, isGuestRegister, trapNumber, trapText } from './frame-environment';
+import { LogLimit } from './log-limit';
 import { watchSlots } from './mappings';
 import type { MachineQuestions } from './machine-functions';
 import { KernelPrinters } from './printers';
@@ -330,7 +332,6 @@ export class Debugger {
       if (!isFilterId(id)) return `no filter "${id}"; the filters are ${COMPACT_FILTERS.map((f) => f.id).join(' ')} and v0 to v255`;
       const known = FILTER_MODES.find((m) => m === (mode ?? 'stop'));
       if (known === undefined) return `no mode "${mode}"; the modes are ${FILTER_MODES.join(', ')}`;
-      if (known !== 'stop' && id === 'worldSwitch') return 'worldSwitch can only stop: no trap record belongs to it';
       const filter: ActiveFilter = { id, mode: known, seen: 0 };
       if (condition !== undefined && condition.trim() !== '') {
         try {
@@ -354,22 +355,36 @@ export class Debugger {
     const { target } = this;
     const cr2 = this.watches.all.flatMap((w): ActiveFilter[] => (w.cr2 === undefined ? [] : [{ id: `cr2.${w.cr2}` }]));
     target.setFilter(
-      hostFilter([...this.filters, ...cr2], target, (id, record) => {
+      hostFilter([...this.filters, ...cr2], target, (id, record, direction) => {
         const watch = id.startsWith('cr2.') ? this.watches.all.find((w) => w.cr2 === id.slice(4)) : undefined;
         if (watch !== undefined && !this.counts(watch)) return false;
         const filter = this.filters.find((f) => f.id === id);
         if (filter !== undefined) {
           filter.seen = (filter.seen ?? 0) + 1;
-          if (filter.mode === 'log')
-            this.onTrapLog(
-              `${filter.id}: ${whatText(record)} ${becameText(record, this.programs)}. (trap ${record.k}, ${formatPosition(record.pos)})`,
-            );
-          if (filter.mode !== 'stop') return false;
+          if (filter.mode === 'log') this.logLimit.line(id, () => this.logLine(id, record, direction));
+          if (filter.mode === 'log' || filter.mode === 'count') return false;
         }
         this.filterHit = id;
         return true;
       }),
     );
+  }
+  private readonly logLimit = new LogLimit((text) => this.onTrapLog(text));
+  private logLine(id: string, record: TrapRecord | undefined, direction: 'enter' | 'exit' | undefined): string {
+    const { target, programs } = this;
+    if (direction === 'enter') {
+      const eip = target.register('eip');
+      return `${id}: into the Guest at ${programs.nameOf(eip) ?? hex8(eip)} (${formatPosition(target.position)})`;
+    }
+    if (direction === 'exit') {
+      // The record of this exit is made only after the stop; the saved registers tell what it is.
+      const vector = target.host?.lg.reg(REGS.trapnum) ?? 0;
+      const eip = target.register('eip');
+      return `${id}: out of the Guest at ${programs.nameOf(eip) ?? hex8(eip)}, trap ${vector} ${vectorName(vector)} (${formatPosition(target.position)})`;
+    }
+    return record === undefined
+      ? id
+      : `${id}: ${whatText(record)} ${becameText(record, programs)}. (trap ${record.k}, ${formatPosition(record.pos)})`;
   }
   /** Condition and hit count of a watch that was touched. */
   private counts(w: Watch): boolean {
@@ -427,7 +442,7 @@ export class Debugger {
     );
   }
   private filterOn(id: string): boolean {
-    return this.filters.some((f) => f.id === id && (f.mode ?? 'stop') === 'stop');
+    return this.filters.some((f) => f.id === id && f.mode !== 'log' && f.mode !== 'count');
   }
 
   // ---- running ------------------------------------------------------------------------------------------------------------------------------
@@ -551,6 +566,7 @@ export class Debugger {
     void work().then(
       (outcome) => {
         this.running = false;
+        this.logLimit.flush();
         this.cachedStack = undefined;
         if (outcome === 'ended') return;
         this.stop = outcome;
@@ -636,7 +652,9 @@ export class Debugger {
       case 'breakpoint':
         return this.atBreakpoint();
       case 'trap':
-        return this.atTrap(stop.record);
+        return this.filters.some((f) => f.id === this.filterHit && f.mode === 'handler')
+          ? this.atHandler(this.atTrap(stop.record))
+          : this.atTrap(stop.record);
       case 'world-switch':
         return this.stopInfo('exception', stop.direction === 'enter' ? 'Before an entry into the Guest' : 'After an exit from the Guest', {
           filter: 'worldSwitch',
@@ -766,6 +784,31 @@ export class Debugger {
       pending: true,
       text: problem === undefined ? text : `${text} (${problem})`,
     });
+  }
+
+  /** The second chance: the decided trap is applied, and the stop is at the first instruction of the Guest's handler. Without a handler it stays where it is. */
+  private async atHandler(before: StopInfo): Promise<StopInfo | 'ended'> {
+    const { target } = this;
+    const { record } = before;
+    if (
+      record?.handler === undefined ||
+      (record.outcome !== 'reflected' && record.outcome !== 'direct' && record.outcome !== 'virq-delivered')
+    )
+      return before;
+    for (;;) {
+      const stop = target.step({ entries: ENTRIES, idle: 'stop' });
+      if (stop.kind === 'budget') break;
+      if (stop.kind === 'slice') continue;
+      const verdict = await this.judge(stop);
+      if (verdict !== 'go on' && verdict !== 'temporary') return verdict;
+    }
+    const name = this.programs.nameOf(record.handler) ?? hex8(record.handler);
+    return {
+      ...before,
+      pending: false,
+      description: `${before.description}: at its handler`.slice(0, 80),
+      text: `${before.text ?? ''} At its handler ${name}.`.trim(),
+    };
   }
 
   // ---- stepping -------------------------------------------------------------------------------------------------------------------------------

@@ -10,11 +10,12 @@ import { type Names, nest, type RecordFilter } from './record-query';
 import { hex8 } from './target';
 import { ExpressionError } from './expression';
 
-export const GROUPINGS = ['vector', 'outcome', 'reason', 'symbol', 'page', 'hypercall', 'refault'] as const;
+export const GROUPINGS = ['vector', 'outcome', 'reason', 'function', 'page', 'hypercall', 'refault'] as const;
 export type Grouping = (typeof GROUPINGS)[number];
 
 export interface StatisticsRow {
-  label: string;
+  /** What the group is about; deliveries without the Host are groups of their own. */
+  name: string;
   count: number;
   /** Of all rows, 0 to 1. */
   share: number;
@@ -27,7 +28,7 @@ export interface StatisticsRow {
 
 export const parseGrouping = (text: string | undefined): Grouping => {
   const by = (text ?? '').replace(/^by\s+/, '').trim() || 'vector';
-  const alias: Readonly<Record<string, Grouping>> = { eip: 'symbol', cr2: 'page', hcall: 'hypercall' };
+  const alias: Readonly<Record<string, Grouping>> = { symbol: 'function', eip: 'function', cr2: 'page', hcall: 'hypercall' };
   const found = GROUPINGS.find((g) => g === by) ?? alias[by];
   if (found === undefined) throw new ExpressionError(`stats by what? ${GROUPINGS.join(', ')}`);
   return found;
@@ -48,13 +49,13 @@ export const statistics = (
         return r.kind === 'kill'
           ? 'kill'
           : r.vector < 32 || r.vector === 128
-            ? `${r.vector} ${r.kind === 'virq' ? mnemonic(r) : vectorName(r.vector)}`
+            ? `${r.vector} ${r.kind === 'virq' ? mnemonic(r) : vectorName(r.vector)}${r.kind === 'direct' ? ' (direct)' : ''}`
             : mnemonic(r);
       case 'outcome':
         return r.outcome;
       case 'reason':
         return r.reason;
-      case 'symbol':
+      case 'function':
         return names.symbolAt(r.eip)?.name ?? hex8(r.eip);
       case 'page':
         return r.cr2 === undefined ? undefined : hex8(r.cr2 & ~0xfff);
@@ -73,7 +74,7 @@ export const statistics = (
     total++;
     let g = groups.get(name);
     if (g === undefined) {
-      g = { row: { label: name, count: 0, share: 0, min: undefined, avg: undefined, max: undefined, outcomes: {} }, sum: 0, known: 0 };
+      g = { row: { name, count: 0, share: 0, min: undefined, avg: undefined, max: undefined, outcomes: {} }, sum: 0, known: 0 };
       groups.set(name, g);
     }
     g.row.count++;
@@ -86,16 +87,16 @@ export const statistics = (
   }
   return [...groups.values()]
     .map(({ row, sum, known }) => ({ ...row, share: row.count / total, avg: known === 0 ? undefined : sum / known }))
-    .sort((a, b) => b.count - a.count || (a.label < b.label ? -1 : 1));
+    .sort((a, b) => b.count - a.count || (a.name < b.name ? -1 : 1));
 };
 
 export const statisticsText = (rows: readonly StatisticsRow[], by: Grouping): string => {
   if (rows.length === 0) return `no record has a ${by}\n`;
-  const n = (v: number | undefined): string => (v === undefined ? '-' : v.toFixed(Number.isInteger(v) ? 0 : 1));
+  const n = (v: number | undefined): string => (v === undefined ? '-' : String(Math.round(v)));
   const head = `${`by ${by}`.padEnd(30)} ${'count'.padStart(8)} ${'share'.padStart(8)} ${'min'.padStart(8)} ${'avg'.padStart(10)} ${'max'.padStart(10)}  outcomes`;
   const lines = rows.map((r) => {
     const outcomes = Object.entries(r.outcomes).map(([o, c]) => `${o} ${c}`);
-    return `${r.label.padEnd(30)} ${String(r.count).padStart(8)} ${`${(100 * r.share).toFixed(1)} %`.padStart(8)} ${n(r.min).padStart(8)} ${n(r.avg).padStart(10)} ${n(r.max).padStart(10)}  ${outcomes.join(', ')}`;
+    return `${r.name.padEnd(30)} ${String(r.count).padStart(8)} ${`${(100 * r.share).toFixed(1)} %`.padStart(8)} ${n(r.min).padStart(8)} ${n(r.avg).padStart(10)} ${n(r.max).padStart(10)}  ${outcomes.join(', ')}`;
   });
   return `${[head, ...lines, 'min, avg, max: Guest instructions until the interrupted code went on; 0 for what the Host settles by itself'].join('\n')}\n`;
 };

@@ -2,10 +2,9 @@
 //
 // Rows are finished text. What it leaves out: scopes (scopes.ts) and who shows them.
 
-import { PT } from '../lguest/abi';
-import type { Walk } from '../lguest/host';
 import { formatPosition } from '../lguest/trap-record';
-import { becameText, decisionChain, entryBits, errorWords, hypercallText, mnemonic, nearestFlip, whatText } from './explain';
+import { becameText, decisionChain, errorWords, hypercallText, mnemonic, nearestFlip, whatText } from './explain';
+import { type PageAccess, type WalkLevel, walkPage } from './page-walk';
 import type { Debugger } from './session';
 import { hex8 } from './target';
 
@@ -104,92 +103,37 @@ const history = (d: Debugger): TreeRow => {
   return { label: 'cr2 history', description: children.length === 0 ? 'no page fault yet' : `newest ${children.length}`, children };
 };
 
-export interface Access {
-  write: boolean;
-  user: boolean;
-  execute: boolean;
-}
-export const parseAccess = (text: string | undefined): Access => ({
-  write: text?.includes('write') ?? false,
-  user: text?.includes('user') ?? false,
-  execute: text?.includes('execute') ?? false,
-});
-
-interface Level {
-  name: string;
-  at: number | undefined;
-  entry: number | undefined;
-}
-const levels = (walk: Walk): Level[] => [
-  { name: 'directory entry', at: walk.pdeAt, entry: walk.pde },
-  { name: 'table entry', at: walk.pteAt, entry: walk.pte },
-];
-
-/** Why an entry refuses, or undefined. */
-const refusal = (entry: number | undefined, access: Access): string | undefined => {
-  if (entry === undefined) return 'not reached';
-  if ((entry & PT.P) === 0) return 'not present';
-  if (access.user && (entry & PT.US) === 0) return 'not for user mode';
-  if (access.write && (entry & PT.RW) === 0) return 'read-only';
-  return undefined;
-};
-
-export interface WalkAnswer {
-  rows: TreeRow[];
-  /** One sentence. */
-  verdict: string;
-}
-
-/** One address through both tables for one kind of access. */
-export const walkTree = (d: Debugger, vaddr: number, access: Access): WalkAnswer => {
+/** One address through both tables for one kind of access, as rows. */
+export const walkTree = (d: Debugger, va: number, access: PageAccess): { rows: TreeRow[]; verdict: string } => {
   const { host } = d.target;
-  if (host === undefined) return { rows: [{ label: 'This machine has no Host' }], verdict: 'no Host' };
-  const guest = host.guestWalk(vaddr);
-  const shadow = host.shadowWalk(vaddr);
-  const words = `${access.user ? 'user' : 'kernel'} ${access.execute ? 'execute' : access.write ? 'write' : 'read'}`;
-  let deciding: string | undefined;
-  // The shadow tables are what the processor asks first.
-  const shadowNo = levels(shadow).map((l) => refusal(l.entry, access));
-  const guestNo = levels(guest).map((l, i) => (i === 0 && l.entry !== undefined && l.entry & PT.P ? undefined : refusal(l.entry, access)));
-  let verdict: string;
-  if (vaddr >>> 22 === 1023)
-    verdict =
-      'the Switcher lies there: any access by the Guest ends in a fault that it does not survive, unless its own directory has nothing there';
-  else if (shadowNo.every((x) => x === undefined)) verdict = `a ${words} goes through without a trap: the shadow entry is there`;
-  else {
-    const i = guestNo.findIndex((x) => x !== undefined);
-    if (i >= 0) {
-      deciding = `g${i}`;
-      verdict = `a ${words} faults, and the Guest gets the fault: its ${i === 0 ? 'page directory' : 'page table'} entry is ${guestNo[i]}`;
-    } else {
-      const s = shadowNo.findIndex((x) => x !== undefined);
-      deciding = `s${s}`;
-      verdict = `a ${words} faults, and the Host fills the shadow entry silently: it is ${shadowNo[s]} there, but the Guest's tables allow it`;
-    }
-  }
-  const ladder = (name: string, letter: string, walk: Walk, kind: string): TreeRow => ({
-    label: name,
-    description: walk.target === undefined ? 'does not map it' : `→ ${kind} ${hex8(walk.target)}`,
-    expanded: true,
-    children: levels(walk).map((l, i) => ({
-      label: `${deciding === `${letter}${i}` ? '▶ ' : ''}${l.name}${i === 0 ? ` [${vaddr >>> 22}]` : ` [${(vaddr >>> 12) & 0x3ff}]`}`,
-      description:
-        l.entry === undefined
-          ? 'not reached'
-          : `${hex8(l.entry)}  ${entryBits(l.entry)}${deciding === `${letter}${i}` ? '  ← decides' : ''}`,
-      tooltip: l.at === undefined ? 'The level above leads nowhere.' : `at ${kind} ${hex8(l.at)}`,
-    })),
+  if (host === undefined) return { rows: [{ label: 'This machine has no Host' }], verdict: 'This machine has no Host.' };
+  const answer = walkPage(host, va, access);
+  const level = (l: WalkLevel): TreeRow => ({
+    label: `${l.deciding ? '▶ ' : ''}${l.level === 'directory' ? 'directory entry' : 'table entry'} [${l.index}]`,
+    description: l.raw === undefined ? 'not reached' : `${hex8(l.raw)}  ${l.bits}${l.deciding ? '  ← decides' : ''}`,
+    tooltip: `${l.at === undefined ? 'The level above leads nowhere.' : `at ${l.table === 'guest' ? 'guest-physical' : 'physical'} ${hex8(l.at)}`}${l.refuses === undefined || l.raw === undefined ? '' : ` Refuses: ${l.refuses}.`}`,
   });
-  const name = d.programs.nameOf(vaddr);
+  const ladder = (label: string, table: 'guest' | 'shadow', kind: string): TreeRow => {
+    const levels = answer.levels.filter((l) => l.table === table);
+    const frame = levels[1].frame;
+    return {
+      label,
+      description: frame === undefined ? 'does not map it' : `→ ${kind} ${hex8(frame | (answer.va & 0xfff))}`,
+      expanded: true,
+      children: levels.map(level),
+    };
+  };
+  const name = d.programs.nameOf(answer.va);
   return {
     rows: [
-      { label: hex8(vaddr), description: name === undefined ? words : `${name}, ${words}` },
-      { label: verdict[0].toUpperCase() + verdict.slice(1) + '.' },
-      ladder('Guest tables', 'g', guest, 'guest-physical'),
-      ladder('Shadow tables', 's', shadow, 'physical'),
-      { label: 'page directory', description: `guest ${hex8(guest.directory)}, shadow ${hex8(shadow.directory)}` },
+      { label: hex8(answer.va), description: name === undefined ? answer.access : `${name}, ${answer.access}` },
+      { label: answer.answer },
+      ...(answer.flip === undefined ? [] : [{ label: answer.flip }]),
+      ladder('Guest tables', 'guest', 'guest-physical'),
+      ladder('Shadow tables', 'shadow', 'physical'),
+      { label: 'page directory', description: `guest ${hex8(answer.directory.guest)}, shadow ${hex8(answer.directory.shadow)}` },
     ],
-    verdict,
+    verdict: answer.answer,
   };
 };
 

@@ -8,6 +8,8 @@ import { CS, DS, EAX, EBP, EBX, ECX, EDI, EDX, ES, ESI, ESP, FS, GS, SS, W } fro
 import { REGS } from './abi';
 import type { Guest } from './guest';
 
+const NAME_AT = new Map<number, GuestRegister>();
+
 export const GUEST_REGISTERS = [
   'eax',
   'ebx',
@@ -27,6 +29,8 @@ export const GUEST_REGISTERS = [
   'gs',
 ] as const;
 export type GuestRegister = (typeof GUEST_REGISTERS)[number];
+
+for (const name of GUEST_REGISTERS) NAME_AT.set(REGS[name], name);
 
 export interface GuestContext {
   /** uint32. */
@@ -81,3 +85,20 @@ export class Context implements GuestContext {
     }
   }
 }
+
+/**
+ * The Guest as the Host would find it, if it trapped now: for questions about what would be. Reading it is safe, applying a plan made from it is not.
+ * @param as registers that differ from now.
+ */
+export const guestNow = (
+  host: { readonly lg: Guest; readonly context: GuestContext },
+  as: Partial<Record<GuestRegister, number>> = {},
+): Guest => {
+  const { lg, context } = host;
+  const now = Object.create(lg) as Guest;
+  now.reg = (offset) => {
+    const name = NAME_AT.get(offset);
+    return name === undefined ? lg.reg(offset) : (as[name] ?? context.get(name)) | 0;
+  };
+  return now;
+};
