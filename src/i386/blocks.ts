@@ -41,6 +41,8 @@ export class BlockCache {
   readonly runs = new Int32Array(MAX_BLOCKS);
   readonly page = new Int32Array(MAX_BLOCKS);
   readonly offset = new Uint16Array(MAX_BLOCKS);
+  /** EIP after the block's last run in the interpreter: where an indirect jump went. A hint, nothing more. */
+  readonly follow = new Int32Array(MAX_BLOCKS);
   private blocks = 0;
   private records = 0;
   /** Page offsets (0-4095) where a block must begin, because a breakpoint may be there. */

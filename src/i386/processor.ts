@@ -54,6 +54,8 @@ export class Processor {
   /** A breakpoint at this linear address was already reported for the present position. */
   private passBreak = -1;
   private readonly bytes = new Uint8Array(16);
+  /** The block at EIP is to be interpreted even when there is a translation of it. */
+  private interpretNext = false;
   /** The translator; undefined: everything is interpreted. */
   readonly jit: Jit | undefined;
 
@@ -281,7 +283,7 @@ export class Processor {
       }
       if (jit !== undefined && counted) {
         const user = cpl === 3 ? 1 : 0;
-        const slot = jit.find(block, linear, user);
+        const slot = this.interpretNext ? 0 : jit.find(block, linear, user);
         if (slot !== 0) {
           if (m[W.LEFT] >= jit.lengthOf(slot) && jit.modeAllows()) {
             const exit = this.translated(slot, linear);
@@ -293,9 +295,10 @@ export class Processor {
           if (runs > jit.threshold && jit.modeAllows()) {
             jit.heat(block, a, linear, user === 1, runs);
             // Decoded code may all have gone, or a translation have come.
-            if (jit.find(block, linear, user) !== 0) continue;
+            if (!this.interpretNext && jit.find(block, linear, user) !== 0) continue;
           }
         }
+        this.interpretNext = false;
       }
       let n = blocks.count[block];
       if (counted && n > m[W.LEFT]) n = m[W.LEFT];
@@ -306,6 +309,7 @@ export class Processor {
       c.blockCpl = cpl;
       runRecords(c, first, last, HANDLERS);
       c.cur = -1;
+      blocks.follow[block] = m[W.EIP];
       if (c.unfinished) {
         c.unfinished = false;
         n--;
@@ -333,6 +337,10 @@ export class Processor {
       }
       case 4:
         throw jit.thrown;
+      case 5:
+        // An access that translated code leaves to the interpreter, together with the rest of its block.
+        this.interpretNext = true;
+        return undefined;
       default:
         return undefined;
     }

@@ -17,18 +17,16 @@ export abstract class Arithmetic extends Conditions {
       case 'Eb Gb':
       case 'Ev Gv':
         if (memory) {
-          if (size === 2) {
-            this.ea(i);
-            this.store(2, reg);
-          } else {
+          if (size === 2) this.store(this.refOf(i), 2, reg);
+          else {
             this.getReg(reg, size);
             f.set(this.t0);
-            this.ea(i);
-            this.store(size, this.t0);
+            this.store(this.refOf(i), size, this.t0);
           }
         } else if (size === 2) {
           f.get(reg);
           f.set(rm);
+          this.isNow(rm, this.values[reg], this.offsets[reg], 0);
         } else {
           this.getReg(reg, size);
           f.set(this.t0);
@@ -43,24 +41,20 @@ export abstract class Arithmetic extends Conditions {
         return;
       case 'AL Ob':
       case 'eAX Ov':
-        this.ea(i);
-        this.load(size);
+        this.load(this.refOf(i), size);
         f.set(this.t0);
         this.setReg(EAX, size, this.t0);
         return;
       case 'Ob AL':
       case 'Ov eAX':
-        this.ea(i);
-        this.store(size, EAX);
+        this.store(this.refOf(i), size, EAX);
         return;
       default: {
         // Zb Ib, Zv Iv, Eb Ib, Ev Iz
         f.i32(imm);
         f.set(this.t0);
-        if (memory) {
-          this.ea(i);
-          this.store(size, this.t0);
-        } else this.setReg(rm, size, this.t0);
+        if (memory) this.store(this.refOf(i), size, this.t0);
+        else this.setReg(rm, size, this.t0);
       }
     }
   }
@@ -69,9 +63,9 @@ export abstract class Arithmetic extends Conditions {
     const { f, code } = this;
     const { reg, rm, memory, size } = this.get(i);
     const imm = code[i + R.IMM];
-    const a = this.f.local();
-    const b = this.f.local();
-    const r = this.f.local();
+    const a = this.temp();
+    const b = this.temp();
+    const r = this.temp();
     const writes = name !== 'cmp' && name !== 'test';
     let destination: 'memory' | number;
     // Operand b first when it is a register or an immediate: it cannot fault.
@@ -93,12 +87,10 @@ export abstract class Arithmetic extends Conditions {
       destination = memory ? 'memory' : rm;
     }
     if (destination === 'memory') {
-      this.ea(i);
       if (writes) {
-        this.probe(size);
-        f.get(this.addr);
-        this.rawLoad(size);
-      } else this.load(size);
+        this.probe(this.refOf(i), size);
+        this.loadProbed(size);
+      } else this.load(this.refOf(i), size);
     } else this.getReg(destination, size);
     f.set(a);
     if (name === 'adc' || name === 'sbb') this.carry();
@@ -147,34 +139,40 @@ export abstract class Arithmetic extends Conditions {
     }
     f.set(r);
     if (writes) {
-      if (destination === 'memory') {
-        f.get(this.addr);
-        f.get(r);
-        this.rawStore(size);
-      } else this.setReg(destination, size, r);
+      if (destination === 'memory') this.storeProbed(size, r);
+      else {
+        const value = this.values[destination];
+        const offset = this.offsets[destination];
+        this.setReg(destination, size, r);
+        if (size === 2 && (name === 'add' || name === 'sub') && args !== 'Ev Gv' && args !== 'Gv Ev')
+          this.isNow(destination, value, offset, name === 'add' ? imm : -imm);
+      }
     }
     if (name === 'add' || name === 'adc')
       this.arithmeticFlags(size === 2 ? KIND.ADD32 : size === 1 ? KIND.ADD16 : KIND.ADD8, size, a, b, r);
     else if (name === 'sub' || name === 'cmp' || name === 'sbb')
       this.arithmeticFlags(size === 2 ? KIND.SUB32 : size === 1 ? KIND.SUB16 : KIND.SUB8, size, a, b, r);
     else this.logicFlags(size, r);
-    if (!this.flagsDead) this.compared = name === 'sub' || name === 'cmp' ? true : undefined;
+    if (!this.flagsDead) this.compared = name === 'sub' || name === 'cmp';
   }
 
   protected incDec(i: number, inc: boolean): void {
     const { f } = this;
-    const { size } = this.get(i);
-    const a = f.local();
-    const r = f.local();
+    const { rm, memory, size } = this.get(i);
+    const a = this.temp();
+    const r = this.temp();
     this.readModify(i, a);
     f.get(a);
     f.i32(1);
     f.op(inc ? OP.i32_add : OP.i32_sub);
     f.set(r);
+    const value = this.values[rm];
+    const offset = this.offsets[rm];
     this.writeBack(i, r);
+    if (size === 2 && !memory) this.isNow(rm, value, offset, inc ? 1 : -1);
     if (this.flagsDead) return;
     // CF stays: take it over, then build the aux word. OF: 0x7f..f -> 0x80..0 (inc), 0x80..0 -> 0x7f..f (dec).
-    const cf = f.local();
+    const cf = this.temp();
     this.carry();
     f.set(cf);
     f.get(r);
@@ -202,14 +200,14 @@ export abstract class Arithmetic extends Conditions {
     f.op(OP.i32_or);
     f.set(this.fa);
     this.flags = KIND.AUX;
-    this.compared = undefined;
+    this.compared = false;
   }
 
   protected notNeg(i: number, neg: boolean): void {
     const { f } = this;
     const { size } = this.get(i);
-    const a = f.local();
-    const r = f.local();
+    const a = this.temp();
+    const r = this.temp();
     this.readModify(i, a);
     if (neg) {
       f.i32(0);
@@ -223,7 +221,7 @@ export abstract class Arithmetic extends Conditions {
     f.set(r);
     this.writeBack(i, r);
     if (!neg || this.flagsDead) return;
-    const zero = f.local();
+    const zero = this.temp();
     f.i32(0);
     f.set(zero);
     this.arithmeticFlags(size === 2 ? KIND.SUB32 : size === 1 ? KIND.SUB16 : KIND.SUB8, size, zero, a, r);
@@ -243,15 +241,12 @@ export abstract class Arithmetic extends Conditions {
       this.setReg(rm, size, this.t0);
       return;
     }
-    const a = f.local();
+    const a = this.temp();
     this.readModify(i, a);
     this.getReg(reg, size);
     f.set(this.t0);
-    if (memory) {
-      f.get(this.addr);
-      f.get(this.t0);
-      this.rawStore(size);
-    } else this.setReg(rm, size, this.t0);
+    if (memory) this.storeProbed(size, this.t0);
+    else this.setReg(rm, size, this.t0);
     this.setReg(reg, size, a);
   }
 }

@@ -129,13 +129,7 @@ export abstract class Conditions extends Operands {
     if (this.flags === 'memory') this.loadFlags();
     const kind = this.flags;
     const compare = this.compared;
-    if (
-      compare !== undefined &&
-      (kind === KIND.SUB32 || kind === KIND.SUB16 || kind === KIND.SUB8) &&
-      base !== CC.O &&
-      base !== CC.P &&
-      base !== CC.S
-    ) {
+    if (compare && (kind === KIND.SUB32 || kind === KIND.SUB16 || kind === KIND.SUB8) && base !== CC.O && base !== CC.P && base !== CC.S) {
       // Directly after a subtraction without borrow-in: compare its operands.
       const shift = kind === KIND.SUB8 ? 24 : kind === KIND.SUB16 ? 16 : 0;
       const operand = (local: number): void => {
@@ -235,6 +229,4 @@ export abstract class Conditions extends Operands {
     f.op(OP.i32_and);
     f.op(OP.i32_xor);
   }
-  /** Defined while the flags come from a plain CMP or SUB (no borrow-in), so that conditions may compare its operands. */
-  protected compared: true | undefined;
 }

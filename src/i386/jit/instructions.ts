@@ -19,7 +19,7 @@ export abstract class Instructions extends Special {
     const name = row.name;
     if (!canTranslate(code, i)) {
       this.interpret(i);
-      this.compared = undefined;
+      this.compared = false;
       return;
     }
     switch (name) {
@@ -30,7 +30,13 @@ export abstract class Instructions extends Special {
       case 'lea':
         this.ea(i);
         f.set(this.t0);
-        this.setReg(reg, size, this.t0);
+        {
+          const { base, index, disp, narrow } = this.refOf(i);
+          const value = this.values[base];
+          const offset = this.offsets[base];
+          this.setReg(reg, size, this.t0);
+          if (size === 2 && !narrow && base !== 8 && index === 8) this.isNow(reg, value, offset, disp);
+        }
         return;
       case 'add':
       case 'sub':
@@ -60,26 +66,18 @@ export abstract class Instructions extends Special {
         return;
       case 'pop':
         if (row.args === 'Zv') {
-          f.get(ESP);
-          this.load(2);
-          f.set(this.t0);
-          f.get(ESP);
-          f.i32(4);
-          f.op(OP.i32_add);
-          f.set(ESP);
-          f.get(this.t0);
-          f.set(rm);
+          this.pop(rm);
           return;
         }
         break;
       case 'leave':
-        f.get(EBP);
-        this.load(2);
+        this.load(this.based(EBP), 2);
         f.set(this.t0);
         f.get(EBP);
         f.i32(4);
         f.op(OP.i32_add);
         f.set(ESP);
+        this.isNow(ESP, this.values[EBP], this.offsets[EBP], 4);
         f.get(this.t0);
         f.set(EBP);
         return;
@@ -90,8 +88,7 @@ export abstract class Instructions extends Special {
         const from = name.endsWith('b') ? 0 : 1;
         const signed = name[3] === 's';
         if (memory) {
-          this.ea(i);
-          this.load(from, signed);
+          this.load(this.refOf(i), from, signed);
         } else {
           this.getReg(rm, from);
           if (signed) this.extend(from);
@@ -205,7 +202,7 @@ export abstract class Instructions extends Special {
           f.op(OP.i32_xor);
         }
         f.set(this.fa);
-        this.compared = undefined;
+        this.compared = false;
         return;
       }
       case 'nop_ev':
@@ -220,10 +217,8 @@ export abstract class Instructions extends Special {
         if (name.startsWith('set')) {
           this.condition(row.op & 15);
           f.set(this.t0);
-          if (memory) {
-            this.ea(i);
-            this.store(0, this.t0);
-          } else this.setReg(rm, 0, this.t0);
+          if (memory) this.store(this.refOf(i), 0, this.t0);
+          else this.setReg(rm, 0, this.t0);
           return;
         }
         if (X87_ENTRY.has(name)) {
@@ -243,6 +238,6 @@ export abstract class Instructions extends Special {
         }
     }
     this.interpret(i);
-    this.compared = undefined;
+    this.compared = false;
   }
 }

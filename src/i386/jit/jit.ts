@@ -13,13 +13,19 @@ import { PAGE, RAM_BASE, S, W } from '../state';
 import { CELLS, J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND } from './layout';
 import { discover } from './region';
 import { KERNEL, createKernel } from '../x87/kernel';
-import { KERNEL_SLOT, MODULE_TYPES, REGION_TYPE } from './emission';
+import { EXIT, KERNEL_SLOT, MODULE_TYPES, REGION_TYPE } from './emission';
 import { Translator } from './translate';
 import { encodeModule, FunctionBody, I32, OP } from './wasm';
 
 const STATUS = J.STATUS >> 2;
 const FLAG_KIND = J.FLAG_KIND >> 2;
 const FLAG_B = J.FLAG_B >> 2;
+const EXIT_NUMBER = J.EXIT >> 2;
+const EXIT_REGION = J.EXIT_REGION >> 2;
+const EXIT_FLAGS = J.EXIT_FLAGS >> 2;
+/** After so many slow accesses at one place it gets more patience; after so many in a region with such places, the region is translated again. */
+const SLOW_PLACE = 4;
+const SLOW_REGION = 32;
 /** Longest stay in translated code: lets the engine put in better code of a function that never returns. */
 const SLICE = 50_000;
 /** Regions waiting for their module: so many are compiled at once, or fewer as soon as one of their blocks ran so often again. */
@@ -38,6 +44,9 @@ export interface JitStats {
   entries: number;
   faults: number;
   punts: number;
+  /** Accesses that left a region; regions translated again because of them. */
+  slow: number;
+  redone: number;
   refused: number;
   modules: number;
 }
@@ -52,6 +61,13 @@ interface Translation {
   length: number;
   body: Uint8Array;
   dead: boolean;
+  number: number;
+  /** Three words for each exit, see Emission. */
+  exits: Int32Array;
+  /** Index into the memory of the code at an EIP. */
+  placeOf: (eip: number) => number;
+  slow: number;
+  impatient: boolean;
 }
 
 /** True when this engine may compile WebAssembly with tail calls at run time. */
@@ -89,6 +105,13 @@ export class Jit {
   /** By page: how often code was dropped there; a page that churns is left to the interpreter for a while. */
   private readonly churn = new Map<number, number>();
   private dropped = false;
+  /** By region number. */
+  private readonly regions: (Translation | undefined)[] = [];
+  private readonly freeNumbers: number[] = [];
+  /** By index of the instruction in the memory: slow accesses seen, and the patience that came of it (Emission). */
+  private readonly slowAt = new Map<number, number>();
+  private readonly patience = new Map<number, number>();
+  private hurry = false;
   private kernelBound = false;
   /** Something other than a fault came out of a handler called from translated code. */
   thrown: unknown;
@@ -100,6 +123,8 @@ export class Jit {
     entries: 0,
     faults: 0,
     punts: 0,
+    slow: 0,
+    redone: 0,
     refused: 0,
     modules: 0,
   };
@@ -153,12 +178,54 @@ export class Jit {
     const slice = Math.min(left, SLICE);
     m[W.LEFT] = slice;
     m[STATUS] = 0;
+    m[EXIT_NUMBER] = -1;
     this.dropped = false;
     this.stats.entries++;
     this.runSlot(slot);
+    if (m[EXIT_NUMBER] >= 0) this.takeExit();
     m[W.LEFT] += left - slice;
     if (m[FLAG_KIND] !== 0) this.settleFlags();
     return m[STATUS];
+  }
+
+  /** Does what the region left undone when it took an exit: EIP, the count, the flags. */
+  private takeExit(): void {
+    const m = this.cpu.m32;
+    const t = this.regions[m[EXIT_REGION]];
+    if (t === undefined) throw new Error('translated code left through an exit that is gone');
+    const at = m[EXIT_NUMBER] * 3;
+    const bits = t.exits[at + 2];
+    if (!(bits & EXIT.EIP_IN_MEMORY)) m[W.EIP] = t.exits[at];
+    m[W.LEFT] += t.exits[at + 1];
+    const kind = bits & EXIT.KIND;
+    if (kind !== EXIT.KIND_MEMORY) {
+      m[W.FLAG_RESULT] = m[EXIT_FLAGS];
+      m[W.FLAG_AUX] = m[EXIT_FLAGS + 1];
+      m[FLAG_B] = m[EXIT_FLAGS + 2];
+      m[FLAG_KIND] = kind === EXIT.KIND_DYNAMIC ? m[EXIT_FLAGS + 3] : kind;
+    }
+    if (bits & EXIT.SLOW) {
+      m[STATUS] = 5;
+      this.stats.slow++;
+      this.slowAccess(t, t.placeOf(m[W.EIP]));
+    }
+  }
+
+  /** Learns from an access that left a region: a place where it happens again and again is translated more patiently. */
+  private slowAccess(t: Translation, place: number): void {
+    t.slow++;
+    const n = (this.slowAt.get(place) ?? 0) + 1;
+    const known = this.patience.get(place) ?? 0;
+    if (n >= Math.min(SLOW_PLACE, this.threshold + 1) && known < 2) {
+      this.slowAt.delete(place);
+      this.patience.set(place, known + 1);
+      t.impatient = true;
+    } else this.slowAt.set(place, n);
+    if (!t.impatient || t.dead || t.slow < Math.min(SLOW_REGION, this.threshold + 1)) return;
+    this.retire(t);
+    this.blocks.runs[t.entry >> 1] = this.threshold;
+    this.hurry = true;
+    this.stats.redone++;
   }
 
   /** Turns the flags words into the interpreter's form. */
@@ -180,7 +247,7 @@ export class Jit {
   heat(block: number, a: number, linear: number, user: boolean, runs: number): void {
     if (runs === this.threshold + 1) {
       this.queue(block, a, linear, user);
-      if (this.pending.length >= BATCH || this.threshold === 0) this.flush();
+      if (this.pending.length >= BATCH || this.threshold === 0 || this.hurry) this.flush();
     } else if (runs % URGENT_RUNS === 0) {
       if (this.pending.length > 0) this.flush();
       else this.blocks.runs[block] = 0;
@@ -208,16 +275,32 @@ export class Jit {
             user,
             (at, target, forUser) => this.cellFor(at, target, forUser),
             (b) => this.users.has(b),
+            (at) => this.patience.get(at) ?? 0,
           );
     if (region === undefined) {
       this.stats.refused++;
       blocks.runs[block] = -1 << 30;
       return;
     }
-    const translator = new Translator(region);
+    const number = this.freeNumbers.pop() ?? this.regions.length;
+    const translator = new Translator({ ...region, number });
     const body = translator.translate().encode();
     if (translator.usesKernel) this.bindKernel();
-    const translation = { entry: block * 2 + (user ? 1 : 0), linear, cell, slot: 0, length: region.checkLength, body, dead: false };
+    const translation: Translation = {
+      entry: block * 2 + (user ? 1 : 0),
+      linear,
+      cell,
+      slot: 0,
+      length: region.checkLength,
+      body,
+      dead: false,
+      number,
+      exits: Int32Array.from(translator.exits),
+      placeOf: (eip) => (eip + region.deltaOf(eip)) | 0,
+      slow: 0,
+      impatient: false,
+    };
+    this.regions[number] = translation;
     for (const b of region.blocks) {
       let set = this.users.get(b.block);
       if (set === undefined) {
@@ -245,6 +328,8 @@ export class Jit {
   private flush(): void {
     let batch = this.pending.filter((t) => !t.dead);
     this.pending = [];
+    this.hurry = false;
+    this.reclaim();
     if (batch.length === 0) return;
     this.live = this.live.filter((t) => !t.dead);
     if (this.instances >= MAX_INSTANCES) {
@@ -317,20 +402,36 @@ export class Jit {
     this.churn.set(page, (this.churn.get(page) ?? 0) + 1);
     for (const t of set) {
       if (t.dead) continue;
-      t.dead = true;
+      this.retire(t);
       this.blocks.runs[t.entry >> 1] = 0;
-      this.stats.dropped++;
-      if (t.slot === 0) continue;
-      this.cpu.m32[t.cell >> 2] = 0;
-      this.entrySlot[t.entry] = 0;
-      this.release(t.slot);
     }
   }
+  /** Takes a translation out of use. Its number stays taken while its code may be running. */
+  private retire(t: Translation): void {
+    t.dead = true;
+    this.gone.push(t);
+    this.stats.dropped++;
+    if (t.slot === 0) return;
+    this.cpu.m32[t.cell >> 2] = 0;
+    this.entrySlot[t.entry] = 0;
+    this.release(t.slot);
+  }
+  /** Gives numbers of dead translations out again; called when no translated code runs. */
+  private reclaim(): void {
+    for (const t of this.gone) {
+      this.regions[t.number] = undefined;
+      this.freeNumbers.push(t.number);
+    }
+    this.gone = [];
+  }
+  private gone: Translation[] = [];
   private clear(): void {
     this.dropped = true;
-    for (const t of this.live) if (!t.dead) this.release(t.slot);
+    for (const t of this.regions) if (t !== undefined && !t.dead) this.retire(t);
     this.live = [];
     this.pending = [];
+    this.slowAt.clear();
+    this.patience.clear();
     this.users.clear();
     this.cells.clear();
     this.cpu.m32.fill(0, CELLS >> 2, this.nextCell >> 2);

@@ -8,6 +8,10 @@ export const J = {
   /** Kind of the flags words, see KIND. FLAG_RESULT holds r, FLAG_AUX holds a (or the final aux word), FLAG_B holds b. */
   FLAG_KIND: S.SCRATCH + 4,
   FLAG_B: S.SCRATCH + 8,
+  /** Number of the exit that translated code took, -1 when everything is in memory; number of its region; flags: r, a, b, kind. */
+  EXIT: S.SCRATCH + 12,
+  EXIT_REGION: S.SCRATCH + 16,
+  EXIT_FLAGS: S.SCRATCH + 20,
 } as const;
 
 /** What FLAG_AUX stands for: the aux word itself, or the operands of an addition or subtraction whose carries nobody has asked for yet. */

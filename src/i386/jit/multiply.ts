@@ -4,7 +4,7 @@
 
 import { R } from '../decode';
 import { EAX, EDX } from '../state';
-import { J, KIND } from './layout';
+import { KIND } from './layout';
 import { I64, OP } from './wasm';
 import { Shifts } from './shifts';
 
@@ -38,7 +38,7 @@ export abstract class Multiply extends Shifts {
     f.op(OP.i32_shl);
     f.set(this.fa);
     this.flags = KIND.AUX;
-    this.compared = undefined;
+    this.compared = false;
   }
   protected multiply(i: number, signed: boolean): void {
     const { f } = this;
@@ -61,23 +61,14 @@ export abstract class Multiply extends Shifts {
   /** 32-bit division; anything that would raise #DE goes to the interpreter. Flags are left as they are (undefined on hardware). */
   protected divide(i: number, signed: boolean): void {
     const { f } = this;
-    const divisor = f.local();
+    const divisor = this.temp();
     this.getE(i);
     f.set(divisor);
-    const leave = (): void => {
-      f.block(OP.if);
-      this.labels.push({ target: -2 });
-      f.i32(0);
-      f.i32(2);
-      f.mem(OP.i32_store, J.STATUS, 2);
-      this.exitAt(this.eip, this.refund);
-      this.labels.pop();
-      f.op(OP.end);
-    };
+    const leave = (): void => this.leaveIf();
     f.get(divisor);
     f.op(OP.i32_eqz);
     leave();
-    const q = f.local(I64);
+    const q = this.temp(I64);
     f.get(EDX);
     f.op(OP.i64_extend_i32_u);
     f.i64(32n);
@@ -122,8 +113,8 @@ export abstract class Multiply extends Shifts {
     const { f, code } = this;
     const { reg, rm, memory } = this.get(i);
     const writes = name !== 'bt';
-    const value = f.local();
-    const n = f.local();
+    const value = this.temp();
+    const n = this.temp();
     if (args === 'Ev Ib') f.i32(code[i + R.IMM] & 31);
     else {
       f.get(reg);
@@ -132,25 +123,28 @@ export abstract class Multiply extends Shifts {
     }
     f.set(n);
     if (memory) {
-      this.ea(i);
+      let ref = this.refOf(i);
       if (args !== 'Ev Ib') {
         // A register's bit offset reaches beyond the dword.
+        const local = this.temp();
+        this.address(ref);
         f.get(reg);
         f.i32(5);
         f.op(OP.i32_shr_s);
         f.i32(2);
         f.op(OP.i32_shl);
         f.op(OP.i32_add);
+        f.set(local);
+        ref = { ...ref, local };
       }
       if (writes) {
-        this.probe(2);
-        f.get(this.addr);
-        this.rawLoad(2);
-      } else this.load(2);
+        this.probe(ref, 2);
+        this.loadProbed(2);
+      } else this.load(ref, 2);
     } else f.get(rm);
     f.set(value);
     if (writes) {
-      const r = f.local();
+      const r = this.temp();
       f.get(value);
       f.i32(1);
       f.get(n);
@@ -184,14 +178,14 @@ export abstract class Multiply extends Shifts {
     f.op(OP.i32_mul);
     f.op(OP.i32_xor);
     f.set(this.fa);
-    this.compared = undefined;
+    this.compared = false;
   }
 
   /** BSF and BSR on dwords; zero leaves the destination alone, the undefined flags are cleared as in the interpreter. */
   protected bitScan(i: number, forward: boolean): void {
     const { f } = this;
     const { reg } = this.get(i);
-    const value = f.local();
+    const value = this.temp();
     this.getE(i);
     f.tee(value);
     f.block(OP.if);
@@ -214,6 +208,6 @@ export abstract class Multiply extends Shifts {
     f.i32(0);
     f.set(this.fa);
     this.flags = KIND.AUX;
-    this.compared = undefined;
+    this.compared = false;
   }
 }

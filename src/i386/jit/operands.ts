@@ -1,28 +1,81 @@
 // Operands of translated instructions: effective addresses, memory through the software TLB in line, registers by width, and the interpreter's handler.
 //
-// Every access that the TLB does not answer goes to the runtime; when that cannot do it, the region leaves at the instruction.
-// What it leaves out: what is done with the operands (the layers above).
+// Accesses of a block whose addresses differ by constants share one check: that they all lie in one page with a fast TLB entry. The block is emitted twice, the
+// first time only to see which accesses there are. An access that fails its check leaves the region before the instruction; places where that happens often are
+// translated again with a call to the runtime instead (patience 2). What it leaves out: what is done with the operands (the layers above).
 
 import { M, R } from '../decode';
 import { ESP, S } from '../state';
-import { I32, OP } from './wasm';
 import { Emission, IMPORT } from './emission';
+import { I32, OP } from './wasm';
+
+/** Widest stretch of addresses that shares a check, in bytes: wider ones too often cross a page. */
+const SPAN = 512;
+/** Register number for "none". */
+const NO = 8;
+
+/** A memory operand: registers and constants, or a local that holds the linear address. */
+export interface Ref {
+  base: number;
+  index: number;
+  scale: number;
+  disp: number;
+  narrow: boolean;
+  local?: number;
+}
+/** Where an operand lies in the memory: a local and a constant. */
+export interface Place {
+  p: number;
+  offset: number;
+}
+interface Access {
+  /** undefined: shares nothing. '' marks a point where the TLB may change. */
+  key: string | undefined;
+  d: number;
+  size: number;
+  write: boolean;
+  patience: number;
+}
 
 export abstract class Operands extends Emission {
-  /** Effective address on the stack. */
-  protected ea(i: number): void {
-    const { f, code } = this;
-    const e = code[i + R.EA];
-    const base = e & 15;
-    const index = (e >> 4) & 15;
-    const scale = e >> 8;
-    const disp = code[i + R.DISP];
+  /** True during the first of the two emissions of a block. */
+  protected collecting = false;
+  protected accesses: Access[] = [];
+  protected cursor = 0;
+  /** Of the operand being modified. */
+  protected at: Place = { p: 0, offset: 0 };
+
+  protected refOf(i: number): Ref {
+    const e = this.code[i + R.EA];
+    return {
+      base: e & 15,
+      index: (e >> 4) & 15,
+      scale: e >> 8,
+      disp: this.code[i + R.DISP],
+      narrow: (this.code[i + R.META] & M.ADDR16) !== 0,
+    };
+  }
+  protected based(base: number, disp = 0): Ref {
+    return { base, index: NO, scale: 0, disp, narrow: false };
+  }
+
+  /** Effective address, plus `by`, on the stack. */
+  protected address({ base, index, scale, disp, narrow, local }: Ref, by = 0): void {
+    const { f } = this;
+    if (local !== undefined) {
+      f.get(local);
+      if (by !== 0) {
+        f.i32(by);
+        f.op(OP.i32_add);
+      }
+      return;
+    }
     let any = false;
-    if (base !== 8) {
+    if (base !== NO) {
       f.get(base);
       any = true;
     }
-    if (index !== 8) {
+    if (index !== NO) {
       f.get(index);
       if (scale > 0) {
         f.i32(scale);
@@ -31,39 +84,128 @@ export abstract class Operands extends Emission {
       if (any) f.op(OP.i32_add);
       any = true;
     }
-    if (disp !== 0 || !any) {
-      f.i32(disp);
+    const constant = (disp + by) | 0;
+    if (constant !== 0 || !any) {
+      f.i32(constant);
       if (any) f.op(OP.i32_add);
     }
-    if (code[i + R.META] & M.ADDR16) {
+    if (narrow) {
       f.i32(0xffff);
       f.op(OP.i32_and);
     }
   }
+  protected ea(i: number): void {
+    this.address(this.refOf(i));
+  }
 
-  /** TLB entry of the linear address in this.lin, into this.entry; leaves the alignment-and-validity test on the stack (0 = fast). */
-  protected tlbTest(table: number, size: number): void {
+  // ---- memory -------------------------------------------------------------------------------------------------------------------------
+
+  /** From here on nothing is known of the TLB. */
+  protected forgetPages(): void {
+    this.proven = [];
+    if (this.collecting) this.accesses.push({ key: '', d: 0, size: 0, write: false, patience: 0 });
+    else this.cursor++;
+  }
+
+  /** TLB entry of the linear address in this.lin into this.entry; leaves on the stack whether `span` bytes from there are not all in that page or the entry is not fast. */
+  private pageTest(write: boolean, span: number): void {
     const { f } = this;
     f.get(this.lin);
     f.i32(10);
     f.op(OP.i32_shr_u);
     f.i32(0x3ffffc);
     f.op(OP.i32_and);
-    f.mem(OP.i32_load, table, 2);
+    f.mem(OP.i32_load, write ? this.tlbWrite : this.tlbRead, 2);
     f.tee(this.entry);
-    if (size > 0) {
-      f.get(this.lin);
-      f.op(OP.i32_or);
+    if (span === 1) {
+      f.i32(1);
+      f.op(OP.i32_and);
+      return;
     }
-    f.i32(size === 2 ? 3 : 1);
+    // A fast entry has its low twelve bits clear, any other has them all set.
+    f.get(this.lin);
+    f.op(OP.i32_or);
+    f.i32(0xfff);
     f.op(OP.i32_and);
+    f.i32(0x1000 - span);
+    f.op(OP.i32_gt_u);
   }
 
-  /** Value at the linear address on the stack, zero-extended (or sign-extended), onto the stack. */
-  protected load(size: number, signed = false): void {
-    const { f } = this;
+  /** Place of an operand of 1 << size bytes; leaves the region when it has none. */
+  private place(ref: Ref, size: number, write: boolean): Place {
+    const { f, patience } = this;
+    const bytes = 1 << size;
+    let key: string | undefined;
+    let d = ref.disp;
+    if (ref.local === undefined && !ref.narrow) {
+      const { base, index, scale } = ref;
+      key = `${base === NO ? '' : this.values[base]}+${index === NO ? '' : this.values[index]}<${scale}`;
+      if (base !== NO) d += this.offsets[base];
+      if (index !== NO) d += this.offsets[index] << scale;
+      d |= 0;
+    }
+    if (this.collecting) {
+      this.accesses.push({ key, d, size, write, patience });
+      return { p: this.lin, offset: 0 };
+    }
+    const n = this.cursor++;
+    if (key !== undefined) {
+      for (const known of this.proven)
+        if (known.key === key && known.lo <= d && d + bytes <= known.hi && (known.write || !write))
+          return { p: known.p, offset: d - known.lo };
+    }
+    let lo = d;
+    let hi = d + bytes;
+    let writes = write;
+    if (key !== undefined && patience === 0) {
+      for (let m = n + 1; m < this.accesses.length && this.accesses[m].key !== ''; m++) {
+        const a = this.accesses[m];
+        if (a.key !== key || a.patience > 0) continue;
+        const from = Math.min(lo, a.d);
+        const to = Math.max(hi, a.d + (1 << a.size));
+        if (to - from > SPAN) continue;
+        lo = from;
+        hi = to;
+        writes ||= a.write;
+      }
+    }
+    this.address(ref, (lo - d) | 0);
     f.set(this.lin);
-    this.tlbTest(this.tlbRead, size);
+    this.pageTest(writes, hi - lo);
+    this.leaveIf();
+    const p = key === undefined ? this.temp() : f.local();
+    f.get(this.lin);
+    f.get(this.entry);
+    f.op(OP.i32_add);
+    f.set(p);
+    if (key !== undefined) this.proven.push({ key, lo, hi, write: writes, p });
+    return { p, offset: d - lo };
+  }
+
+  private rawLoad(size: number, offset: number, signed = false): void {
+    const { f } = this;
+    if (size === 2) f.mem(OP.i32_load, offset, 0);
+    else if (size === 1) f.mem(signed ? OP.i32_load16_s : OP.i32_load16_u, offset, 0);
+    else f.mem(signed ? OP.i32_load8_s : OP.i32_load8_u, offset, 0);
+  }
+  private rawStore(size: number, offset: number): void {
+    if (size === 2) this.f.mem(OP.i32_store, offset, 0);
+    else if (size === 1) this.f.mem(OP.i32_store16, offset, 0);
+    else this.f.mem(OP.i32_store8, offset, 0);
+  }
+
+  /** Operand in memory, zero-extended (or sign-extended), onto the stack. */
+  protected load(ref: Ref, size: number, signed = false): void {
+    const { f } = this;
+    if (this.patience < 2) {
+      const { p, offset } = this.place(ref, size, false);
+      f.get(p);
+      this.rawLoad(size, offset, signed);
+      return;
+    }
+    this.address(ref);
+    f.set(this.lin);
+    this.pageTest(false, 1 << size);
     f.block(OP.if, I32);
     this.labels.push({ target: -2 });
     f.get(this.lin);
@@ -76,18 +218,25 @@ export abstract class Operands extends Emission {
     f.get(this.lin);
     f.get(this.entry);
     f.op(OP.i32_add);
-    if (size === 2) f.mem(OP.i32_load, 0, 2);
-    else if (size === 1) f.mem(signed ? OP.i32_load16_s : OP.i32_load16_u, 0, 1);
-    else f.mem(signed ? OP.i32_load8_s : OP.i32_load8_u, 0, 0);
+    this.rawLoad(size, 0, signed);
     this.labels.pop();
     f.op(OP.end);
+    this.forgetPages();
   }
 
-  /** Stores local `value` at the linear address on the stack. */
-  protected store(size: number, value: number): void {
+  /** Stores local `value`. */
+  protected store(ref: Ref, size: number, value: number): void {
     const { f } = this;
+    if (this.patience < 2) {
+      const { p, offset } = this.place(ref, size, true);
+      f.get(p);
+      f.get(value);
+      this.rawStore(size, offset);
+      return;
+    }
+    this.address(ref);
     f.set(this.lin);
-    this.tlbTest(this.tlbWrite, size);
+    this.pageTest(true, 1 << size);
     f.block(OP.if);
     this.labels.push({ target: -2 });
     f.get(this.lin);
@@ -99,45 +248,53 @@ export abstract class Operands extends Emission {
     f.get(this.entry);
     f.op(OP.i32_add);
     f.get(value);
-    this.rawStore(size);
+    this.rawStore(size, 0);
     this.labels.pop();
     f.op(OP.end);
+    this.forgetPages();
   }
-  protected rawStore(size: number): void {
-    if (size === 2) this.f.mem(OP.i32_store, 0, 0);
-    else if (size === 1) this.f.mem(OP.i32_store16, 0, 0);
-    else this.f.mem(OP.i32_store8, 0, 0);
-  }
-  protected rawLoad(size: number): void {
-    if (size === 2) this.f.mem(OP.i32_load, 0, 0);
-    else if (size === 1) this.f.mem(OP.i32_load16_u, 0, 0);
-    else this.f.mem(OP.i32_load8_u, 0, 0);
-  }
-  /** Index into the memory for reading and writing the operand whose linear address is on the stack, into this.addr. */
-  protected probe(size: number): void {
+
+  /** Finds the place of an operand for reading and writing: this.at. */
+  protected probe(ref: Ref, size: number): void {
     const { f } = this;
+    if (this.patience < 2) {
+      this.at = this.place(ref, size, true);
+      return;
+    }
+    const p = this.temp();
+    this.address(ref);
     f.set(this.lin);
-    this.tlbTest(this.tlbWrite, size);
+    this.pageTest(true, 1 << size);
     f.block(OP.if);
     this.labels.push({ target: -2 });
     f.get(this.lin);
     f.i32(1 << size);
     f.call(IMPORT.PROBE);
-    f.tee(this.addr);
+    f.tee(p);
     f.op(OP.i32_eqz);
-    f.block(OP.if);
-    this.labels.push({ target: -2 });
-    this.exitAt(this.eip, this.refund);
-    this.labels.pop();
-    f.op(OP.end);
+    this.exitIf(this.eip, this.refund);
     f.op(OP.else);
     f.get(this.lin);
     f.get(this.entry);
     f.op(OP.i32_add);
-    f.set(this.addr);
+    f.set(p);
     this.labels.pop();
     f.op(OP.end);
+    this.at = { p, offset: 0 };
+    this.forgetPages();
   }
+  /** Value at this.at onto the stack; local `value` to there. */
+  protected loadProbed(size: number): void {
+    this.f.get(this.at.p);
+    this.rawLoad(size, this.at.offset);
+  }
+  protected storeProbed(size: number, value: number): void {
+    this.f.get(this.at.p);
+    this.f.get(value);
+    this.rawStore(size, this.at.offset);
+  }
+
+  // ---- registers and E ----------------------------------------------------------------------------------------------------------------
 
   /** Register n of a width, zero-extended, onto the stack. */
   protected getReg(n: number, size: number): void {
@@ -191,44 +348,48 @@ export abstract class Operands extends Emission {
   /** E operand, zero-extended, onto the stack. */
   protected getE(i: number): void {
     const { rm, memory, size } = this.get(i);
-    if (memory) {
-      this.ea(i);
-      this.load(size);
-    } else this.getReg(rm, size);
+    if (memory) this.load(this.refOf(i), size);
+    else this.getReg(rm, size);
   }
 
-  /** Reads E for modification into `value` (register or, through this.addr, memory). */
+  /** Reads E for modification into `value` (register or, through this.at, memory). */
   protected readModify(i: number, value: number): void {
     const { f } = this;
     const { rm, memory, size } = this.get(i);
     if (memory) {
-      this.ea(i);
-      this.probe(size);
-      f.get(this.addr);
-      this.rawLoad(size);
+      this.probe(this.refOf(i), size);
+      this.loadProbed(size);
     } else this.getReg(rm, size);
     f.set(value);
   }
   protected writeBack(i: number, value: number): void {
-    const { f } = this;
     const { rm, memory, size } = this.get(i);
-    if (memory) {
-      f.get(this.addr);
-      f.get(value);
-      this.rawStore(size);
-    } else this.setReg(rm, size, value);
+    if (memory) this.storeProbed(size, value);
+    else this.setReg(rm, size, value);
+  }
+  /** Register n += by, and remembers that. */
+  protected move(n: number, by: number): void {
+    const { f } = this;
+    const value = this.values[n];
+    const offset = this.offsets[n];
+    f.get(n);
+    f.i32(by);
+    f.op(OP.i32_add);
+    f.set(n);
+    this.isNow(n, value, offset, by);
   }
   /** Pushes local `value` (dword). */
   protected push(value: number): void {
-    const { f } = this;
-    f.get(ESP);
-    f.i32(4);
-    f.op(OP.i32_sub);
-    this.store(2, value);
-    f.get(ESP);
-    f.i32(4);
-    f.op(OP.i32_sub);
-    f.set(ESP);
+    this.store(this.based(ESP, -4), 2, value);
+    this.move(ESP, -4);
+  }
+  /** Pops a dword into local `value`, which is not ESP. @param more bytes to take off besides. */
+  protected pop(value: number, more = 0): void {
+    this.load(this.based(ESP), 2);
+    this.f.set(this.t0);
+    this.move(ESP, 4 + more);
+    this.f.get(this.t0);
+    this.f.set(value);
   }
 
   /** Lets the interpreter's handler do record i, then goes on. */
@@ -245,6 +406,7 @@ export abstract class Operands extends Emission {
       f.mem(OP.i32_load, S.REGS + 4 * n, 2);
       f.set(n);
     }
+    this.forgetPages();
     // 0 done; 1 fault or not finished: leave here, not retired; 2 done, but leave.
     f.tee(this.t0);
     f.block(OP.if);

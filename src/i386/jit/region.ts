@@ -10,10 +10,13 @@ import { ROW_BITS, ROWS } from '../rows';
 import { canTranslate } from './coverage';
 
 const MAX_BLOCKS = 64;
-const MAX_INSTRUCTIONS = 300;
+const MAX_INSTRUCTIONS = 400;
 /** A block joins a region only when it ran at least this share of the times its entry did (cold paths stay with the interpreter). */
 const WARM_SHARE = 1 / 16;
 const MAX_PAGES = 4;
+/** Entries of a jump table that are looked at; return addresses that a RET may go to without leaving the region. */
+const MAX_TABLE = 64;
+const MAX_RETURNS = 8;
 
 export type Terminator =
   | { kind: 'jmp'; target: number }
@@ -52,6 +55,10 @@ export interface Region {
   cellFor(target: number): number;
   /** TLB entry of target's page when the region was made. */
   deltaOf(target: number): number;
+  /** Names the region in its exits (jit.ts). */
+  number: number;
+  /** How patiently the instruction at `eip` treats slow accesses, see Emission. */
+  patience(eip: number): number;
 }
 
 /** What of the block's end the translator understands. */
@@ -98,7 +105,8 @@ export const discover = (
   user: boolean,
   cells: Cells,
   isTranslated: (block: number) => boolean,
-): Region | undefined => {
+  patience: (at: number) => number,
+): Omit<Region, 'number'> | undefined => {
   const { code, m32 } = cpu;
   const blocks: RegionBlock[] = [];
   const nodeOf = new Map<number, number>();
@@ -149,7 +157,40 @@ export const discover = (
     return blocks.length - 1;
   };
 
+  /** Node of the code at `target`, made when it is warm and there is room. */
+  const nodeAt = (target: number): number | undefined => {
+    const known = nodeOf.get(target);
+    if (known !== undefined) return known;
+    if (blocks.length >= MAX_BLOCKS || instructions >= MAX_INSTRUCTIONS || cache.splits[target & 0xfff] !== 0) return undefined;
+    const at = locate(target, true);
+    return at < 0 ? undefined : add(at, target);
+  };
+  const join = (b: RegionBlock, target: number, node: number): void => {
+    if (b.edges.has(target)) return;
+    b.edges.set(target, node);
+    b.internal.push(node);
+  };
+  /** Where an indirect jump may go, as far as can be guessed: where it went last, and what stands in its table. */
+  const guesses = (b: RegionBlock): number[] => {
+    const i = b.first + (b.translated - 1) * RECORD;
+    const found = [cache.follow[b.block]];
+    const e = code[i + R.EA];
+    if (code[i + R.FORM] & 1 && (e & 15) === 8 && ((e >> 4) & 15) !== 8 && e >> 8 === 2) {
+      for (let n = 0; n < MAX_TABLE; n++) {
+        const entry = (code[i + R.DISP] + 4 * n) | 0;
+        const delta = m32[cpu.tr + (entry >>> 12)];
+        if (delta & 1 || entry & 3) break;
+        const target = m32[(entry + delta) >> 2];
+        if ((target ^ b.linear) >>> 16 !== 0) break;
+        if (!found.includes(target)) found.push(target);
+      }
+    }
+    return found;
+  };
+
   if (cache.splits[linear & 0xfff] !== 0 || add(a, linear) === undefined) return undefined;
+  /** Addresses behind calls whose target is in the region. */
+  const returns = new Set<number>();
   for (let n = 0; n < blocks.length; n++) {
     const b = blocks[n];
     const t = b.terminator;
@@ -160,17 +201,18 @@ export const discover = (
     } else if (t.kind === 'jmp') targets.push(t.target);
     else if (t.kind === 'jcc' || t.kind === 'loop') targets.push(next, t.target);
     else if (t.kind === 'interpret') targets.push(next);
+    else if (t.kind === 'call') targets.push(t.target);
+    else if (t.kind === 'jmp_ind' || t.kind === 'call_ind') targets.push(...guesses(b));
     for (const target of targets) {
-      let node = nodeOf.get(target);
-      if (node === undefined && blocks.length < MAX_BLOCKS && instructions < MAX_INSTRUCTIONS && cache.splits[target & 0xfff] === 0) {
-        const at = locate(target, true);
-        if (at >= 0) node = add(at, target);
-      }
-      if (node !== undefined && !b.edges.has(target)) {
-        b.edges.set(target, node);
-        b.internal.push(node);
-      }
+      const node = nodeAt(target);
+      if (node !== undefined) join(b, target, node);
     }
+    if ((t?.kind === 'call' || t?.kind === 'call_ind') && b.edges.size > 0 && returns.size < MAX_RETURNS && nodeAt(next) !== undefined)
+      returns.add(next);
+  }
+  for (const b of blocks) {
+    if (b.terminator?.kind !== 'ret') continue;
+    for (const target of returns) join(b, target, nodeOf.get(target) ?? 0);
   }
   return {
     code,
@@ -183,5 +225,6 @@ export const discover = (
       return delta & 1 ? -1 : cells((target + delta) | 0, target, user);
     },
     deltaOf,
+    patience: (eip) => patience((eip + deltaOf(eip)) | 0),
   };
 };

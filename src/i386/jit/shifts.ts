@@ -13,10 +13,10 @@ export abstract class Shifts extends Arithmetic {
   protected shift(i: number, name: string, args: string): void {
     const { f, code } = this;
     const { size } = this.get(i);
-    const a = f.local();
-    const r = f.local();
+    const a = this.temp();
+    const r = this.temp();
     const byCl = args.endsWith('CL');
-    const n = f.local();
+    const n = this.temp();
     const constant = args.endsWith('1') ? 1 : code[i + R.IMM] & 31;
     if (!byCl && constant === 0) return;
     this.readModify(i, a);
@@ -44,7 +44,7 @@ export abstract class Shifts extends Arithmetic {
     if (rotate) {
       // CF: the bit that went round (rol: bit 0, ror: bit 31); OF: rol MSB ^ CF, ror two top bits; the rest stays. Dwords only.
       this.canonical();
-      const cf = f.local();
+      const cf = this.temp();
       f.get(r);
       if (name === 'ror') {
         f.i32(31);
@@ -79,7 +79,7 @@ export abstract class Shifts extends Arithmetic {
       f.get(r);
       this.extend(size);
       f.set(this.fr);
-      const cf = f.local();
+      const cf = this.temp();
       // The last bit out.
       if (name === 'shl') {
         f.get(a);
@@ -122,7 +122,7 @@ export abstract class Shifts extends Arithmetic {
       this.flags = KIND.AUX;
     }
     if (byCl) f.op(OP.end);
-    this.compared = undefined;
+    this.compared = false;
   }
 
   protected doubleShift(i: number, left: boolean, args: string): void {
@@ -130,9 +130,9 @@ export abstract class Shifts extends Arithmetic {
     const { reg } = this.get(i);
     const constant = code[i + R.IMM] & 31;
     if (!args.endsWith('CL') && constant === 0) return;
-    const a = f.local();
-    const n = f.local();
-    const r = f.local();
+    const a = this.temp();
+    const n = this.temp();
+    const r = this.temp();
     this.readModify(i, a);
     f.i32(constant);
     f.set(n);
@@ -150,7 +150,7 @@ export abstract class Shifts extends Arithmetic {
     if (this.flagsDead) return;
     f.get(r);
     f.set(this.fr);
-    const cf = f.local();
+    const cf = this.temp();
     f.get(a);
     if (left) f.i32(32 - constant);
     else f.i32(constant - 1);
@@ -180,6 +180,6 @@ export abstract class Shifts extends Arithmetic {
     f.op(OP.i32_or);
     f.set(this.fa);
     this.flags = KIND.AUX;
-    this.compared = undefined;
+    this.compared = false;
   }
 }

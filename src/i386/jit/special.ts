@@ -17,7 +17,7 @@ export abstract class Special extends Multiply {
   protected string(i: number, name: string): void {
     const { f } = this;
     const { size } = this.get(i);
-    const step = f.local();
+    const step = this.temp();
     // Bytes to move on: the element's size, negative with DF.
     f.i32(1 << size);
     f.i32(0);
@@ -34,9 +34,9 @@ export abstract class Special extends Multiply {
       f.op(OP.i32_add);
       f.set(reg);
     };
-    const a = f.local();
-    const b = f.local();
-    const r = f.local();
+    const a = this.temp();
+    const b = this.temp();
+    const r = this.temp();
     const compare = (): void => {
       f.get(a);
       f.get(b);
@@ -47,41 +47,34 @@ export abstract class Special extends Multiply {
     };
     switch (name) {
       case 'movs':
-        f.get(ESI);
-        this.load(size);
+        this.load(this.based(ESI), size);
         f.set(a);
-        f.get(EDI);
-        this.store(size, a);
+        this.store(this.based(EDI), size, a);
         move(ESI);
         move(EDI);
         return;
       case 'lods':
-        f.get(ESI);
-        this.load(size);
+        this.load(this.based(ESI), size);
         f.set(a);
         this.setReg(EAX, size, a);
         move(ESI);
         return;
       case 'stos':
-        f.get(EDI);
-        this.store(size, EAX);
+        this.store(this.based(EDI), size, EAX);
         move(EDI);
         return;
       case 'scas':
         this.getReg(EAX, size);
         f.set(a);
-        f.get(EDI);
-        this.load(size);
+        this.load(this.based(EDI), size);
         f.set(b);
         compare();
         move(EDI);
         return;
       default:
-        f.get(ESI);
-        this.load(size);
+        this.load(this.based(ESI), size);
         f.set(a);
-        f.get(EDI);
-        this.load(size);
+        this.load(this.based(EDI), size);
         f.set(b);
         compare();
         move(ESI);
@@ -118,17 +111,20 @@ export abstract class Special extends Multiply {
   /** When the value on the stack is not zero, the handler does record i; in both cases the flags are then in state `after`. */
   protected otherwise(i: number, after: FlagState): void {
     const { f } = this;
-    f.block(OP.if);
-    this.labels.push({ target: -2 });
-    this.interpret(i);
-    this.labels.pop();
-    f.op(OP.end);
+    if (this.patience < 2) this.leaveIf();
+    else {
+      f.block(OP.if);
+      this.labels.push({ target: -2 });
+      this.interpret(i);
+      this.labels.pop();
+      f.op(OP.end);
+    }
     this.flags = after;
   }
 
   protected storeStatusWord(i: number): void {
     const { f } = this;
-    const wait = f.local();
+    const wait = this.temp();
     f.i32(0);
     f.mem(OP.i32_load, S.CR0, 2);
     f.i32(0xc);
@@ -149,8 +145,8 @@ export abstract class Special extends Multiply {
   /** SF ZF AF PF CF from AH; OF stays. See flags.ts for the words. */
   protected sahf(): void {
     const { f } = this;
-    const of = f.local();
-    const h = f.local();
+    const of = this.temp();
+    const h = this.temp();
     if (this.flags === 'memory') this.loadFlags();
     this.overflow();
     f.set(of);
@@ -195,6 +191,6 @@ export abstract class Special extends Multiply {
     f.op(OP.i32_or);
     f.set(this.fa);
     this.flags = KIND.AUX;
-    this.compared = undefined;
+    this.compared = false;
   }
 }

@@ -6,14 +6,18 @@
 // What it leaves out: which regions exist (region.ts), nesting (structure.ts), when to translate (jit.ts). Reasons and figures: README.md.
 
 import { M, R, RECORD } from '../decode';
-import { ECX, ESP, S } from '../state';
-import { J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES } from './layout';
-import type { RegionBlock } from './region';
-import { EFFECT, flagEffect } from './coverage';
-import { type FunctionBody, OP } from './wasm';
+import { ECX, S } from '../state';
 import { CC } from './conditions';
-import { LEFT } from './emission';
+import { EFFECT, flagEffect } from './coverage';
+import { EXIT, LEFT } from './emission';
 import { Instructions } from './instructions';
+import { JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES } from './layout';
+import type { RegionBlock, Terminator } from './region';
+import { type FunctionBody, OP } from './wasm';
+
+/** So many internal targets of an indirect jump are compared one after another; more go by a table, or when no table fits, the first few are compared. */
+const COMPARED_TARGETS = 3;
+const MAX_COMPARED = 6;
 
 export class Translator extends Instructions {
   translate(): FunctionBody {
@@ -25,20 +29,7 @@ export class Translator extends Instructions {
     f.op(OP.unreachable);
     this.labels.pop();
     f.op(OP.end);
-    // Exit: kind -1 in fk means that memory still holds the flags.
-    this.spillRegisters();
-    f.i32(0);
-    f.get(this.exitEip);
-    f.mem(OP.i32_store, S.EIP, 2);
-    f.get(this.fk);
-    f.i32(0);
-    f.op(OP.i32_ge_s);
-    f.block(OP.if);
-    this.storeFlagLocals();
-    f.i32(0);
-    f.get(this.fk);
-    f.mem(OP.i32_store, J.FLAG_KIND, 2);
-    f.op(OP.end);
+    this.exitBlock();
     return f;
   }
 
@@ -47,7 +38,7 @@ export class Translator extends Instructions {
   private tree(p: number): void {
     const merges = this.shape.children[p].filter((c) => this.shape.merge[c]).sort((a, b) => b - a);
     if (this.shape.loopHeader[p]) {
-      this.flags = 'dynamic';
+      this.knowNothing();
       this.f.block(OP.loop);
       this.labels.push({ target: p });
       this.within(p, merges);
@@ -67,7 +58,7 @@ export class Translator extends Instructions {
     this.within(p, rest);
     this.labels.pop();
     this.f.op(OP.end);
-    this.flags = 'dynamic';
+    this.knowNothing();
     this.tree(first);
   }
 
@@ -82,6 +73,8 @@ export class Translator extends Instructions {
     if (this.shape.loopHeader[to]) this.enterDynamic();
     this.tree(to);
   }
+
+  // ---- going on ---------------------------------------------------------------------------------------------------------------------
 
   /** Tail call to the region whose slot stands in `cell`, at `eip`. */
   private chain(cell: number, eip: number): void {
@@ -123,20 +116,70 @@ export class Translator extends Instructions {
   private checkMapping(from: RegionBlock, target: number): void {
     if ((from.linear ^ target) >>> 12 === 0) return;
     const { f } = this;
-    const delta = this.region.deltaOf(target);
     f.i32(0);
     f.mem(OP.i32_load, this.tlbRead + ((target >>> 12) << 2), 2);
-    f.i32(delta);
+    f.i32(this.region.deltaOf(target));
     f.op(OP.i32_ne);
-    f.block(OP.if);
-    this.labels.push({ target: -2 });
-    this.exitAt(target, 0);
-    this.labels.pop();
-    f.op(OP.end);
+    this.exitIf(target, 0);
   }
 
-  /** Control goes to the EIP in local t0: through the jump cache, else out. */
-  private gotoIndirect(): void {
+  /** When the value on the stack is not zero, goes to `target`; what is known afterwards is what was known before. */
+  private gotoIf(from: RegionBlock, p: number, target: number): void {
+    const before = this.know();
+    this.f.block(OP.if);
+    this.labels.push({ target: -2 });
+    this.goto(from, p, target);
+    this.labels.pop();
+    this.f.op(OP.end);
+    this.recall(before);
+  }
+
+  /** Control goes to the EIP in local t0: to one of the block's internal successors, else through the jump cache, else out. */
+  private gotoIndirect(from: RegionBlock, p: number): void {
+    const { f } = this;
+    const targets = [...from.edges.keys()];
+    const hash = targets.length > COMPARED_TARGETS ? perfectHash(targets) : undefined;
+    if (hash === undefined) {
+      for (const target of targets.slice(0, MAX_COMPARED)) {
+        f.get(this.t0);
+        f.i32(target);
+        f.op(OP.i32_eq);
+        this.gotoIf(from, p, target);
+      }
+    } else {
+      // block $other; block $0; block $1; ... br_table; end; target 0; br $other; end; target 1; ...
+      f.block(OP.block);
+      this.labels.push({ target: -2 });
+      for (let n = 0; n < targets.length; n++) {
+        f.block(OP.block);
+        this.labels.push({ target: -2 });
+      }
+      f.get(this.t0);
+      f.i32(hash.shift);
+      f.op(OP.i32_shr_u);
+      f.i32(hash.slots.length - 1);
+      f.op(OP.i32_and);
+      f.op(OP.br_table);
+      f.code.u32(hash.slots.length);
+      for (const n of hash.slots) f.code.u32(n < 0 ? targets.length : n);
+      f.code.u32(targets.length);
+      targets.forEach((target, n) => {
+        this.labels.pop();
+        f.op(OP.end);
+        f.get(this.t0);
+        f.i32(target);
+        f.op(OP.i32_eq);
+        this.gotoIf(from, p, target);
+        f.br(OP.br, targets.length - 1 - n);
+      });
+      this.labels.pop();
+      f.op(OP.end);
+    }
+    this.gotoCached();
+  }
+
+  /** Control goes to the EIP in local t0 through the jump cache, else out. */
+  private gotoCached(): void {
     const { f } = this;
     const cache = JUMP_CACHE + (this.region.user ? JUMP_CACHE_BYTES : 0);
     // The cache entry's address: (eip ^ eip >>> 12) & mask, times 16.
@@ -154,7 +197,6 @@ export class Translator extends Instructions {
     f.get(this.t0);
     f.op(OP.i32_eq);
     f.block(OP.if);
-    this.labels.push({ target: -2 });
     f.get(this.t1);
     f.mem(OP.i32_load, cache + 4, 2);
     f.get(this.t0);
@@ -165,8 +207,6 @@ export class Translator extends Instructions {
     f.mem(OP.i32_load, this.tlbRead, 2);
     f.op(OP.i32_eq);
     f.block(OP.if);
-    this.labels.push({ target: -2 });
-    const before = this.flags;
     this.spillFlags();
     f.i32(0);
     f.get(this.t0);
@@ -178,55 +218,61 @@ export class Translator extends Instructions {
     f.op(OP.return_call_indirect);
     f.code.u32(0);
     f.code.u32(0);
-    this.flags = before;
-    this.labels.pop();
     f.op(OP.end);
-    this.labels.pop();
     f.op(OP.end);
+    f.i32(0);
     f.get(this.t0);
-    f.set(this.exitEip);
-    this.exitWithEip(0);
+    f.mem(OP.i32_store, S.EIP, 2);
+    this.exitAt(0, 0, EXIT.EIP_IN_MEMORY);
   }
 
   // ---- a block ----------------------------------------------------------------------------------------------------------------------
 
   private block(p: number): void {
-    const { f, code } = this;
-    const node = this.shape.order[p];
-    const b = this.region.blocks[node];
-    const first = b.first;
+    const { f } = this;
+    const b = this.region.blocks[this.shape.order[p]];
     if (p === 0 || this.shape.loopHeader[p]) {
       // Enough instructions left for the longest way to the next such check?
       f.get(LEFT);
       f.i32(this.region.checkLength);
       f.op(OP.i32_lt_s);
-      f.block(OP.if);
-      this.labels.push({ target: -2 });
-      this.exitAt(b.linear, 0);
-      this.labels.pop();
-      f.op(OP.end);
+      this.exitIf(b.linear, 0);
     }
     f.get(LEFT);
     f.i32(b.translated);
     f.op(OP.i32_sub);
     f.set(LEFT);
     const dead = this.deadFlags(b);
+    // Once to see the accesses, then for good.
+    const known = this.know();
+    const mark = this.mark();
+    this.collecting = true;
+    this.accesses = [];
+    this.body(b, dead);
+    this.rewind(mark);
+    this.recall(known);
+    this.collecting = false;
+    this.cursor = 0;
+    this.body(b, dead);
+    if (b.terminator !== undefined) this.transfer(b, p, b.terminator);
+    else if (b.stopsAt !== undefined) this.exitAt(b.stopsAt, 0);
+    else this.goto(b, p, (b.linear + b.bytes) | 0);
+  }
+
+  /** The block's instructions; of the last one what comes before control goes elsewhere. */
+  private body(b: RegionBlock, dead: Uint8Array): void {
+    const { code } = this;
     for (let k = 0; k < b.translated; k++) {
-      const i = first + k * RECORD;
+      const i = b.first + k * RECORD;
+      this.beginInstruction();
       this.next = (b.linear + code[i + R.END]) | 0;
       this.eip = (this.next - (code[i + R.META] & M.LENGTH)) | 0;
       this.refund = b.translated - k;
       this.flagsDead = dead[k] === 1;
-      const last = k === b.translated - 1;
-      if (last && b.terminator !== undefined) {
-        this.terminate(b, p, i);
-        return;
-      }
-      this.instruction(i);
+      this.patience = this.region.patience(this.eip);
+      if (k === b.translated - 1 && b.terminator !== undefined) this.prepare(b.terminator, i);
+      else this.instruction(i);
     }
-    // Straight on: to the next block, or out before an instruction that is the interpreter's.
-    if (b.stopsAt !== undefined) this.exitAt(b.stopsAt, 0);
-    else this.goto(b, p, (b.linear + b.bytes) | 0);
   }
 
   /** dead[k] = 1: the flags of instruction k are replaced before anybody can see them. */
@@ -245,39 +291,54 @@ export class Translator extends Instructions {
 
   // ---- block ends -------------------------------------------------------------------------------------------------------------------
 
-  private terminate(b: RegionBlock, p: number, i: number): void {
+  /** What a block's last instruction does besides going elsewhere. An indirect target ends up in local t0. */
+  private prepare(t: Terminator, i: number): void {
     const { f, code } = this;
-    const t = b.terminator;
-    if (t === undefined) return;
-    // Emitting one way may translate whole blocks, which moves this.next on.
-    const { next } = this;
     const { rm, memory } = this.get(i);
     switch (t.kind) {
+      case 'loop':
+        // LOOP, LOOPE, LOOPNE, JCXZ with 32-bit counts.
+        if (t.name !== 'jcxz') this.move(ECX, -1);
+        return;
+      case 'call':
+        f.i32(this.next);
+        f.set(this.t0);
+        this.push(this.t0);
+        return;
+      case 'ret':
+        this.pop(this.t0, code[i + R.IMM]);
+        return;
+      case 'jmp_ind':
+      case 'call_ind':
+        if (memory) this.load(this.refOf(i), 2);
+        else f.get(rm);
+        f.set(this.t0);
+        if (t.kind === 'call_ind') {
+          f.i32(this.next);
+          f.set(this.t1);
+          this.push(this.t1);
+        }
+        return;
+      case 'interpret':
+        // A REP string instruction: straight on when it is done.
+        this.interpret(i);
+        return;
+    }
+  }
+
+  private transfer(b: RegionBlock, p: number, t: Terminator): void {
+    const { f, next } = this;
+    switch (t.kind) {
       case 'jmp':
+      case 'call':
         this.goto(b, p, t.target);
         return;
-      case 'jcc': {
+      case 'jcc':
         this.condition(t.cc);
-        const before = this.flags;
-        const { compared } = this;
-        f.block(OP.if);
-        this.labels.push({ target: -2 });
-        this.goto(b, p, t.target);
-        this.labels.pop();
-        f.op(OP.end);
-        this.flags = before;
-        this.compared = compared;
+        this.gotoIf(b, p, t.target);
         this.goto(b, p, next);
         return;
-      }
-      case 'loop': {
-        // LOOP, LOOPE, LOOPNE, JCXZ with 32-bit counts.
-        if (t.name !== 'jcxz') {
-          f.get(ECX);
-          f.i32(1);
-          f.op(OP.i32_sub);
-          f.set(ECX);
-        }
+      case 'loop':
         f.get(ECX);
         if (t.name === 'jcxz') f.op(OP.i32_eqz);
         else {
@@ -288,53 +349,36 @@ export class Translator extends Instructions {
             f.op(OP.i32_and);
           }
         }
-        const before = this.flags;
-        const { compared } = this;
-        f.block(OP.if);
-        this.labels.push({ target: -2 });
-        this.goto(b, p, t.target);
-        this.labels.pop();
-        f.op(OP.end);
-        this.flags = before;
-        this.compared = compared;
+        this.gotoIf(b, p, t.target);
         this.goto(b, p, next);
         return;
-      }
-      case 'call':
-        f.i32(this.next);
-        f.set(this.t0);
-        this.push(this.t0);
-        this.goto(b, p, t.target);
-        return;
       case 'ret':
-        f.get(ESP);
-        this.load(2);
-        f.set(this.t0);
-        f.get(ESP);
-        f.i32(4 + code[i + R.IMM]);
-        f.op(OP.i32_add);
-        f.set(ESP);
-        this.gotoIndirect();
-        return;
       case 'jmp_ind':
       case 'call_ind':
-        if (memory) {
-          this.ea(i);
-          this.load(2);
-        } else f.get(rm);
-        f.set(this.t0);
-        if (t.kind === 'call_ind') {
-          f.i32(this.next);
-          f.set(this.t1);
-          this.push(this.t1);
-        }
-        this.gotoIndirect();
+        this.gotoIndirect(b, p);
         return;
       case 'interpret':
-        // A REP string instruction: straight on when it is done.
-        this.interpret(i);
         this.goto(b, p, next);
         return;
     }
   }
 }
+
+/** A shift and a power-of-two table in which every target has a slot of its own; slots hold target numbers, -1 = none. */
+const perfectHash = (targets: readonly number[]): { shift: number; slots: number[] } | undefined => {
+  for (let size = 8; size <= 64; size *= 2) {
+    for (let shift = 0; shift <= 12; shift++) {
+      const slots: number[] = Array(size).fill(-1);
+      if (
+        targets.every((target, n) => {
+          const slot = (target >>> shift) & (size - 1);
+          if (slots[slot] >= 0) return false;
+          slots[slot] = n;
+          return true;
+        })
+      )
+        return { shift, slots };
+    }
+  }
+  return undefined;
+};
