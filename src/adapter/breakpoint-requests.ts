@@ -11,7 +11,7 @@ import { lastPart } from './sources';
 export const breakpointBody = (s: Context, b: Breakpoint, source?: DebugProtocol.Source): DebugProtocol.Breakpoint => {
   const body: DebugProtocol.Breakpoint = { id: b.id, verified: b.verified };
   if (b.message !== undefined) body.message = b.message;
-  if (!b.verified) body.reason = 'failed';
+  if (!b.verified) body.reason = b.pending ? 'pending' : 'failed';
   if (!b.verified && b.spec.kind === 'function' && s.d?.awaitsNames) {
     body.reason = 'pending';
     body.message = "Waits for the symbol table in the kernel's own memory";

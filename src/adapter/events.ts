@@ -4,6 +4,7 @@ import type { Breakpoint } from '../debugger/breakpoints';
 import type { EndInfo, StopInfo } from '../debugger/session';
 import { type Context, THREAD } from './context';
 import { lastPart } from './sources';
+import { refreshThreads } from './threads';
 
 const CONSOLE_DELAY_MS = 5;
 
@@ -39,6 +40,7 @@ export const stopped = (s: Context, stop: StopInfo): void => {
   s.forgetHandles();
   if (s.finished) return;
   warm(s);
+  refreshThreads(s);
   const dead = stop.filter === 'killed' || stop.filter === 'panic' || stop.filter === 'emulator';
   if (dead) s.output(`${stop.text ?? stop.description}\n`, 'important');
   s.event('stopped', {

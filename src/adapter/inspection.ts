@@ -9,10 +9,11 @@ import { hex8 } from '../debugger/target';
 import type { Context } from './context';
 import { type Arguments, ERRORS, type Handlers, RequestError, wantNumber, wantText } from './requests';
 import { lastPart } from './sources';
+import { stackOfThread } from './threads';
 
 const stackTrace = (s: Context, args: Arguments): object => {
   const d = s.standing;
-  const stack = d.stack();
+  const stack = stackOfThread(s, args.threadId);
   const start = wantNumber(args, 'startFrame', 0);
   const levels = wantNumber(args, 'levels', 0) || 1000;
   stack.need(start + levels);

@@ -9,6 +9,8 @@ export interface Files {
   /** Throws an Error with one line. */
   read(path: string): Uint8Array;
   exists(path: string): boolean;
+  /** What a folder holds; empty when it cannot be read. Missing where folders cannot be listed. */
+  list?(folder: string): { name: string; folder: boolean }[];
   join(folder: string, name: string): string;
   dirname(path: string): string;
   isAbsolute(path: string): boolean;
@@ -24,7 +26,10 @@ export class LaunchProblem extends Error {
 export interface LaunchArguments {
   program: string;
   machine: 'lguest' | 'bare';
-  symbolFiles: { file: string; offset: number }[];
+  /** `process`: a user program's, for processes of that name. */
+  symbolFiles: { file: string; offset: number; process: string | undefined }[];
+  modulePaths: string[];
+  threads: 'cpu' | 'tasks';
   initrd: string | undefined;
   cmdline: string;
   memoryBytes: number;
@@ -61,6 +66,8 @@ const KNOWN = [
   'exceptionFilters',
   'sourceMap',
   'sysroot',
+  'modulePaths',
+  'threads',
   'console',
   'disassemblySyntax',
   'jit',
@@ -170,6 +177,10 @@ export const parseLaunch = (given: Readonly<Record<string, unknown>>, files: Pic
       typeof to === 'string' ? to : problem(`"sourceMap": ${JSON.stringify(from)} must lead to a path, not ${JSON.stringify(to)}.`),
     ]),
     sysroot: text('sysroot'),
+    modulePaths: list('modulePaths').map((v) =>
+      typeof v === 'string' ? v : problem(`"modulePaths" must hold paths, not ${JSON.stringify(v)}.`),
+    ),
+    threads: one('threads', ['cpu', 'tasks'], 'cpu'),
     console:
       a.console === undefined
         ? undefined
@@ -186,13 +197,16 @@ export const parseLaunch = (given: Readonly<Record<string, unknown>>, files: Pic
   };
 };
 
-const symbolFile = (v: unknown): { file: string; offset: number } => {
-  if (typeof v === 'string') return { file: v, offset: 0 };
+const symbolFile = (v: unknown): LaunchArguments['symbolFiles'][number] => {
+  if (typeof v === 'string') return { file: v, offset: 0, process: undefined };
   if (typeof v === 'object' && v !== null && 'file' in v && typeof v.file === 'string') {
     const raw = 'offset' in v ? v.offset : 0;
     const offset = typeof raw === 'number' ? raw : Number(raw);
     if (!Number.isInteger(offset)) problem(`"symbolFiles": offset ${JSON.stringify(raw)} of ${v.file} is no number; write "0xc8800000".`);
-    return { file: v.file, offset: offset >>> 0 };
+    const process = 'process' in v ? v.process : undefined;
+    if (process !== undefined && typeof process !== 'string')
+      problem(`"symbolFiles": process ${JSON.stringify(process)} of ${v.file} must be the name of a process, such as "sh".`);
+    return { file: v.file, offset: offset >>> 0, process: typeof process === 'string' ? process : undefined };
   }
   return problem(`"symbolFiles" must hold paths or { "file", "offset" }, not ${JSON.stringify(v)}.`);
 };
@@ -229,7 +243,8 @@ export const openSymbols = (a: LaunchArguments, image: Uint8Array, files: Files)
       notes.push((error as Error).message);
     }
   };
-  for (const { file, offset } of a.symbolFiles) open(readFile(files, 'symbolFiles', file), file, offset);
+  for (const { file, offset, process } of a.symbolFiles)
+    if (process === undefined) open(readFile(files, 'symbolFiles', file), file, offset);
   const isElf = image.length > 4 && image[0] === 0x7f && image[1] === 0x45;
   if (isElf && !a.symbolFiles.some((s) => s.file === a.program)) open(image, a.program, 0);
   if (programs.length === 0)

@@ -1,6 +1,6 @@
 // The adapter on Node: files, stdio and a TCP port on the loopback interface. Left out: everything that runs elsewhere too (session.ts).
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { dirname, isAbsolute, join } from 'node:path';
 import type { Files } from './launch';
@@ -17,6 +17,13 @@ export const nodeFiles = (demo: string): Files => ({
     }
   },
   exists: (path) => existsSync(path),
+  list: (folder) => {
+    try {
+      return readdirSync(folder, { withFileTypes: true }).map((e) => ({ name: e.name, folder: e.isDirectory() }));
+    } catch {
+      return [];
+    }
+  },
   join,
   dirname,
   isAbsolute,

@@ -3,8 +3,9 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { Debugger, Granularity, StopInfo } from '../debugger/session';
 import { hex8 } from '../debugger/target';
-import { type Context, THREAD } from './context';
+import type { Context } from './context';
 import { exitCode, stopMachine, stopped, terminated } from './events';
+import { taskOfThread } from './threads';
 import { type Arguments, ERRORS, type Handlers, RequestError, wantNumber } from './requests';
 
 export const resume = (s: Context, how: (d: Debugger) => void): void => {
@@ -16,7 +17,8 @@ export const resume = (s: Context, how: (d: Debugger) => void): void => {
 
 const step = (s: Context, kind: 'in' | 'over' | 'out', args: Arguments): undefined => {
   const granularity: Granularity = args.granularity === 'instruction' ? 'instruction' : 'line';
-  resume(s, (d) => d.step(kind, granularity));
+  const task = taskOfThread(s, args.threadId);
+  resume(s, (d) => d.step(kind, granularity, task));
   return undefined;
 };
 
@@ -68,7 +70,6 @@ export const runRequests = (s: Context): Handlers => ({
   stepInTargets: () => ({ targets: s.standing.calls().map((c) => ({ id: c.address, label: c.name })) }),
   gotoTargets: (a) => gotoTargets(s, a),
   goto: (a) => goto(s, a),
-  threads: () => ({ threads: [{ id: THREAD, name: 'CPU 0' }] }),
   terminate: () => {
     const code = exitCode(s);
     stopMachine(s);

@@ -18,6 +18,7 @@ import { memoryRequests } from './memory';
 import { moduleRequests } from './modules';
 import { type Arguments, ERRORS, type Handlers, RequestError } from './requests';
 import { runRequests } from './run-control';
+import { threadRequests } from './threads';
 import { startRequests } from './starting';
 import { trapRequests } from './traps';
 
@@ -36,6 +37,7 @@ export class AdapterSession extends ProtocolServer {
     this.handlers = {
       ...startRequests(s),
       ...runRequests(s),
+      ...threadRequests(s),
       ...breakpointRequests(s),
       ...dataBreakpointRequests(s),
       ...inspectionRequests(s),

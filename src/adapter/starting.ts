@@ -11,6 +11,7 @@ import { breakpointBody } from './breakpoint-requests';
 import { capabilities, filterBody } from './capabilities';
 import type { Context } from './context';
 import { changed, guestEnded, guestPrinted, logged, stopped } from './events';
+import { connectGuestFiles } from './guest-files';
 import { type LaunchArguments, openSymbols, parseLaunch, readFile } from './launch';
 import { moduleOf } from './modules';
 import { type Arguments, ERRORS, type Handlers, RequestError } from './requests';
@@ -57,6 +58,7 @@ const build = (s: Context, given: Arguments): void => {
   s.sources = new Sources(s.files, a);
   s.event('process', { name: lastPart(a.program), isLocalProcess: false, startMethod: 'launch', pointerSize: 32 });
   for (const program of programs) s.event('module', { reason: 'new', module: moduleOf(program) });
+  connectGuestFiles(s, d, a);
 };
 
 const bareTarget = (s: Context, a: LaunchArguments, image: Uint8Array): Target => {

@@ -23,11 +23,22 @@ export interface BreakpointSpec {
   logMessage?: string;
 }
 
+export interface Place {
+  address: number;
+  alias: boolean;
+  /** In a user program: whether its process is the one that runs. */
+  mine?: () => boolean;
+}
+
 export interface Breakpoint {
   id: number;
   spec: BreakpointSpec;
   /** Run-time addresses; `low`: a physical alias, which only ring 1 can mean. */
-  places: { address: number; alias: boolean }[];
+  places: Place[];
+  /** Its condition or the like is wrong: it stays unbound. */
+  problem: boolean;
+  /** Not bound because what it belongs to may be loaded later. */
+  pending: boolean;
   verified: boolean;
   message: string | undefined;
   /** Where it really is. */
@@ -91,6 +102,10 @@ const directoryNow = (target: Target): number => {
 export class Breakpoints {
   private readonly all = new Map<number, Breakpoint>();
   private readonly byAddress = new Map<number, Breakpoint[]>();
+  /** Whether the process on the processor has a user program. */
+  isMine: (program: Program) => boolean = () => true;
+  /** What may still bring a function or a file that is not known: a module, a program; undefined: nothing. */
+  mayCome: () => string | undefined = () => undefined;
 
   constructor(
     private readonly target: Target,
@@ -111,6 +126,8 @@ export class Breakpoints {
       id,
       spec,
       places: [],
+      problem: false,
+      pending: false,
       verified: false,
       message: undefined,
       file: spec.file,
@@ -129,6 +146,7 @@ export class Breakpoints {
     } catch (error) {
       if (!(error instanceof ExpressionError)) throw error;
       b.message = error.message;
+      b.problem = true;
       b.verified = false;
       b.places = [];
       return b;
@@ -147,14 +165,17 @@ export class Breakpoints {
     }
   }
 
-  /** New names are known: binds what was not bound. @returns whether it is now. */
-  rebind(b: Breakpoint): boolean {
-    if (b.verified || b.spec.kind !== 'function') return false;
-    this.all.delete(b.id);
-    b.message = undefined;
+  /** Names came or went: binds anew. @returns whether anything is different now. */
+  rebind(b: Breakpoint, make: (b: Breakpoint) => void): boolean {
+    if (b.spec.kind === 'instruction' || b.problem) return false;
+    const before = b.places.map((p) => p.address).join();
+    const { message, verified } = b;
+    this.remove(b);
+    Object.assign(b, { message: undefined, verified: false, places: [], file: b.spec.file, line: b.spec.line, column: undefined });
     this.bind(b);
+    make(b);
     this.arm(b);
-    return b.verified;
+    return before !== b.places.map((p) => p.address).join() || message !== b.message || verified !== b.verified;
   }
 
   remove(b: Breakpoint): void {
@@ -169,6 +190,7 @@ export class Breakpoints {
 
   private bind(b: Breakpoint): void {
     const { spec } = b;
+    b.pending = false;
     if (spec.kind === 'instruction') {
       const address = (spec.address ?? 0) >>> 0;
       b.places = [{ address, alias: false }];
@@ -192,9 +214,11 @@ export class Breakpoints {
   }
 
   private place(b: Breakpoint, program: Program, link: number): void {
-    this.programs.addresses(program, link).forEach((address, i) => {
-      if (!b.places.some((p) => p.address === address)) b.places.push({ address, alias: i > 0 });
-    });
+    const isUser = this.programs.isUser(program);
+    for (const [i, address] of this.programs.addresses(program, link).entries()) {
+      if (b.places.some((p) => p.address === address)) continue;
+      b.places.push({ address, alias: i > 0, ...(isUser ? { mine: () => this.isMine(program) } : {}) });
+    }
     b.verified = true;
   }
 
@@ -208,7 +232,9 @@ export class Breakpoints {
     for (const f of found) this.place(b, f.program, f.postPrologue);
     if (found.length === 0) {
       const similar = this.programs.similar(text);
-      b.message = `No function "${text}" is known${similar === undefined ? '' : `; did you mean ${similar}?`}`;
+      const later = this.mayCome();
+      b.pending = later !== undefined;
+      b.message = `No function "${text}" is known${later === undefined ? '' : ` yet: ${later}`}${similar === undefined ? '' : `; did you mean ${similar}?`}`;
       return;
     }
     const line = this.programs.lineAt(b.places[0].address);
@@ -220,9 +246,13 @@ export class Breakpoints {
   private bindLine(b: Breakpoint, file: string, line: number, column: number | undefined): void {
     const found = this.programs.locationsForLine(file, line, column);
     if (found.length === 0) {
-      b.message = this.programs.knowsFile(file)
+      const known = this.programs.knowsFile(file);
+      const later = known ? undefined : this.mayCome();
+      const name = file.split(/[\\/]/).pop();
+      b.pending = later !== undefined;
+      b.message = known
         ? `No code at line ${line} or behind it`
-        : `No program of this session was built from ${file.split(/[\\/]/).pop()}`;
+        : `No program of this session was built from ${name}${later === undefined ? '' : ` yet: ${later}`}`;
       return;
     }
     for (const { program, at } of found) this.place(b, program, at.address);

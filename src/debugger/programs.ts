@@ -6,6 +6,7 @@
 import type { BreakpointSpot, CodeLocation, LineInfo } from '../symbols/lines';
 import { type FunctionInfo, type InlineFrame, loadProgram, type ProgramSymbols } from '../symbols/program-symbols';
 import type { Variable } from '../symbols/dwarf/variables';
+import type { ElfOptions } from '../symbols/elf';
 import { findKallsyms, readKallsyms } from '../symbols/kallsyms';
 import { type SymbolHit, SymbolTable } from '../symbols/symbol-table';
 
@@ -19,6 +20,8 @@ export interface Program {
   offset: number;
   /** Link-time address ranges of the file's segments, and virtual minus physical address of each. */
   segments: { low: number; high: number; physicalBias: number }[];
+  /** Path in the Guest of a user program. */
+  guestPath?: string;
 }
 
 /** A run-time address in terms of one file. */
@@ -35,10 +38,10 @@ const KEPT = 512;
 const decoder = new TextDecoder('latin1');
 
 /** Opens an ELF file or a System.map. @throws SymbolError or Error with one line. */
-export const openProgram = (bytes: Uint8Array, path: string, offset = 0): Program => {
+export const openProgram = (bytes: Uint8Array, path: string, offset = 0, options: Pick<ElfOptions, 'sectionAddresses'> = {}): Program => {
   const name = path.split(/[\\/]/).pop() ?? path;
   if (bytes.length >= 4 && bytes[0] === 0x7f && bytes[1] === 0x45) {
-    const symbols = loadProgram(bytes, { name });
+    const symbols = loadProgram(bytes, { name, ...options });
     const segments = symbols.elf.segments
       .filter((s) => s.type === 1 && s.memorySize > 0)
       .map((s) => ({ low: s.vaddr, high: s.vaddr + s.memorySize, physicalBias: (s.vaddr - s.paddr) >>> 0 }));
@@ -62,7 +65,48 @@ export class Programs {
   private readonly locals = new Map<number, Variable[]>();
   private readonly globals = new Map<string, { program: Program; variable: Variable; address: number } | undefined>();
 
+  /** Of the process on the processor; asked after the kernel's. */
+  private user: readonly Program[] = [];
+  /** User programs that are known, also while another process runs: breakpoints are bound in them. */
+  private known: readonly Program[] = [];
+
+  /** @param list the kernel's files: they count in every address space. */
   constructor(readonly list: Program[]) {}
+
+  add(program: Program): void {
+    this.list.push(program);
+    this.forget();
+  }
+  remove(program: Program): void {
+    const at = this.list.indexOf(program);
+    if (at >= 0) this.list.splice(at, 1);
+    this.forget();
+  }
+  setUser(user: readonly Program[]): void {
+    if (user.length === this.user.length && user.every((p, i) => p === this.user[i])) return;
+    this.user = user;
+    this.forget();
+  }
+  setKnown(known: readonly Program[]): void {
+    this.known = known;
+  }
+  /** Whether a program belongs to processes, not to the kernel. */
+  isUser(program: Program): boolean {
+    return this.user.includes(program) || this.known.some((p) => p.path === program.path);
+  }
+  private forget(): void {
+    this.locals.clear();
+    this.globals.clear();
+  }
+  /** What counts now: the kernel's, then the process's. */
+  private get all(): readonly Program[] {
+    return this.user.length === 0 ? this.list : [...this.list, ...this.user];
+  }
+  /** Where breakpoints can be. */
+  private get bindable(): readonly Program[] {
+    const more = this.user.filter((p) => !this.known.some((k) => k.path === p.path));
+    return this.known.length === 0 && more.length === 0 ? this.list : [...this.list, ...this.known, ...more];
+  }
 
   /** Locals and arguments in sight at a run-time address. Kept, since conditions ask again and again. */
   localsAt(address: number): Variable[] {
@@ -79,7 +123,7 @@ export class Programs {
   globalNamed(name: string): { program: Program; variable: Variable; address: number } | undefined {
     if (this.globals.has(name)) return this.globals.get(name);
     let found: { program: Program; variable: Variable; address: number } | undefined;
-    for (const program of this.list) {
+    for (const program of this.all) {
       const [variable] = program.symbols?.globals(name) ?? [];
       const address = variable?.staticAddress;
       if (variable !== undefined && address !== undefined) {
@@ -94,12 +138,12 @@ export class Programs {
 
   /** The file that has something at a run-time address; virtual addresses first. */
   linked(address: number): Linked | undefined {
-    for (const program of this.list) {
+    for (const program of this.all) {
       const link = (address - program.offset) >>> 0;
       if (program.segments.length === 0 || program.segments.some((s) => link >= s.low && link < s.high))
         return { program, link, bias: program.offset };
     }
-    for (const program of this.list) {
+    for (const program of this.all) {
       for (const s of program.segments) {
         if (s.physicalBias === 0) continue;
         const link = (address - program.offset + s.physicalBias) >>> 0;
@@ -148,18 +192,18 @@ export class Programs {
   }
 
   locationsForLine(file: string, line: number, column?: number): { program: Program; at: CodeLocation }[] {
-    return this.list.flatMap((program) => (program.symbols?.locationsForLine(file, line, column) ?? []).map((at) => ({ program, at })));
+    return this.bindable.flatMap((program) => (program.symbols?.locationsForLine(file, line, column) ?? []).map((at) => ({ program, at })));
   }
   breakpointLocations(file: string, from: number, to: number): BreakpointSpot[] {
-    return this.list.flatMap((program) => program.symbols?.breakpointLocations(file, from, to) ?? []);
+    return this.bindable.flatMap((program) => program.symbols?.breakpointLocations(file, from, to) ?? []);
   }
   knowsFile(file: string): boolean {
-    return this.list.some((program) => (program.symbols?.matchFiles(file).length ?? 0) > 0);
+    return this.bindable.some((program) => (program.symbols?.matchFiles(file).length ?? 0) > 0);
   }
 
   /** Functions by name, wildcard, /regex/ or file.c:func; link-time addresses. */
   functionsNamed(pattern: string): { program: Program; name: string; entry: number; postPrologue: number }[] {
-    return this.list.flatMap((program) => {
+    return this.bindable.flatMap((program) => {
       if (program.symbols === undefined) {
         return program.table
           .search(pattern)
@@ -171,14 +215,14 @@ export class Programs {
   }
   /** Run-time address of a symbol. */
   addressOf(name: string): number | undefined {
-    for (const program of this.list) {
+    for (const program of this.all) {
       const symbol = program.table.named(name);
       if (symbol !== undefined) return (symbol.address + program.offset) >>> 0;
     }
     return undefined;
   }
   completions(prefix: string, limit: number): string[] {
-    return [...new Set(this.list.flatMap((p) => p.symbols?.completions(prefix, limit) ?? p.table.completions(prefix, limit)))]
+    return [...new Set(this.all.flatMap((p) => p.symbols?.completions(prefix, limit) ?? p.table.completions(prefix, limit)))]
       .sort()
       .slice(0, limit);
   }
@@ -186,6 +230,6 @@ export class Programs {
   similar(name: string): string | undefined {
     const part = name.replace(/[^A-Za-z0-9_]/g, '');
     if (part.length < 3) return undefined;
-    return this.list.flatMap((p) => p.table.search(`*${part}*`, 3)).map((s) => s.name)[0];
+    return this.all.flatMap((p) => p.table.search(`*${part}*`, 3)).map((s) => s.name)[0];
   }
 }

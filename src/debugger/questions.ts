@@ -259,6 +259,10 @@ const COMMANDS: Readonly<Record<string, (d: Debugger, rest: string) => string | 
   traps: (d, rest) => traps(d, rest),
   tasks: (d, rest) => tasks(d, rest),
   ps: (d, rest) => tasks(d, rest),
+  modules: (d) => {
+    d.loaded();
+    return d.modules.text();
+  },
   dmesg: (d, rest) => dmesg(d, rest),
   stats: (d, rest) => {
     const m = /^by (\S+)\s*(.*)$/s.exec(rest);
@@ -295,6 +299,7 @@ export const QUESTION_HELP = `  info idt|gdt|tss     descriptors and gates: aske
   info cr2 [hw|host|guest], info storm   the three cr2 and their history; a fault that repeats without progress
   info filters         what each exception filter does (stop, log, count) and how much it found
   tasks [PID|NAME|tree], ps   the Guest's tasks; one with its stack, mappings and files
+  modules              kernel modules, where they lie and whose symbols are known
   dmesg [LEVEL]        the kernel's log from its memory; LEVEL 0 to 7 leaves out what is less urgent
   gates, irqs          gates asked for and installed; why each interrupt is or is not delivered
   traps [N] [FILTER]   the newest records that match, such as traps 5 outcome == reflected && err.W

@@ -7,10 +7,14 @@ import { GDT, KERNEL_CS, LD } from '../lguest/abi';
 import { formatPosition, type TrapRecord } from '../lguest/trap-record';
 import { errorWords, becameText, decisionChain, entryBits, hypercallText, mnemonic, nearestFlip, whatText } from './explain';
 import { accessText, descriptorText } from './descriptor-text';
-import { evaluate, parse, store, type Value } from './expression';
+import { evaluate, load, parse, store, type Value } from './expression';
 import { stripType } from '../symbols/dwarf/types';
 import { vectorName } from './filters';
 import { FLAG_BITS, type FrameEnvironment, setRegister, variableValue } from './frame-environment';
+import type { Variable } from '../symbols/dwarf/variables';
+import { taskRows } from './task-views';
+import type { Task } from './tasks';
+import type { TreeRow } from './views';
 import type { Debugger } from './session';
 import { DWARF_REGISTERS, type Frame } from './stack';
 import { hex8 } from './target';
@@ -103,6 +107,13 @@ const codeOf = (v: Value, format: Format): number | undefined => {
 const sizeFor = (v: Value): number => Math.max(1, 'size' in v.type ? v.type.size : 4);
 const needsParens = (expression: string): boolean => !/^[\w$.>\-[\]:']+$/.test(expression) || expression.startsWith('-');
 
+/** A row of a tree as an item that opens. */
+const fromRow = (r: TreeRow): Item => ({
+  name: r.label,
+  value: r.description ?? '',
+  ...(r.children === undefined || r.children.length === 0 ? {} : { open: () => (r.children ?? []).map(fromRow) }),
+});
+
 const assignText = (context: ValueContext, to: Value, text: string): void => {
   const env = context.env as FrameEnvironment;
   store(env, to, evaluate(parse(text), env));
@@ -124,6 +135,13 @@ export class Scopes {
       if (locals.length > 0) add('Locals', () => this.locals(frame), false, 'locals');
       add('Registers', () => this.registers(frame), false, 'registers');
     }
+    if (frame.view !== undefined) {
+      // Another task: what the processor has is not its.
+      const { task } = frame.view;
+      add('Task', () => this.task(task), true);
+      if (frame.kind === 'code' && this.statics(frame).length > 0) add('Statics', () => this.staticItems(frame), true);
+      return list;
+    }
     add('Trap', () => this.trap(frame.record ?? this.d.record), false);
     if (frame.kind === 'code') {
       add('Flags', () => this.flags(), true);
@@ -133,8 +151,34 @@ export class Scopes {
       add('Debug registers', () => this.debugRegisters(), true);
       add('Descriptor tables', () => this.tables(), true);
       add('Host', () => this.host(), true);
+      const task = this.d.tasks.current();
+      if (task !== undefined) add('Task', () => this.task(task), true);
+      if (this.statics(frame).length > 0) add('Statics', () => this.staticItems(frame), true);
     }
     return list;
+  }
+
+  /** A task in words, and its task_struct to be opened. */
+  private task(task: Task): Item[] {
+    const type = this.d.tasks.data.type('struct task_struct');
+    const rows = taskRows(this.d, task).map((r) => fromRow(r));
+    if (type === undefined) return rows;
+    const context = this.context(this.d.environment(undefined, true));
+    const value = load(context.env, type, task.address);
+    return [valueItem('task_struct', `*(struct task_struct *)${hex8(task.address)}`, value, context, PLAIN_FORMAT), ...rows];
+  }
+  private statics(frame: Frame): Variable[] {
+    const programs = frame.view?.programs ?? this.d.programs;
+    const at = programs.linked(frame.afterCall ? frame.pc - 1 : frame.pc);
+    return (at?.program.symbols?.staticsAt(at.link) ?? []).filter((v) => v.staticAddress !== undefined);
+  }
+  private staticItems(frame: Frame): Item[] {
+    const env = this.d.environment(frame, true);
+    const { stack, programs } = frame.view ?? { stack: this.d.stack(), programs: this.d.programs };
+    return this.statics(frame).map((v) => {
+      const value = variableValue(v, frame, this.d.target, programs, stack);
+      return valueItem(v.name, v.name, value, this.context(env), PLAIN_FORMAT, (text) => store(env, value, evaluate(parse(text), env)));
+    });
   }
 
   private context(env: FrameEnvironment): ValueContext {
@@ -145,9 +189,15 @@ export class Scopes {
     const env = this.d.environment(frame, true);
     const seen = new Set<string>();
     const items: Item[] = [];
+    const { returned } = this.d;
+    if (returned !== undefined && frame.method === 'exact' && frame.inlineDepth === 0)
+      items.push({
+        ...valueItem('return', undefined, returned.value, this.context(env), PLAIN_FORMAT),
+        name: `return of ${returned.name}`,
+      });
     for (const v of env.locals()) {
       if (v.inlineDepth !== frame.inlineDepth) continue;
-      const value = variableValue(v, frame, this.d.target, this.d.programs, this.d.stack());
+      const value = variableValue(v, frame, this.d.target, frame.view?.programs ?? this.d.programs, frame.view?.stack ?? this.d.stack());
       const name = seen.has(v.name) ? `${v.name} (outer)` : v.name;
       seen.add(v.name);
       items.push(

@@ -7,21 +7,23 @@ import { Disassembler, type Decoded, type Syntax } from '../i386/disassembly';
 import { REGS } from '../lguest/abi';
 import { formatPosition, type TrapRecord } from '../lguest/trap-record';
 import type { Stop } from '../launcher/machine';
-import { stripType } from '../symbols/dwarf/types';
+import { stripType, type Type } from '../symbols/dwarf/types';
 import { type Breakpoint, Breakpoints, type BreakpointSpec, hitCondition } from './breakpoints';
 import { becameText, chainText, mnemonic, whatText, whyText } from './explain';
-import { compile, evaluate, ExpressionError, type FastReader, type Node, parse, truth, type Value } from './expression';
+import { compile, evaluate, ExpressionError, type FastReader, fit, load, type Node, parse, truth, type Value } from './expression';
 import { type ActiveFilter, COMPACT_FILTERS, FILTER_MODES, type FilterMode, hostFilter, isFilterId, vectorName } from './filters';
 import { FrameEnvironment, isGuestRegister, trapNumber, trapText } from './frame-environment';
 import { LogLimit } from './log-limit';
 import { watchSlots } from './mappings';
 import type { MachineQuestions } from './machine-functions';
+import { MODULE_EVENTS, type ModuleInfo, Modules } from './modules';
 import { KernelPrinters } from './printers';
 import { type Program, type Programs, programInMemory } from './programs';
 import { recordFilter } from './record-query';
 import { type Frame, Stack } from './stack';
 import { hex8, LINEAR, type Target } from './target';
 import { type Task, Tasks } from './tasks';
+import { EXEC_FUNCTIONS, UserPrograms } from './user-programs';
 import { formatValue, splitFormat, type ValueContext } from './value';
 import { numberText, type Watch, type WatchWish, Watches } from './watches';
 
@@ -84,6 +86,8 @@ export class Debugger {
   /** The tasks of a Linux Guest, when its debug information tells what a task is. */
   readonly tasks: Tasks;
   readonly printers: KernelPrinters;
+  readonly modules: Modules;
+  readonly userPrograms: UserPrograms;
   private readonly machineQuestions: MachineQuestions;
   disassembler: Disassembler;
   /** The newest stop; undefined while running or before the first. */
@@ -95,6 +99,8 @@ export class Debugger {
   /** A breakpoint found its place, or names turned up in the Guest's memory. */
   onBound: (b: Breakpoint) => void = () => {};
   onNames: (program: Program) => void = () => {};
+  /** A kernel module came or went. */
+  onModule: (module: ModuleInfo, what: 'new' | 'removed') => void = () => {};
   /** Text of logpoints. */
   onLog: (text: string, breakpoint: Breakpoint) => void = () => {};
   /** A trap found by a filter that only logs, in words. */
@@ -133,6 +139,15 @@ export class Debugger {
     this.watches = new Watches(target, programs);
     this.tasks = new Tasks(target, programs);
     this.printers = new KernelPrinters(this.tasks);
+    this.modules = new Modules(target, programs);
+    this.userPrograms = new UserPrograms(this.tasks, programs);
+    this.breakpoints.isMine = (program) => this.userPrograms.isCurrent(program);
+    this.breakpoints.mayCome = () =>
+      this.userPrograms.find !== undefined
+        ? 'neither a module nor a program that has it is loaded'
+        : this.modules.searched && this.modules.known
+          ? 'the module that has it is not loaded'
+          : undefined;
     this.machineQuestions = {
       target,
       programs,
@@ -307,11 +322,13 @@ export class Debugger {
   /** The processor stands before an instruction with a breakpoint: stop? */
   private asked(linear: number): boolean {
     const { target } = this;
+    this.hooks.get(linear)?.();
     if (linear === this.startEip && target.processor.now() === this.startRetired) return false;
     this.hit = [];
     this.hitTemporary = this.temporaries.find((t) => t.address === linear && t.test());
     for (const b of this.breakpoints.at(linear)) {
       const place = b.places.find((p) => p.address === linear);
+      if (place?.mine !== undefined && !place.mine()) continue;
       if (place?.alias && target.register('cs') % 4 === 3) continue;
       if (b.only !== undefined && !b.only()) continue;
       if (b.test !== undefined && !b.test()) continue;
@@ -492,20 +509,78 @@ export class Debugger {
     const memory = this.target.guestMemory?.();
     const program = memory === undefined ? undefined : programInMemory(memory);
     if (program === undefined) return;
-    this.programs.list.push(program);
+    this.programs.add(program);
     this.onNames(program);
-    for (const b of [...this.breakpoints]) if (this.breakpoints.rebind(b)) this.onBound(b);
+    this.bindAgain();
+    this.follow();
   }
 
-  step(kind: 'in' | 'over' | 'out', granularity: Granularity): void {
+  // ---- what is loaded while the Guest runs ----------------------------------------------------------------------------------------------------
+
+  /** Places in the kernel that are watched for the debugger's own sake: nothing stops there. */
+  private readonly hooks = new Map<number, () => void>();
+
+  private hook(address: number, act: () => void): void {
+    if (this.hooks.has(address)) return;
+    this.hooks.set(address, act);
+    this.target.processor.addBreakpoint(address);
+  }
+  /** Follows modules and user programs from now on. Called once their files can be found, and when new names are known. */
+  follow(): void {
+    const { programs } = this;
+    const entries = (names: readonly string[]): number[] =>
+      names.flatMap((name) =>
+        programs.list.flatMap((p) => (p.table.named(name) === undefined ? [] : [(p.table.named(name)?.address ?? 0) + p.offset])),
+      );
+    if (this.modules.searched && this.modules.known) for (const at of entries(MODULE_EVENTS)) this.hook(at >>> 0, () => this.loaded());
+    if (this.userPrograms.find !== undefined && this.tasks.known)
+      for (const at of entries(EXEC_FUNCTIONS))
+        this.hook(at >>> 0, () => {
+          const back = this.target.read32(this.target.register('esp'));
+          if (back !== undefined) this.hook(back, () => this.loaded());
+        });
+    this.loaded();
+  }
+  /** Looks at what the kernel has loaded; breakpoints find their places in what is new. Cheap when nothing is. */
+  loaded(): void {
+    const { added, removed } = this.modules.sync();
+    const programs = this.userPrograms.sync();
+    if (added.length === 0 && removed.length === 0 && !programs) return;
+    this.cachedStack = undefined;
+    for (const m of removed) this.onModule(m, 'removed');
+    for (const m of added) this.onModule(m, 'new');
+    this.bindAgain();
+  }
+  private bindAgain(): void {
+    for (const b of [...this.breakpoints]) if (this.breakpoints.rebind(b, (x) => this.prepare(x))) this.onBound(b);
+  }
+
+  /** @param task one that is not on the processor: runs until it is, first. */
+  step(kind: 'in' | 'over' | 'out', granularity: Granularity, task?: Task): void {
+    const away = task === undefined || task.current ? undefined : this.whenCurrent(task);
     this.start(async () => {
+      const early = await away?.();
+      if (early !== undefined) return early;
       const outcome = await (kind === 'out'
         ? this.stepOut()
         : granularity === 'instruction'
           ? this.stepInstruction(kind)
           : this.stepLine(kind));
-      return outcome ?? this.stopInfo('step', 'Paused on step');
+      const whose = task === undefined || task.current ? 'Paused on step' : `Paused on step, when pid ${task.pid} ran again`;
+      return outcome ?? this.stopInfo('step', whose);
     });
+  }
+  /** Runs to where a task left the processor. */
+  private whenCurrent(task: Task): () => Promise<StopInfo | 'ended' | undefined> {
+    const pc = this.tasks.saved(task)?.registers[8];
+    if (pc === undefined) throw new ExpressionError(`it is not known where task ${task.pid} goes on`);
+    return () =>
+      this.runUntil([
+        {
+          address: pc,
+          test: () => this.tasks.currentAddress() === task.address || this.tasks.onStack(this.target.register('esp')) === task.address,
+        },
+      ]);
   }
 
   /** Goes on at another place of the same function, without running anything. @throws Error with one line. */
@@ -560,6 +635,7 @@ export class Debugger {
     this.running = true;
     this.pendingRecord = this.stop?.pending ? this.stop.record : undefined;
     this.stop = undefined;
+    this.returned = undefined;
     this.cachedStack = undefined;
     this.pauseWanted = false;
     this.wasIdle = false;
@@ -569,6 +645,7 @@ export class Debugger {
         this.logLimit.flush();
         this.cachedStack = undefined;
         if (outcome === 'ended') return;
+        this.loaded();
         this.stop = outcome;
         this.onStop(outcome);
       },
@@ -961,7 +1038,31 @@ export class Debugger {
     const caller = frames.find((f) => f.registers !== frames[0]?.registers);
     const esp = caller?.registers[4];
     if (caller === undefined || esp === undefined) return this.stopInfo('step', 'Not moved: the caller of this function is not known');
-    return this.back(caller.pc, esp);
+    const left = caller.method === 'trap record' || caller.method === 'trap frame' ? undefined : this.programs.functionAt(this.target.pc);
+    const outcome = await this.back(caller.pc, esp);
+    if (outcome === undefined && left !== undefined) this.returned = this.returnValue(left.name, left.type);
+    return outcome;
+  }
+
+  /** What the function that was just left has returned. */
+  returned: { name: string; value: Value } | undefined;
+
+  /** By the i386 C calling convention: in eax, edx:eax, or at eax for structures. */
+  private returnValue(name: string, type: Type | undefined): { name: string; value: Value } | undefined {
+    const t = type === undefined ? undefined : stripType(type);
+    if (t?.kind !== 'function') return undefined;
+    const returns = stripType(t.returns);
+    const eax = this.target.register('eax') >>> 0;
+    if (returns.kind === 'void' || returns.kind === 'function' || returns.kind === 'array') return undefined;
+    if (returns.kind === 'base' && (returns.encoding === 'float' || returns.encoding === 'complex')) return undefined;
+    if (returns.kind === 'struct' || returns.kind === 'union' || returns.kind === 'class')
+      return { name, value: load({ read: (at, n) => this.whole(at, n) }, t.returns, eax) };
+    const bits = returns.size > 4 ? (BigInt(this.target.register('edx') >>> 0) << 32n) | BigInt(eax) : BigInt(eax);
+    return { name, value: { type: t.returns, bits: fit(bits, t.returns) } };
+  }
+  private whole(address: number, size: number): Uint8Array | undefined {
+    const bytes = this.target.read(address, size);
+    return bytes.length === size ? bytes : undefined;
   }
 
   // ---- looking --------------------------------------------------------------------------------------------------------------------------------
@@ -977,7 +1078,7 @@ export class Debugger {
     const saved = this.tasks.saved(task);
     if (saved === undefined) throw new ExpressionError(`task ${task.pid} ${task.comm} has no saved stack pointer (thread.esp)`);
     const sleeping = { task, saved, space: this.tasks.space(task) };
-    return new Stack(this.target, this.programs, undefined, { tasks: this.tasks, sleeping });
+    return new Stack(this.target, this.userPrograms.view(task), undefined, { tasks: this.tasks, sleeping });
   }
   /** Values may have changed: the chain is made anew when next asked for. */
   forget(): void {

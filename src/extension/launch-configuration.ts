@@ -18,6 +18,7 @@ export const LAUNCH_SETTINGS = [
   'stopOnEntry',
   'console',
   'exceptionFilters',
+  'threads',
   'network',
   'jit',
   'sysroot',
@@ -85,7 +86,7 @@ function pathsOf(config: LaunchConfiguration): [attribute: string, path: unknown
       typeof entry === 'object' && entry !== null && 'file' in entry ? entry.file : entry,
     ]);
   };
-  return ['program', 'initrd', 'symbolFiles', 'blockDevices', 'module', 'sysroot'].flatMap(list);
+  return ['program', 'initrd', 'symbolFiles', 'blockDevices', 'module', 'sysroot', 'modulePaths'].flatMap(list);
 }
 
 /**

@@ -1,0 +1,88 @@
+// Threads: the processor, always number 1, and with "threads": "tasks" every task of the Guest that is not on it.
+//
+// A task keeps its number for the whole session, also when its pid is used again. While the Guest runs, the newest list known is answered: tasks are read at stops only.
+// What it leaves out: reading tasks (debugger/tasks.ts).
+
+import { taskName } from '../debugger/task-views';
+import type { Debugger } from '../debugger/session';
+import type { Stack } from '../debugger/stack';
+import type { Task } from '../debugger/tasks';
+import { type Context, THREAD } from './context';
+import { ERRORS, type Handlers, RequestError } from './requests';
+
+/** So many threads say what they wait for; with more of them, that is left to who opens one. */
+const EAGER = 32;
+const MOST = 1000;
+
+interface Thread {
+  id: number;
+  name: string;
+}
+interface Known {
+  ids: Map<string, number>;
+  next: number;
+  /** At the newest stop. */
+  tasks: Map<number, Task>;
+  list: Thread[];
+}
+const sessions = new WeakMap<Context, Known>();
+const knownOf = (s: Context): Known => {
+  let known = sessions.get(s);
+  if (known === undefined) sessions.set(s, (known = { ids: new Map(), next: THREAD + 1, tasks: new Map(), list: [] }));
+  return known;
+};
+
+const cpuName = (d: Debugger): string => {
+  const task = d.tasks.current();
+  if (task === undefined) return 'CPU 0';
+  return `CPU 0 – ${task.comm} (pid ${task.pid}) ${(d.target.register('cs') & 3) === 3 ? 'user' : 'kernel'}`;
+};
+
+/** Reads the tasks at a stop; tells which threads came and went. */
+export const refreshThreads = (s: Context): void => {
+  const { d } = s;
+  const known = knownOf(s);
+  if (d === undefined || d.running) return;
+  if (s.launchArguments?.threads !== 'tasks' || !d.tasks.known) {
+    known.list = [{ id: THREAD, name: d.tasks.known ? cpuName(d) : 'CPU 0' }];
+    return;
+  }
+  const before = known.tasks;
+  const sleeping = d.tasks
+    .list()
+    .tasks.filter((t) => !t.current)
+    .slice(0, MOST);
+  known.tasks = new Map();
+  known.list = [{ id: THREAD, name: cpuName(d) }];
+  for (const task of sleeping) {
+    let id = known.ids.get(task.key);
+    if (id === undefined) known.ids.set(task.key, (id = known.next++));
+    known.tasks.set(id, task);
+    known.list.push({ id, name: sleeping.length <= EAGER ? taskName(d, task) : `pid ${task.pid} ${task.comm} [${task.state}]` });
+  }
+  for (const id of known.tasks.keys()) if (!before.has(id)) s.event('thread', { reason: 'started', threadId: id });
+  for (const id of before.keys()) if (!known.tasks.has(id)) s.event('thread', { reason: 'exited', threadId: id });
+};
+
+/** The sleeping task of a thread; undefined for the processor. @throws RequestError for a number that is no thread. */
+export const taskOfThread = (s: Context, id: unknown): Task | undefined => {
+  if (id === undefined || id === THREAD) return undefined;
+  const task = typeof id === 'number' ? knownOf(s).tasks.get(id) : undefined;
+  if (task === undefined)
+    throw new RequestError(ERRORS.badArgument, `There is no thread ${JSON.stringify(id)} now: its task is on the processor or gone.`);
+  return task;
+};
+
+/** The call chain of a thread. */
+export const stackOfThread = (s: Context, id: unknown): Stack => {
+  const d = s.standing;
+  const task = taskOfThread(s, id);
+  return task === undefined ? d.stack() : d.stackOf(task);
+};
+
+export const threadRequests = (s: Context): Handlers => ({
+  threads: () => {
+    const { list } = knownOf(s);
+    return { threads: list.length === 0 ? [{ id: THREAD, name: 'CPU 0' }] : list };
+  },
+});
