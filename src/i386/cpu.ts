@@ -118,8 +118,17 @@ export class Cpu {
   intr = false;
   /** A fault was raised after a task switch had gone through: it is the new task's, EIP is not put back. Set by tasks.ts, cleared by deliverException(). */
   inNewTask = false;
-  /** Called after each delivery through the IDT. `cause`: 0 fault, 1 int n, 2 external, 3 int3/into, 4 icebp; error code -1 = none; cs, eip, cpl as they were. */
-  onTransfer: ((vector: number, cause: number, errorCode: number, cs: number, eip: number, cpl: number) => void) | undefined;
+  /**
+   * Called after each delivery through the IDT. `cause`: 0 fault, 1 int n, 2 external, 3 int3/into, 4 icebp; error code -1 = none; cs, eip, cpl as they were.
+   * `plain`: Cpu.delivered holds the rest.
+   */
+  onTransfer:
+    | ((vector: number, cause: number, errorCode: number, cs: number, eip: number, cpl: number, plain: boolean) => void)
+    | undefined;
+  /** What the latest delivery on the plain road found and pushed: see plain.ts. */
+  readonly delivered = new Int32Array(6);
+  /** run() shall come back at the next block boundary. */
+  stopRequested = false;
   /** Called after each IRET within protected mode that popped a frame: where ESP and CPL were before. */
   onReturn: ((esp: number, cpl: number) => void) | undefined;
   /** The time-stamp counter; by default the counted instructions (the run loop knows them exactly). Below 2^53. */
@@ -221,21 +230,27 @@ export class Cpu {
   /** True while CR0.AM, EFLAGS.AC and CPL 3 ask for alignment checks; then no segment counts as flat, so every access passes checkSegment(). */
   alignmentChecks = false;
 
-  private dataBreakpoints = false;
+  /** True while an enabled breakpoint register watches data; then no segment counts as flat either. */
+  dataBreakpoints = false;
 
   setCpl(cpl: number): void {
     this.m32[W.CPL] = cpl;
     this.updateMode();
   }
 
+  /** Selects the TLB tables of a privilege. */
+  selectTlb(user: boolean): void {
+    this.tr = user ? USER_READ : SUPER_READ;
+    this.tw = user ? USER_WRITE : SUPER_WRITE;
+    this.m32[W.TLB_READ] = this.tr << 2;
+    this.m32[W.TLB_WRITE] = this.tw << 2;
+  }
+
   /** Recomputes everything derived from CPL, CR0, EFLAGS.AC and the hidden segment parts. Call after changing any of them. */
   updateMode(): void {
     const m = this.m32;
     const user = m[W.CPL] === 3;
-    this.tr = user ? USER_READ : SUPER_READ;
-    this.tw = user ? USER_WRITE : SUPER_WRITE;
-    m[W.TLB_READ] = this.tr << 2;
-    m[W.TLB_WRITE] = this.tw << 2;
+    this.selectTlb(user);
     m[W.CS_BIG] = (m[W.ACCESS + CS] >> 14) & 1;
     m[W.SS_BIG] = (m[W.ACCESS + SS] >> 14) & 1;
     this.alignmentChecks = user && (m[W.CR0] & CR0.AM) !== 0 && (m[W.EFLAGS] & FL.AC) !== 0;
@@ -464,11 +479,18 @@ export class Cpu {
 
   // ---- paging -----------------------------------------------------------------------------------------------------------------------
 
-  /**
-   * Linear to physical for one access; sets accessed and dirty bits and fills the TLB.
-   * Raises #PF with CR2 and the error code (P W U). Source: 386 PRM §5.2, §9.8; SDM vol. 3 "Paging".
-   */
+  /** Linear to physical for one access; sets accessed and dirty bits and fills the TLB. Raises #PF with CR2 and the error code (P W U). */
   translate(linear: number, write: boolean, user: boolean): number {
+    const physical = this.tryTranslate(linear, write, user);
+    if (physical < 0) throw this.fault;
+    return physical;
+  }
+
+  /**
+   * The same without raising: -1 after a page fault, which `fault` and CR2 then hold.
+   * Source: 386 PRM §5.2, §9.8; SDM vol. 3 "Paging".
+   */
+  tryTranslate(linear: number, write: boolean, user: boolean): number {
     const m = this.m32;
     const cr0 = m[W.CR0];
     let physical: number;
@@ -477,22 +499,22 @@ export class Cpu {
     else {
       const pdeAt = (m[W.CR3] & ~0xfff) + ((linear >>> 22) << 2);
       const pde = this.physRead(pdeAt, 4);
-      if ((pde & 1) === 0) this.pageFault(linear, 0, write, user);
+      if ((pde & 1) === 0) return this.pageFault(linear, 0, write, user);
       if (pde & 0x80 && m[W.CR4] & CR4.PSE) {
-        if (user && (pde & 4) === 0) this.pageFault(linear, 1, write, user);
+        if (user && (pde & 4) === 0) return this.pageFault(linear, 1, write, user);
         writable = (pde & 2) !== 0 || (!user && (cr0 & CR0.WP) === 0);
-        if (write && !writable) this.pageFault(linear, 1, write, user);
+        if (write && !writable) return this.pageFault(linear, 1, write, user);
         const updated = pde | 0x20 | (write ? 0x40 : 0);
         if (updated !== pde) this.physWrite(pdeAt, updated, 4);
         physical = ((pde & 0xffc00000) | (linear & 0x3fffff)) >>> 0;
       } else {
         const pteAt = (pde & ~0xfff) + ((linear >>> 10) & 0xffc);
         const pte = this.physRead(pteAt, 4);
-        if ((pte & 1) === 0) this.pageFault(linear, 0, write, user);
+        if ((pte & 1) === 0) return this.pageFault(linear, 0, write, user);
         const both = pde & pte;
-        if (user && (both & 4) === 0) this.pageFault(linear, 1, write, user);
+        if (user && (both & 4) === 0) return this.pageFault(linear, 1, write, user);
         writable = (both & 2) !== 0 || (!user && (cr0 & CR0.WP) === 0);
-        if (write && !writable) this.pageFault(linear, 1, write, user);
+        if (write && !writable) return this.pageFault(linear, 1, write, user);
         if ((pde & 0x20) === 0) this.physWrite(pdeAt, pde | 0x20, 4);
         const updated = pte | 0x20 | (write ? 0x40 : 0);
         if (updated !== pte) this.physWrite(pteAt, updated, 4);
@@ -503,9 +525,11 @@ export class Cpu {
     return physical;
   }
 
-  private pageFault(linear: number, present: number, write: boolean, user: boolean): never {
+  private pageFault(linear: number, present: number, write: boolean, user: boolean): -1 {
     this.m32[W.CR2] = linear;
-    return this.raise(EXC.PF, present | (write ? 2 : 0) | (user ? 4 : 0));
+    this.fault.vector = EXC.PF;
+    this.fault.errorCode = present | (write ? 2 : 0) | (user ? 4 : 0);
+    return -1;
   }
 
   private fill(linear: number, physical: number, write: boolean, user: boolean): void {

@@ -6,6 +6,7 @@
 
 import { type Cpu, CpuFault } from './cpu';
 import { Descriptor, fetchDescriptor, isNull, SYSTEM, setAccessed, setNull, setV86Segment } from './descriptors';
+import { deliverPlain, interruptReturnPlain } from './plain';
 import { StackFrame } from './stack-frame';
 import { CR0, CS, DS, ES, ESP, EXC, FL, FS, GS, pushesErrorCode, SS, TR, W } from './state';
 import { checkTaskGate, switchTask } from './tasks';
@@ -26,6 +27,7 @@ export const enum Cause {
  * @param errorCode pushed if not negative. Raises what the delivery itself runs into.
  */
 export const deliver = (c: Cpu, vector: number, cause: Cause, errorCode: number): void => {
+  if (deliverPlain(c, vector, cause, errorCode)) return;
   const m = c.m32;
   const cs = m[W.SELECTOR + CS];
   const eip = m[W.EIP];
@@ -33,7 +35,7 @@ export const deliver = (c: Cpu, vector: number, cause: Cause, errorCode: number)
   if (m[W.CR0] & CR0.PE) deliverProtected(c, vector, cause, errorCode);
   else deliverReal(c, vector, cause);
   if (vector === EXC.DB) m[W.DR + 7] &= ~0x2000;
-  c.onTransfer?.(vector, cause, errorCode, cs, eip, cpl);
+  c.onTransfer?.(vector, cause, errorCode, cs, eip, cpl, false);
 };
 
 /** Four bytes an entry: IP and CS; a frame of FLAGS, CS and IP, and never an error code. */
@@ -158,6 +160,7 @@ export const mergeFlags = (c: Cpu, flags: number, mask: number): void => c.setFl
 
 /** IRET and IRETD. */
 export const interruptReturn = (c: Cpu, wide: boolean): void => {
+  if (wide && interruptReturnPlain(c)) return;
   const m = c.m32;
   if (!c.protectedMode) {
     returnFromPlain(c, wide, changeableFlags(c, wide, true));

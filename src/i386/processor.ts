@@ -48,7 +48,6 @@ export class Processor {
   readonly blocks: BlockCache;
   private readonly countRing0: boolean;
   private readonly breaks = new Map<number, number>();
-  private stopRequested = false;
   /** Asked before a breakpoint stops; false = run on. */
   onBreakpoint: ((linear: number) => boolean) | undefined;
   /** A breakpoint at this linear address was already reported for the present position. */
@@ -85,7 +84,7 @@ export class Processor {
 
   /** Makes run() return {kind: 'stop'} at the next block boundary. */
   requestStop(): void {
-    this.stopRequested = true;
+    this.cpu.stopRequested = true;
   }
 
   // ---- breakpoints ------------------------------------------------------------------------------------------------------------------
@@ -125,7 +124,7 @@ export class Processor {
     c.debugHits = 0;
     c.passIntercept = false;
     c.unfinished = false;
-    this.stopRequested = false;
+    this.cpu.stopRequested = false;
     this.passBreak = -1;
   }
 
@@ -173,7 +172,7 @@ export class Processor {
 
   /** Counted instructions retired, also in the middle of run(). */
   now(): number {
-    return this.limit === 0 ? this.cpu.f64[F.RETIRED] : this.runStart + (this.limit - this.cpu.m32[W.LEFT]);
+    return this.limit === 0 ? this.cpu.f64[F.RETIRED] : this.runStart + (this.limit - this.cpu.m32[W.LEFT] - (this.jit?.held ?? 0));
   }
 
   /** Instructions of the running block that have retired but are not in now() yet. */
@@ -228,8 +227,8 @@ export class Processor {
     const { blocks, jit } = this;
     c.cur = -1;
     for (;;) {
-      if (this.stopRequested) {
-        this.stopRequested = false;
+      if (c.stopRequested) {
+        c.stopRequested = false;
         return { kind: 'stop' };
       }
       if (m[W.HALTED] !== 0) {
@@ -251,9 +250,13 @@ export class Processor {
       }
       this.passBreak = -1;
       if (single || (m[W.EFLAGS] & (FL.TF | FL.RF)) | m[W.SHADOW] | (m[W.DR + 7] & 0xff)) {
-        this.stepSlowly(eip, linear, cpl);
-        if (single) return BUDGET;
-        continue;
+        if (single || (m[W.EFLAGS] & FL.TF) | m[W.SHADOW] | (m[W.DR + 7] & 0xff)) {
+          this.stepSlowly(eip, linear, cpl);
+          if (single) return BUDGET;
+          continue;
+        }
+        // RF holds for one instruction, and without breakpoint registers it has nothing to say.
+        m[W.EFLAGS] &= ~FL.RF;
       }
       const e = m[c.tr + (linear >>> 12)];
       let a: number;

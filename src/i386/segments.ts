@@ -17,10 +17,12 @@ import {
   setSegment,
   setV86Segment,
 } from './descriptors';
+import { loadDataPlain } from './plain';
 import { EXC, LDTR, SS, TR, W } from './state';
 
 /** Loads ES, SS, DS, FS or GS in whatever mode the processor is. @param selector uint16. */
 export const loadSegment = (c: Cpu, seg: number, selector: number): void => {
+  if (seg !== SS && loadDataPlain(c, seg, selector)) return;
   if (c.v86) setV86Segment(c, seg, selector);
   else if (!c.protectedMode) setRealSegment(c, seg, selector);
   else if (seg === SS) loadStack(c, selector);

@@ -149,7 +149,8 @@ export class BareMachine {
         this.inputEnded = true;
       },
     };
-    cpu.onTransfer = (vector, cause, errorCode, cs, eip, cpl) => this.transferred(vector, cause, errorCode, cs, eip, cpl);
+    cpu.onTransfer = (vector, cause, errorCode, cs, eip, cpl, plain) =>
+      plain ? this.transferredPlain(vector, cause, errorCode, cs, eip) : this.transferred(vector, cause, errorCode, cs, eip, cpl);
     powerOn(cpu);
     if (options.rom === true) loadRom(cpu, options.image);
     else {
@@ -414,8 +415,23 @@ export class BareMachine {
       }
     }
     this.records.add(d);
-    if (d.retired !== this.stormRetired) {
-      this.stormRetired = d.retired;
+    this.guardAgainstStorm(vector, d.retired);
+  }
+  /** The same for a delivery on the plain road: the processor has noted all there is to say. */
+  private transferredPlain(vector: number, cause: number, errorCode: number, cs: number, eip: number): void {
+    const { cpu } = this;
+    const { m32: m, delivered } = cpu;
+    const retired = this.retiredNow() + (cause & 1);
+    const hasCr2 = vector === 14 && cause !== CAUSE_EXTERNAL;
+    const reason = cause === CAUSE_EXTERNAL ? 'host-interrupt' : 'none';
+    const cr2 = hasCr2 ? m[W.CR2] : 0;
+    const ns = retired + this.idleNs;
+    this.records.addDirect(delivered, reason, vector, errorCode, cs, eip, hasCr2, cr2, m[W.CR3], retired, ns, 0);
+    this.guardAgainstStorm(vector, retired);
+  }
+  private guardAgainstStorm(vector: number, retired: number): void {
+    if (retired !== this.stormRetired) {
+      this.stormRetired = retired;
       this.stormCount = 0;
     } else if (++this.stormCount >= this.stormLimit) this.storm(vector);
   }

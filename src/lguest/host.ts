@@ -7,6 +7,7 @@
 import type { Cpu } from '../i386/cpu';
 import { RECORD } from '../i386/decode';
 import type { Exit, Processor } from '../i386/processor';
+import { Delivered } from '../i386/plain';
 import { CR0, EAX, EBX, ESP, EXC, RAM_BASE, W } from '../i386/state';
 import { LD, LGUEST_TRAP_ENTRY, PAGES, PT, REGS, TRAP_SENTINEL, TSS } from './abi';
 import { Context, type GuestContext } from './context';
@@ -174,7 +175,7 @@ export class Host {
     const scale = lg.tscKhz === 0 ? 1 : lg.tscKhz / 1_000_000;
     cpu.tsc = () => Math.floor((this.retiredNow() + this.extraNs) * scale);
     cpu.onReturn = (esp, cpl) => this.returned(esp, cpl);
-    cpu.onTransfer = (vector, cause, errorCode, cs, eip, cpl) => this.transferred(vector, cause, errorCode, cs, eip, cpl);
+    cpu.onTransfer = (vector, cause, errorCode, cs, eip, cpl, plain) => this.transferred(vector, cause, errorCode, cs, eip, cpl, plain);
   }
 
   // ---- time and position --------------------------------------------------------------------------------------------------------------
@@ -270,7 +271,7 @@ export class Host {
   }
 
   /** Every delivery through the IDT comes by here: those to ring 1 are direct traps, those out of the Guest begin an exit. */
-  private transferred(vector: number, cause: number, errorCode: number, cs: number, eip: number, cpl: number): void {
+  private transferred(vector: number, cause: number, errorCode: number, cs: number, eip: number, cpl: number, plain: boolean): void {
     if (cpl === 0) {
       if (cause !== 2) this.lg.switcherFaulted = true;
       return;
@@ -283,6 +284,21 @@ export class Host {
     this.delivered = true;
     const d = this.draft;
     const { cpu, lg } = this;
+    if (plain) {
+      const retired = this.retiredNow() + (cause & 1);
+      if (retired !== this.stepRetired) {
+        this.stepRetired = retired;
+        this.stepBase = this.transferSteps;
+      }
+      const { delivered } = cpu;
+      const hostStep = this.hostSteps - this.stepBase;
+      const { gpgdir } = lg.pgdirs[lg.pgdidx];
+      const ns = retired + this.extraNs;
+      const k = this.records.addDirect(delivered, 'gate-type-F', vector, errorCode, cs, eip, false, 0, gpgdir, retired, ns, hostStep);
+      this.openedAt(k, (delivered[Delivered.FRAME] + (errorCode >= 0 ? 4 : 0)) >>> 0);
+      this.currentK = -1;
+      return;
+    }
     d.kind = 'direct';
     d.outcome = 'direct';
     d.reason = 'gate-type-F';
@@ -345,7 +361,9 @@ export class Host {
 
   /** A frame was (or is about to be) pushed. */
   private opened(k: number, d: Draft): void {
-    const at = (d.frameAt + (d.hasError ? 4 : 0)) >>> 0;
+    this.openedAt(k, (d.frameAt + (d.hasError ? 4 : 0)) >>> 0);
+  }
+  private openedAt(k: number, at: number): void {
     this.openFrames.delete(at);
     this.openFrames.set(at, k);
     if (this.openFrames.size > OPEN_FRAMES) this.openFrames.delete(this.openFrames.keys().next().value ?? 0);

@@ -4,6 +4,7 @@
 // a fixed-size binary ring (RECORD_BYTES a record) plus totals that never lose anything. Objects are built only for whoever asks.
 // Left out: how a decision is made (disposition.ts) and its words (explain.ts).
 
+import { Delivered } from '../i386/plain';
 import { hex, hypercallName } from './abi';
 
 /** A moment of the run, `#I.h`: Guest instructions retired since the entry, then Host steps (ring-0 instructions and records) since the last of them. */
@@ -291,6 +292,9 @@ const KIND_CODE = new Map<string, number>(KINDS.map((x, i) => [x, i]));
 const OUTCOME_CODE = new Map<string, number>(OUTCOMES.map((x, i) => [x, i]));
 const REASON_CODE = new Map<string, number>(REASONS.map((x, i) => [x, i]));
 
+/** HEAD of every direct trap, reason and flags left out. */
+const DIRECT = KINDS.indexOf('direct') | (OUTCOMES.indexOf('direct') << 4);
+
 /** All records of a run, the newest `capacity` of them in full. */
 export class TrapLog {
   /** Records made since the start; the next one gets this k. */
@@ -361,6 +365,58 @@ export class TrapLog {
     const k = this.count++;
     if (message !== undefined) this.messages.set(k, message);
     this.tally(d);
+    this.onRecord?.(k);
+    return k;
+  }
+
+  /**
+   * Adds the record of a direct trap that the processor delivered on the plain road: what add() does, straight into the ring.
+   * @param delivered Cpu.delivered. @param error -1 = none. @param cr2 -1 with `hasCr2` false.
+   */
+  addDirect(
+    delivered: Int32Array,
+    reason: Reason,
+    vector: number,
+    error: number,
+    cs: number,
+    eip: number,
+    hasCr2: boolean,
+    cr2: number,
+    cr3: number,
+    retired: number,
+    ns: number,
+    hostStep: number,
+  ): number {
+    const { words, floats } = this;
+    const k = this.count++;
+    const at = (k % this.capacity) * WORDS;
+    const eflags = delivered[Delivered.EFLAGS];
+    const flags =
+      (error >= 0 ? Flag.HAS_ERROR : 0) |
+      (hasCr2 ? Flag.HAS_CR2 : 0) |
+      Flag.HAS_GATE |
+      Flag.HAS_FRAME |
+      (eflags & 0x200 ? Flag.FRAME_IF : 0);
+    words[at + Word.HEAD] = DIRECT | ((REASON_CODE.get(reason) ?? 0) << 8) | (flags << 24);
+    words[at + Word.VECTOR] = vector;
+    words[at + Word.ERROR] = error;
+    words[at + Word.EIP] = eip;
+    words[at + Word.CS_SS] = (cs & 0xffff) | (delivered[Delivered.SS] << 16);
+    words[at + Word.ESP] = delivered[Delivered.ESP];
+    words[at + Word.EFLAGS] = eflags;
+    words[at + Word.CR2] = cr2;
+    words[at + Word.CR3] = cr3;
+    words[at + Word.HOST_STEP] = hostStep;
+    floats[(at + Word.RETIRED) >> 1] = retired;
+    floats[(at + Word.NS) >> 1] = ns;
+    words[at + Word.PARENT] = 0;
+    words[at + Word.A] = words[at + Word.B] = words[at + Word.C] = words[at + Word.D] = words[at + Word.E] = 0;
+    words[at + Word.GATE_LOW] = delivered[Delivered.GATE_LOW];
+    words[at + Word.GATE_HIGH] = delivered[Delivered.GATE_HIGH];
+    words[at + Word.FRAME_AT] = delivered[Delivered.FRAME];
+    words[at + Word.END] = 0;
+    this.totals.outcomes.direct++;
+    this.totals.direct[vector]++;
     this.onRecord?.(k);
     return k;
   }

@@ -199,10 +199,13 @@ test('real mode reads four-byte vectors, pushes FLAGS, CS and IP, and never an e
 
 test('each successful delivery is reported once, with where it came from', () => {
   const pc = ProtectedMachine.fresh(3);
-  const seen: number[][] = [];
+  const seen: (number | boolean)[][] = [];
   pc.cpu.onTransfer = (...transfer) => seen.push(transfer);
   pc.run(...int(0x40));
-  assert.deepEqual(seen, [[EXC.GP, 0, 0x40 * 8 + 2, SEL.CODE3, AT.CODE, 3]]);
+  assert.deepEqual(
+    seen.map((transfer) => transfer.slice(0, 6)),
+    [[EXC.GP, 0, 0x40 * 8 + 2, SEL.CODE3, AT.CODE, 3]],
+  );
 });
 
 test('an intercepted INT n stops before its delivery only if its gate would let it through, and passes when told', () => {

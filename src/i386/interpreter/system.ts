@@ -213,8 +213,10 @@ const moveToDebug: Handler = (c, i) => {
   const n = debugRegister(c, i);
   const value = m[rmField(c, i)];
   if (n === 6) m[W.DR + 6] = (value & 0xe00f) | DR6_FIXED;
-  else if (n === 7) m[W.DR + 7] = (value & (0xffff2fff | 0)) | 0x400;
-  else m[W.DR + n] = value;
+  else if (n === 7) {
+    m[W.DR + 7] = (value & (0xffff2fff | 0)) | 0x400;
+    c.updateMode(); // data breakpoints come or go
+  } else m[W.DR + n] = value;
 };
 
 // ---- model-specific registers, time, SYSENTER -----------------------------------------------------------------------------------------

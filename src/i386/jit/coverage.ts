@@ -120,6 +120,7 @@ export const canTranslate = (code: Int32Array, i: number): boolean => {
     case 'fnstsw_ax':
       return true;
     case 'push':
+    case 'push_sreg':
     case 'leave':
       return size === 2;
     case 'pop':

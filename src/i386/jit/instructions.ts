@@ -64,6 +64,12 @@ export abstract class Instructions extends Special {
         f.set(this.t0);
         this.push(this.t0);
         return;
+      case 'push_sreg':
+        f.i32(0);
+        f.mem(OP.i32_load, S.SELECTOR + 4 * ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'].indexOf(row.args), 2);
+        f.set(this.t0);
+        this.push(this.t0);
+        return;
       case 'pop':
         if (row.args === 'Zv') {
           this.pop(rm);

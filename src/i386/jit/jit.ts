@@ -9,7 +9,7 @@ import { type Cpu, CpuFault, PageFlag } from '../cpu';
 import { R } from '../decode';
 import { addCarries, aux8, aux16, aux32, subBorrows } from '../flags';
 import { HANDLERS } from '../interpreter';
-import { PAGE, RAM_BASE, S, W } from '../state';
+import { FL, PAGE, RAM_BASE, S, W } from '../state';
 import { CELLS, J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND } from './layout';
 import { discover } from './region';
 import { KERNEL, createKernel } from '../x87/kernel';
@@ -112,6 +112,10 @@ export class Jit {
   private readonly slowAt = new Map<number, number>();
   private readonly patience = new Map<number, number>();
   private hurry = false;
+  /** While translated code runs: instructions of the budget that W.LEFT does not show. */
+  held = 0;
+  /** EIP of the task in which a fault came up during a task switch from translated code; -1 = none. */
+  private taskEip = -1;
   private kernelBound = false;
   /** Something other than a fault came out of a handler called from translated code. */
   thrown: unknown;
@@ -177,14 +181,20 @@ export class Jit {
     const left = m[W.LEFT];
     const slice = Math.min(left, SLICE);
     m[W.LEFT] = slice;
+    this.held = left - slice;
     m[STATUS] = 0;
     m[EXIT_NUMBER] = -1;
     this.dropped = false;
     this.stats.entries++;
     this.runSlot(slot);
     if (m[EXIT_NUMBER] >= 0) this.takeExit();
-    m[W.LEFT] += left - slice;
+    m[W.LEFT] += this.held;
+    this.held = 0;
     if (m[FLAG_KIND] !== 0) this.settleFlags();
+    if (this.taskEip !== -1) {
+      m[W.EIP] = this.taskEip;
+      this.taskEip = -1;
+    }
     return m[STATUS];
   }
 
@@ -440,6 +450,27 @@ export class Jit {
     this.cpu.m32.fill(0, JUMP_CACHE >> 2, (JUMP_CACHE + 2 * JUMP_CACHE_BYTES) >> 2);
   }
 
+  /** After a system instruction in translated code: 0 go straight on, 2 leave for the run loop, else slot * 4 + 3 of the code to go on with. */
+  private goOn(straight: boolean): number {
+    const { cpu } = this;
+    const m = cpu.m32;
+    const eflags = m[W.EFLAGS];
+    if ((eflags & FL.TF) | m[W.SHADOW] | m[W.HALTED] | (m[W.DR + 7] & 0xff)) return 2;
+    if (this.dropped || cpu.stopRequested || (cpu.intr && eflags & FL.IF) || !this.modeAllows()) return 2;
+    if (straight && (eflags & FL.RF) === 0) return 0;
+    const cpl = m[W.CPL];
+    if (cpu.hostRing0 && cpl === 0) return 2;
+    const eip = m[W.EIP];
+    const cache = (JUMP_CACHE + (cpl === 3 ? JUMP_CACHE_BYTES : 0)) >> 2;
+    const at = cache + (((eip ^ (eip >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) << 2);
+    if (m[at] !== eip || m[at + 1] !== m[cpu.tr + (eip >>> 12)]) return 2;
+    const slot = m[m[at + 2] >> 2];
+    // Whoever clears RF must be sure that an instruction follows.
+    if (slot === 0 || m[W.LEFT] - 1 < this.lengths[slot]) return 2;
+    m[W.EFLAGS] = eflags & ~FL.RF;
+    return slot * 4 + 3;
+  }
+
   // ---- what translated code calls -----------------------------------------------------------------------------------------------------
 
   private runtime(): WebAssembly.ModuleImports {
@@ -460,73 +491,81 @@ export class Jit {
     const user = (): boolean => m32[W.CPL] === 3;
     const crosses = (linear: number, size: number): boolean => (linear & 0xfff) + size > PAGE;
     /** Watched pages are the interpreter's: the stop must find the registers where they belong. */
-    const watchedRead = (linear: number, size: number): boolean => {
-      if (cpu.watcher === undefined) return false;
-      if (crosses(linear, size)) return true;
-      return (pageFlags[cpu.translate(linear, false, user()) >>> 12] & PageFlag.WATCH_READ) !== 0;
+    const { m8 } = cpu;
+    /**
+     * The slow side of a translated read: pages not in the TLB, page crossings, operands not aligned. Page faults do not go through an exception here, which
+     * would cost more than all the rest.
+     */
+    const read = (linear: number, size: number): number => {
+      const e = m32[cpu.tr + (linear >>> 12)];
+      if (crosses(linear, size)) {
+        if (cpu.watcher !== undefined) return punt();
+        try {
+          return size === 2 ? cpu.read16(linear) : cpu.read32(linear);
+        } catch (thrown) {
+          return fault(thrown);
+        }
+      }
+      let a = (linear + e) | 0;
+      if ((e & 1) !== 0) {
+        const physical = cpu.tryTranslate(linear, false, user());
+        if (physical < 0) {
+          m32[STATUS] = 1;
+          return 0;
+        }
+        a = cpu.physicalOffset(physical);
+        if (a < 0) return size === 1 ? 0xff : size === 2 ? 0xffff : -1;
+        if (pageFlags[(a - RAM_BASE) >>> 12] & PageFlag.WATCH_READ && cpu.watcher !== undefined) return punt();
+      }
+      return size === 1 ? m8[a] : size === 2 ? m8[a] | (m8[a + 1] << 8) : m8[a] | (m8[a + 1] << 8) | (m8[a + 2] << 16) | (m8[a + 3] << 24);
     };
-    const mayWrite = (linear: number, size: number): boolean => {
-      if (crosses(linear, size)) return false;
-      const physical = cpu.translate(linear, true, user());
-      const flags = pageFlags[physical >>> 12];
-      return flags === 0 || ((flags & ~PageFlag.CODE) === 0 && !blocks.covers(physical, size));
+    const write = (linear: number, value: number, size: number): void => {
+      if (crosses(linear, size)) {
+        punt();
+        return;
+      }
+      const e = m32[cpu.tw + (linear >>> 12)];
+      let a = (linear + e) | 0;
+      if ((e & 1) !== 0) {
+        const physical = cpu.tryTranslate(linear, true, user());
+        if (physical < 0) {
+          m32[STATUS] = 1;
+          return;
+        }
+        a = cpu.physicalOffset(physical);
+        if (a < 0) return;
+        const flags = pageFlags[(a - RAM_BASE) >>> 12];
+        if (flags !== 0 && ((flags & ~PageFlag.CODE) !== 0 || blocks.covers(a - RAM_BASE, size))) {
+          punt();
+          return;
+        }
+      }
+      m8[a] = value;
+      if (size > 1) m8[a + 1] = value >> 8;
+      if (size > 2) {
+        m8[a + 2] = value >> 16;
+        m8[a + 3] = value >> 24;
+      }
     };
     return {
       m: cpu.memory,
       t: this.table,
-      r8: (linear: number): number => {
-        try {
-          return watchedRead(linear, 1) ? punt() : cpu.read8(linear);
-        } catch (thrown) {
-          return fault(thrown);
-        }
-      },
-      r16: (linear: number): number => {
-        try {
-          return watchedRead(linear, 2) ? punt() : cpu.read16(linear);
-        } catch (thrown) {
-          return fault(thrown);
-        }
-      },
-      r32: (linear: number): number => {
-        try {
-          return watchedRead(linear, 4) ? punt() : cpu.read32(linear);
-        } catch (thrown) {
-          return fault(thrown);
-        }
-      },
-      w8: (linear: number, value: number): void => {
-        try {
-          if (mayWrite(linear, 1)) cpu.write8(linear, value & 0xff);
-          else punt();
-        } catch (thrown) {
-          fault(thrown);
-        }
-      },
-      w16: (linear: number, value: number): void => {
-        try {
-          if (mayWrite(linear, 2)) cpu.write16(linear, value & 0xffff);
-          else punt();
-        } catch (thrown) {
-          fault(thrown);
-        }
-      },
-      w32: (linear: number, value: number): void => {
-        try {
-          if (mayWrite(linear, 4)) cpu.write32(linear, value);
-          else punt();
-        } catch (thrown) {
-          fault(thrown);
-        }
-      },
+      r8: (linear: number): number => read(linear, 1),
+      r16: (linear: number): number => read(linear, 2),
+      r32: (linear: number): number => read(linear, 4),
+      w8: (linear: number, value: number): void => write(linear, value, 1),
+      w16: (linear: number, value: number): void => write(linear, value, 2),
+      w32: (linear: number, value: number): void => write(linear, value, 4),
       probe: (linear: number, size: number): number => {
-        try {
-          if (crosses(linear, size)) return punt();
-          const physical = cpu.translate(linear, true, user());
-          return physical < cpu.ramBytes && pageFlags[physical >>> 12] === 0 ? RAM_BASE + physical : punt();
-        } catch (thrown) {
-          return fault(thrown);
+        if (crosses(linear, size)) return punt();
+        const e = m32[cpu.tw + (linear >>> 12)];
+        if ((e & 1) === 0) return (linear + e) | 0;
+        const physical = cpu.tryTranslate(linear, true, user());
+        if (physical < 0) {
+          m32[STATUS] = 1;
+          return 0;
         }
+        return physical < cpu.ramBytes && pageFlags[physical >>> 12] === 0 ? RAM_BASE + physical : punt();
       },
       interpret: (i: number, next: number): number => {
         if (m32[FLAG_KIND] !== 0) this.settleFlags();
@@ -545,6 +584,23 @@ export class Jit {
           return 1;
         }
         return this.dropped ? 2 : 0;
+      },
+      system: (at: number, next: number): number => {
+        if (m32[FLAG_KIND] !== 0) this.settleFlags();
+        const i = at < 0 ? ~at : at;
+        const { code, flushes } = cpu;
+        cpu.blockEip = (next - code[i + R.END]) | 0;
+        m32[W.EIP] = next;
+        const cpl = m32[W.CPL];
+        try {
+          HANDLERS[code[i]](cpu, i);
+        } catch (thrown) {
+          if (thrown === STALE) return 1;
+          fault(thrown);
+          if (cpu.inNewTask) this.taskEip = m32[W.EIP];
+          return 1;
+        }
+        return this.goOn(at >= 0 && m32[W.EIP] === next && m32[W.CPL] === cpl && cpu.flushes === flushes);
       },
     };
   }
@@ -598,4 +654,5 @@ const IMPORTS = [
   f('w32', 2, 0),
   f('probe', 2, 1),
   f('interpret', 2, 1),
+  f('system', 2, 1),
 ];

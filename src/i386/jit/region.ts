@@ -27,7 +27,17 @@ export type Terminator =
   | { kind: 'jmp_ind' }
   | { kind: 'call_ind' }
   /** A REP string instruction: done by the interpreter, then straight on. */
-  | { kind: 'interpret' };
+  | { kind: 'interpret' }
+  /** A system instruction: done by the interpreter; `straight`: it usually goes on at the next instruction. */
+  | { kind: 'system'; straight: boolean };
+
+/** System instructions that a region has done by the interpreter without leaving for the run loop. */
+const SYSTEM_STRAIGHT = new Set(
+  'mov_to_sreg pop_sreg popf cli sti clts invlpg mov_from_cr mov_to_cr rdtsc rdmsr wrmsr in out lgdt lidt lldt ltr cpuid les lds lfs lgs'.split(
+    ' ',
+  ),
+);
+const SYSTEM_JUMPS = new Set('int int3 iret retf callf callf_ind jmpf jmpf_ind'.split(' '));
 
 export interface RegionBlock {
   /** Number in the block cache. */
@@ -68,6 +78,8 @@ const terminatorOf = (code: Int32Array, i: number, next: number): Terminator | u
   // Ports are the run loop's: a device may want an interrupt or a new deadline at once.
   if (row.name === 'ins' || row.name === 'outs') return undefined;
   if (ROW_BITS[code[i + R.FORM] >> 3] & 8 && code[i + R.META] & M.REP) return { kind: 'interpret' };
+  if (SYSTEM_STRAIGHT.has(row.name)) return { kind: 'system', straight: true };
+  if (SYSTEM_JUMPS.has(row.name)) return { kind: 'system', straight: false };
   if (!canTranslate(code, i)) return undefined;
   switch (row.name) {
     case 'jmp':
@@ -200,7 +212,7 @@ export const discover = (
       if (b.stopsAt === undefined) targets.push(next);
     } else if (t.kind === 'jmp') targets.push(t.target);
     else if (t.kind === 'jcc' || t.kind === 'loop') targets.push(next, t.target);
-    else if (t.kind === 'interpret') targets.push(next);
+    else if (t.kind === 'interpret' || (t.kind === 'system' && t.straight)) targets.push(next);
     else if (t.kind === 'call') targets.push(t.target);
     else if (t.kind === 'jmp_ind' || t.kind === 'call_ind') targets.push(...guesses(b));
     for (const target of targets) {

@@ -9,7 +9,7 @@ import { M, R, RECORD } from '../decode';
 import { ECX, S } from '../state';
 import { CC } from './conditions';
 import { EFFECT, flagEffect } from './coverage';
-import { EXIT, LEFT } from './emission';
+import { EXIT, IMPORT, LEFT } from './emission';
 import { Instructions } from './instructions';
 import { JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES } from './layout';
 import type { RegionBlock, Terminator } from './region';
@@ -323,6 +323,9 @@ export class Translator extends Instructions {
         // A REP string instruction: straight on when it is done.
         this.interpret(i);
         return;
+      case 'system':
+        this.system(i, t.straight);
+        return;
     }
   }
 
@@ -360,7 +363,63 @@ export class Translator extends Instructions {
       case 'interpret':
         this.goto(b, p, next);
         return;
+      case 'system':
+        if (t.straight) this.goto(b, p, next);
+        return;
     }
+  }
+
+  /** Lets the interpreter's handler do system instruction i, the last of its block, and goes where that leads: on (only if `straight`), to another region, out. */
+  private system(i: number, straight: boolean): void {
+    const { f } = this;
+    this.spillFlags();
+    this.flags = 'memory';
+    // The clock must not count it yet.
+    const count = (op: number): void => {
+      f.get(LEFT);
+      f.i32(this.refund);
+      f.op(op);
+      f.set(LEFT);
+    };
+    count(OP.i32_add);
+    this.spillRegisters();
+    f.i32(straight ? i : ~i);
+    f.i32(this.next);
+    f.call(IMPORT.SYSTEM);
+    f.set(this.t0);
+    for (let n = 0; n < 8; n++) {
+      f.i32(0);
+      f.mem(OP.i32_load, S.REGS + 4 * n, 2);
+      f.set(n);
+    }
+    count(OP.i32_sub);
+    this.forgetPages();
+    this.compared = false;
+    const when = (code: number, then: () => void): void => {
+      f.get(this.t0);
+      if (code > 0) {
+        f.i32(code);
+        f.op(OP.i32_eq);
+      }
+      f.block(OP.if);
+      this.labels.push({ target: -2 });
+      then();
+      this.labels.pop();
+      f.op(OP.end);
+    };
+    const leave = (): void => {
+      when(1, () => this.exitAt(this.eip, this.refund));
+      when(2, () => this.exitAt(0, 0, EXIT.EIP_IN_MEMORY));
+      for (let n = 0; n < 9; n++) f.get(n);
+      f.get(this.t0);
+      f.i32(2);
+      f.op(OP.i32_shr_u);
+      f.op(OP.return_call_indirect);
+      f.code.u32(0);
+      f.code.u32(0);
+    };
+    if (straight) when(0, leave);
+    else leave();
   }
 }
 
