@@ -179,7 +179,7 @@ export const chainText = (r: TrapRecord, names: Namer): string => {
 export const whyText = (r: TrapRecord, names: Namer, instruction: string | undefined): string => {
   const at = names.nameOf(r.eip);
   const lines = [
-    `${whatText(r)}`,
+    `${whatText(r)}${r.injected ? ' Injected by the user.' : ''}`,
     `at ${hex8(r.eip)}${at === undefined ? '' : ` in ${at}`}${instruction === undefined ? '' : `: ${instruction}`}, ${formatPosition(r.pos)}, trap ${r.k}`,
     `${becameText(r, names)}.`,
     '',

@@ -10,6 +10,7 @@ import { gateAudit, gdtRows, gdtText, idtRows, idtText, tssFields, tssText } fro
 import { becameText, mnemonic, nearestFlip, whatText, whyText } from './explain';
 import { ExpressionError } from './expression';
 import { hypercallRing, irqRows, irqState, irqText, ringText, whyNotDelivered } from './irq-state';
+import { type InjectWish, inject, parseInject } from './inject';
 import { auditMappings, mappingDifference, mappingsOf, mappingsText, shadowSlots, slotsText } from './mappings';
 import { type PageAccess, parsePageAccess, walkPage, walkText } from './page-walk';
 import { pushedText, queryLog, recordFilter, trapRow } from './record-query';
@@ -161,6 +162,14 @@ export const QUESTIONS: Readonly<Record<string, (d: Debugger, args: Arguments) =
   },
 };
 
+/** lguest/inject: the one request here that changes the machine. */
+export const injectRequest = (d: Debugger, a: Arguments): { text: string } => {
+  const wish: InjectWish = {};
+  for (const name of ['vector', 'err', 'cr2', 'irq'] as const)
+    if (a[name] !== undefined) wish[name] = address(d, a[name], () => fail(`"${name}" must be a number or an expression`));
+  return { text: inject(d, wish) };
+};
+
 const NO_LDT = 'no LDT: lguest has none; a Guest kernel that loads one gets #GP\n';
 const irqNumber = (value: unknown): number => {
   const irq = Number(value ?? 0);
@@ -188,7 +197,7 @@ const tasks = (d: Debugger, rest: string): string => {
 
 const line = (d: Debugger, r: TrapRecord): string => {
   const row = trapRow(d.programs, r);
-  return `${String(r.k).padStart(6)} ${row.position.padEnd(12)} ${row.what}${r.hypercall === undefined ? '' : ` ${r.hypercall.name}`}${r.cr2 === undefined ? '' : ` cr2 ${hex8(r.cr2)}`} ${row.at} → ${r.outcome}${r.reason === 'none' ? '' : ` (${r.reason})`}\n`;
+  return `${String(r.k).padStart(6)} ${row.position.padEnd(12)} ${row.what}${r.hypercall === undefined ? '' : ` ${r.hypercall.name}`}${r.cr2 === undefined ? '' : ` cr2 ${hex8(r.cr2)}`} ${row.at} → ${r.outcome}${r.reason === 'none' ? '' : ` (${r.reason})`}${r.injected ? ', injected' : ''}\n`;
 };
 
 const INFO: Readonly<Record<string, (d: Debugger, rest: string) => string>> = {
@@ -281,6 +290,11 @@ const COMMANDS: Readonly<Record<string, (d: Debugger, rest: string) => string | 
     irqRows(hostOf(d), d.programs)
       .map((i) => `irq ${i.irq}: ${i.verdict}\n`)
       .join('') || 'no interrupt is set up or pending\n',
+  inject: (d, rest) =>
+    `${inject(
+      d,
+      parseInject(rest, (text) => numberOf(d, text)),
+    )}\n`,
   export: (d, rest) => {
     const [, format, filter] = /^(\S*)\s*(.*)$/s.exec(rest) ?? [];
     const known = parseFormat(format);
@@ -303,6 +317,7 @@ export const QUESTION_HELP = `  info idt|gdt|tss     descriptors and gates: aske
   dmesg [LEVEL]        the kernel's log from its memory; LEVEL 0 to 7 leaves out what is less urgent
   gates, irqs          gates asked for and installed; why each interrupt is or is not delivered
   traps [N] [FILTER]   the newest records that match, such as traps 5 outcome == reflected && err.W
+  inject vector N [err=E] [cr2=A], inject irq N   raises a trap or an interrupt, which then goes its usual way
   export ndjson|csv|chrome [FILTER]      the log as text
 `;
 export const questionNames = (): string[] => Object.keys(COMMANDS);

@@ -231,6 +231,7 @@ export interface TrapRow {
   call: string | undefined;
   frame: { at: string; name: string; value: string; by: string }[];
   message: string | undefined;
+  injected: boolean;
 }
 const opt = (v: number | undefined): string | undefined => (v === undefined ? undefined : hex(v));
 export const trapRow = (names: Names, r: TrapRecord): TrapRow => ({
@@ -249,4 +250,5 @@ export const trapRow = (names: Names, r: TrapRecord): TrapRow => ({
   call: r.hypercall === undefined ? undefined : hypercallText(r),
   frame: pushedWords(r).map((w) => ({ ...w, at: hex8(w.at), value: hex8(w.value) })),
   message: r.message,
+  injected: r.injected === true,
 });

@@ -9,7 +9,7 @@ import type { GuestRegister } from '../lguest/context';
 import type { Host, TrapFilter } from '../lguest/host';
 import type { Position, TrapLog, TrapRecord } from '../lguest/trap-record';
 import type { BareMachine } from '../launcher/bare';
-import type { Machine, RunOptions, Stop } from '../launcher/machine';
+import type { Inputs, Machine, RunOptions, Stop } from '../launcher/machine';
 
 const PAGE = 4096;
 /** The Switcher's pages: only the shadow tables know them. */
@@ -51,6 +51,8 @@ export interface Target {
   run(options: RunOptions): Stop;
   step(options: RunOptions): Stop;
   skipIdle(): void;
+  /** What the user does to the Guest from outside; only a Guest has it. */
+  readonly inputs?: Inputs;
   readonly end: Stop | undefined;
   /** The trap at hand or the newest. */
   readonly current: TrapRecord | undefined;
@@ -110,6 +112,9 @@ export class GuestTarget extends MemoryTarget implements Target {
     this.host = machine.host;
   }
 
+  get inputs(): Inputs {
+    return this.machine.inputs;
+  }
   get position(): Position {
     return this.machine.position;
   }

@@ -143,6 +143,18 @@ export class Processor {
     }
   }
 
+  /**
+   * Raises an exception between two instructions, as if the next one had. Interception holds for it as for any other.
+   * @param errorCode pushed if not negative. @returns undefined when it was delivered.
+   */
+  raise(vector: number, errorCode: number): Exit | undefined {
+    const c = this.cpu;
+    if (c.intercepts(vector)) return { kind: 'intercept', vector, errorCode, software: false };
+    c.m32[W.SHADOW] = 0;
+    this.passBreak = -1;
+    return deliverException(c, vector, errorCode) ? undefined : { kind: 'shutdown' };
+  }
+
   /** Runs one instruction, in whatever ring. Breakpoints do not stop it. */
   step(): Exit {
     const c = this.cpu;

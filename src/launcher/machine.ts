@@ -4,7 +4,7 @@
 // and the same inputs at the same positions give the same run, bit for bit. Left out: recording and replay (timeline), breakpoints by name (debugger), files.
 
 import { Processor } from '../i386/processor';
-import { RAM_BASE, S } from '../i386/state';
+import { pushesErrorCode, RAM_BASE, S } from '../i386/state';
 import { ControlFile, ERRNO, LHREQ } from '../lguest/control-file';
 import { type Host, type HostExit, type HostState, physicalBytes } from '../lguest/host';
 import type { Position, TrapRecord } from '../lguest/trap-record';
@@ -57,6 +57,13 @@ export interface Inputs {
   consoleEnd(): void;
   /** A frame arrives at the network card. */
   netReceive(frame: Uint8Array): void;
+  /** The user raises a virtual interrupt, 0 to 31. It is held and delivered by the same rules as any other. @throws LauncherError. */
+  irq(irq: number): void;
+  /**
+   * The user raises a processor exception before the Guest's next instruction. It goes through the IDT like any other.
+   * @param error for vectors with an error code. @param cr2 for vector 14. @throws LauncherError.
+   */
+  trap(vector: number, error?: number, cr2?: number): void;
 }
 
 export interface RunOptions {
@@ -154,6 +161,18 @@ export class Machine {
       console: (bytes) => this.guarded(() => this.console.type(bytes)),
       consoleEnd: () => this.console.end(),
       netReceive: (frame) => this.guarded(() => this.net?.receive(frame)),
+      irq: (irq) => {
+        if (!Number.isInteger(irq) || irq < 0 || irq > 31) throw new LauncherError(`there is no virtual interrupt ${irq}: 0 to 31`);
+        this.host.injectIrq(irq);
+      },
+      trap: (vector, error, cr2) => {
+        if (!Number.isInteger(vector) || vector < 0 || (vector > 30 && vector !== 0x80))
+          throw new LauncherError(`vector ${vector} cannot be injected: 0 to 30 and 128 can; interrupts are injected as irq 0 to 31`);
+        const code = pushesErrorCode(vector);
+        if (error !== undefined && !code) throw new LauncherError(`vector ${vector} has no error code`);
+        if (cr2 !== undefined && vector !== 14) throw new LauncherError('only vector 14 has a cr2');
+        this.host.injectTrap({ vector, error: code ? (error ?? 0) : -1, cr2: cr2 ?? 0 });
+      },
     };
   }
 

@@ -20,6 +20,15 @@ import { initPgdirs, mapSwitcher } from './page-tables';
 import { copyDescriptors, isDirect, isDirectCandidate, setupBootGdt } from './segments';
 import { Draft, type Position, TrapLog, type TrapRecord, type TrapTotals } from './trap-record';
 
+/** A trap that the user wants. */
+export interface Injection {
+  vector: number;
+  /** Pushed if not negative. */
+  error: number;
+  /** For page faults. */
+  cr2: number;
+}
+
 /** Why run() came back. */
 export type HostExit =
   /** The instructions asked for have retired; the Guest stands before the next one. */
@@ -126,6 +135,12 @@ export class Host {
   private drainSlot = -1;
   /** Frames on the Guest's stacks that no IRET has popped yet: address of the eip word to k. Oldest first; a frame in the same place replaces it. */
   private readonly openFrames = new Map<number, number>();
+  /** A trap that the user wants, raised before the next Guest instruction. */
+  private injection: Injection | undefined;
+  /** What comes back from the Guest next is that trap. */
+  private injecting = false;
+  /** Pending interrupts that the user raised, a bit each. */
+  private injectedIrqs = 0;
   /** Newest virtual interrupt that was held, as irq and reason: only changes are recorded. */
   private lastHeld = '';
 
@@ -258,7 +273,7 @@ export class Host {
   private describeRegs(d: Draft): void {
     const { lg } = this;
     d.reason = 'none';
-    d.hasError = d.hasCr2 = d.hasGate = d.hasFrame = d.hasIo = false;
+    d.hasError = d.hasCr2 = d.hasGate = d.hasFrame = d.hasIo = d.injected = false;
     d.error = d.cr2 = d.depth = 0;
     d.eip = lg.reg(REGS.eip);
     d.cs = lg.cs;
@@ -322,6 +337,8 @@ export class Host {
       d.ss = cpu.m32[W.SELECTOR + 2];
     }
     d.hasCr2 = d.hasIo = false;
+    d.injected = this.injecting;
+    this.injecting = false;
     d.depth = 0;
     d.cr3 = lg.pgdirs[lg.pgdidx].gpgdir;
     d.parent = d.slot = -1;
@@ -461,6 +478,11 @@ export class Host {
           if (onePhase) return { kind: 'budget' };
           break;
         case 'guest': {
+          if (this.injection !== undefined && this.inGuest) {
+            const exit = this.inject(this.injection);
+            if (exit !== undefined) return exit;
+            break;
+          }
           if (stepping && this.inGuest && (this.delivered || this.processor.retired >= end)) return { kind: 'budget' };
           const exit = stepping ? this.stepGuest() : this.runGuest(end);
           if (exit !== undefined) return exit;
@@ -487,6 +509,15 @@ export class Host {
       }
       if (onePhase) return { kind: 'budget' };
     }
+  }
+
+  /** The user's trap goes the way of every other: through the IDT, and from there to the Guest or to us. */
+  private inject({ vector, error, cr2 }: Injection): HostExit | undefined {
+    if (vector === EXC.PF) this.cpu.m32[W.CR2] = cr2;
+    this.injecting = true;
+    const exit = this.processor.raise(vector, error);
+    if (exit?.kind !== 'intercept') this.injection = undefined;
+    return exit === undefined ? undefined : this.afterRun(exit);
   }
 
   private died(): HostExit {
@@ -571,6 +602,7 @@ export class Host {
       this.lastHeld = held;
     } else this.lastHeld = '';
     this.describeRegs(d);
+    d.injected = (this.injectedIrqs & (1 << plan.irq)) !== 0;
     d.kind = 'virq';
     d.outcome = !deliver ? 'virq-held' : plan.frame.ok ? 'virq-delivered' : 'killed';
     d.reason = deliver && !plan.frame.ok ? plan.frame.reason : plan.reason;
@@ -593,7 +625,10 @@ export class Host {
     const { lg, virqPlan: plan } = this;
     lg.doing = 'maybe_do_interrupt';
     applyVirq(lg, plan, this.nowNs);
-    if (plan.result === 'deliver') this.delivered = true;
+    if (plan.result === 'deliver') {
+      this.delivered = true;
+      this.injectedIrqs &= ~(1 << plan.irq);
+    }
     plan.result = 'none';
     if (!lg.hcallPending) this.currentK = -1;
   }
@@ -679,6 +714,7 @@ export class Host {
     if (this.filter === undefined || !isDirect(lg, vector)) return undefined;
     const m = cpu.m32;
     this.describeRegs(d);
+    d.injected = this.injecting;
     d.kind = 'direct';
     d.outcome = 'direct';
     d.reason = 'gate-type-F';
@@ -712,6 +748,8 @@ export class Host {
     const { lg, plan, filter } = this;
     decideTrap(lg, lg.lastPagefault, plan);
     describeTrap(lg, plan, this.draft);
+    this.draft.injected = this.injecting;
+    this.injecting = false;
     return this.record(filter !== undefined && filter.vectors[plan.trapnum] !== 0, plan.message === '' ? undefined : plan.message);
   }
 
@@ -720,6 +758,14 @@ export class Host {
   /** LHREQ_IRQ. @returns false for a number beyond 31. */
   raiseIrq(irq: number): boolean {
     return raiseIrq(this.lg, irq);
+  }
+  /** As raiseIrq(), and the record of its delivery says that it was injected. */
+  injectIrq(irq: number): void {
+    if (this.raiseIrq(irq)) this.injectedIrqs |= 1 << irq;
+  }
+  /** Raises a trap before the next Guest instruction, whenever that comes. A second one replaces it. */
+  injectTrap(injection: Injection): void {
+    this.injection = injection;
   }
   /** LHREQ_BREAK. */
   setBreak(on: boolean): void {
@@ -774,6 +820,9 @@ export class Host {
       stepRetired: this.stepRetired,
       stepBase: this.stepBase,
       transferSteps: this.transferSteps,
+      injection: this.injection && { ...this.injection },
+      injecting: this.injecting,
+      injectedIrqs: this.injectedIrqs,
     };
   }
   /** The processor's registers and all memory must be restored first: decisions not yet applied are decided again from them. */
@@ -795,6 +844,9 @@ export class Host {
     this.stepRetired = s.stepRetired;
     this.stepBase = s.stepBase;
     this.transferSteps = s.transferSteps;
+    this.injection = s.injection && { ...s.injection };
+    this.injecting = s.injecting;
+    this.injectedIrqs = s.injectedIrqs;
     if (this.phase === 'apply') decideTrap(this.lg, this.lg.lastPagefault, this.plan);
     this.virqPlan.result = 'none';
     if (s.virqPlanned) planVirq(this.lg, this.virqPlan);
@@ -816,6 +868,9 @@ export interface HostState {
   stepRetired: number;
   stepBase: number;
   transferSteps: number;
+  injection: Injection | undefined;
+  injecting: boolean;
+  injectedIrqs: number;
 }
 
 const walk = (vaddr: number, directory: number, read: (at: number) => number | undefined): Walk => {

@@ -149,6 +149,8 @@ export interface TrapRecord {
   frame?: PushedFrame;
   /** Text of the death, as lguest prints it. */
   message?: string;
+  /** The user asked for it; the Guest's own code did not cause it. */
+  injected?: true;
 }
 
 // ---- the ring ---------------------------------------------------------------------------------------------------------------------------------
@@ -196,6 +198,7 @@ const enum Flag {
   HAS_IO = 16,
   /** IF in the pushed EFLAGS; all else is as in EFLAGS. */
   FRAME_IF = 32,
+  INJECTED = 64,
 }
 
 /** What a record is made from; one object, reused. Numbers int32 or uint32. */
@@ -233,6 +236,7 @@ export class Draft {
   frameAt = 0;
   frameEflags = 0;
   hasIo = false;
+  injected = false;
 }
 
 export interface TrapTotals {
@@ -329,7 +333,8 @@ export class TrapLog {
       (d.hasGate ? Flag.HAS_GATE : 0) |
       (d.hasFrame ? Flag.HAS_FRAME : 0) |
       (d.hasIo ? Flag.HAS_IO : 0) |
-      (d.frameEflags & 0x200 ? Flag.FRAME_IF : 0);
+      (d.frameEflags & 0x200 ? Flag.FRAME_IF : 0) |
+      (d.injected ? Flag.INJECTED : 0);
     words[at + Word.HEAD] =
       (KIND_CODE.get(d.kind) ?? 0) |
       ((OUTCOME_CODE.get(d.outcome) ?? 0) << 4) |
@@ -537,6 +542,7 @@ export class TrapLog {
       record.gate = gate;
       if (gate.high & 0x8000) record.handler = ((gate.high & 0xffff0000) | (gate.low & 0xffff)) >>> 0;
     }
+    if (flags & Flag.INJECTED) record.injected = true;
     const message = this.messages.get(k);
     if (message !== undefined) record.message = message;
     if (kind === 'trap' && vector === 14) {
@@ -618,6 +624,7 @@ export const toJson = (r: TrapRecord): string => {
     ...(r.virq === undefined
       ? {}
       : { irq: r.virq.irq, pending: h(r.virq.pending), blocked: h(r.virq.blocked), irqEnabled: h(r.virq.irqEnabled) }),
+    ...(r.injected ? { injected: true } : {}),
     ...(r.message === undefined ? {} : { message: r.message }),
   });
 };
