@@ -1,57 +1,34 @@
-// Data breakpoints: what can be watched, and the watches.
+// Data breakpoints: what can be watched, the watches, and what those saw that only log.
 
-import { ExpressionError } from '../debugger/expression';
-import { valueItem } from '../debugger/scopes';
-import { hex8 } from '../debugger/target';
+import { type Watchable, watchBytes, watchItem, watchNamed } from '../debugger/watch-names';
 import { common } from './breakpoint-requests';
 import type { Context } from './context';
 import { reference } from './memory-reference';
-import { type Arguments, type Handlers, list, wantNumber, wantText } from './requests';
+import { type Arguments, ERRORS, type Handlers, list, oneOf, RequestError, wantNumber, wantText } from './requests';
 
 const dataBreakpointInfo = (s: Context, args: Arguments): object => {
   const d = s.core;
   const name = wantText(args, 'name');
+  const frame = s.frame(args.frameId);
+  const answer = (w: Watchable | string): object =>
+    typeof w === 'string'
+      ? { dataId: null, description: w }
+      : { dataId: w.id, description: w.description, accessTypes: w.access, canPersist: w.persistent };
   if (args.asAddress === true) {
-    const { address } = reference(s, name);
-    const bytes = wantNumber(args, 'bytes', 4);
-    return {
-      dataId: `mem:v:${hex8(address)}:${bytes}`,
-      description: `${bytes} bytes at ${hex8(address)}`,
-      accessTypes: ['read', 'write', 'readWrite'],
-      canPersist: true,
-    };
+    const { address, space } = reference(s, name);
+    return answer(watchBytes(d, address, space, wantNumber(args, 'bytes', 4)));
   }
   const parent = typeof args.variablesReference === 'number' ? s.opened.get(args.variablesReference) : undefined;
-  let watch = parent?.open?.(0, 100_000).find((i) => i.name === name)?.watch;
-  if (watch === undefined && parent === undefined) {
-    if (/^cr2\.(hw|host|guest)$/.test(name))
-      watch = {
-        id: name.replace('.', ':'),
-        description: `${name}, written by ${name === 'cr2.guest' ? 'the Host for the Guest' : 'every page fault'}`,
-      };
-    else {
-      try {
-        const { value, env } = d.evaluate(name, s.frame(args.frameId), false);
-        watch = valueItem(name, name, value, d.valueContext(env), { letter: undefined, count: undefined }).watch;
-      } catch (error) {
-        if (!(error instanceof ExpressionError)) throw error;
-        return { dataId: null, description: error.message };
-      }
-    }
-  }
-  if (watch === undefined || watch.id.startsWith('reg:'))
-    return {
-      dataId: null,
-      description: watch === undefined ? `${name} is not in memory` : `${name}: registers cannot be watched; watch memory or a cr2`,
-    };
-  const accessTypes = watch.id.startsWith('cr2:') ? ['write'] : ['read', 'write', 'readWrite'];
-  return { dataId: watch.id, description: watch.description, accessTypes, canPersist: !watch.id.startsWith('mem:v:') };
+  const item = parent?.open?.(0, 100_000).find((i) => i.name === name);
+  if (item?.watch !== undefined) return answer(watchItem(d, item.watch.id, name, frame));
+  if (item === undefined && parent !== undefined) throw new RequestError(ERRORS.badArgument, `No variable "${name}" here.`);
+  return answer(watchNamed(d, item?.evaluateName ?? name, frame));
 };
 
 const setDataBreakpoints = (s: Context, args: Arguments): object => {
   const wanted = list(args, 'breakpoints').map((x) => ({
     dataId: wantText(x, 'dataId'),
-    access: (typeof x.accessType === 'string' ? x.accessType : 'write') as 'read' | 'write' | 'readWrite',
+    access: oneOf(x, 'accessType', ['read', 'write', 'readWrite'], 'write'),
     ...common(x),
   }));
   const made = s.core.setWatches(wanted);
@@ -64,7 +41,15 @@ const setDataBreakpoints = (s: Context, args: Arguments): object => {
   };
 };
 
+const COLUMNS = ['name', 'position', 'directory', 'pc', 'by', 'kind', 'old', 'new'] as const;
+
 export const dataBreakpointRequests = (s: Context): Handlers => ({
   dataBreakpointInfo: (a) => dataBreakpointInfo(s, a),
   setDataBreakpoints: (a) => setDataBreakpoints(s, a),
+  'lguest/watchLog': (a) => {
+    const { rows } = s.standing.watches;
+    if (oneOf(a, 'format', ['rows', 'csv'], 'rows') === 'rows') return { rows };
+    const cell = (v: unknown): string => (/[",\n]/.test(String(v ?? '')) ? `"${String(v).replaceAll('"', '""')}"` : String(v ?? ''));
+    return { text: `${[COLUMNS.join(','), ...rows.map((r) => COLUMNS.map((c) => cell(r[c])).join(','))].join('\n')}\n` };
+  },
 });

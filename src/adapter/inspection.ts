@@ -25,7 +25,13 @@ const frameBody = (s: Context, d: Debugger, f: Frame): DebugProtocol.StackFrame 
   const id = s.nextHandle++;
   s.frames.set(id, f);
   if (f.kind !== 'code') return { id, name: f.name, line: 0, column: 0, presentationHint: 'label' };
-  const place = s.sources?.at(d, f.pc, f.file, f.line);
+  // The line that did what the stop is about, when that is not the line of the next instruction.
+  const about = f.pc === d.target.pc && f.method === 'exact' ? d.stop?.instruction : undefined;
+  const did =
+    about === undefined || d.programs.functionAt(about)?.entry !== d.programs.functionAt(f.pc)?.entry
+      ? undefined
+      : d.programs.lineAt(about);
+  const place = s.sources?.at(d, f.pc, did?.file ?? f.file, did?.line ?? f.line);
   return {
     id,
     name: f.name,

@@ -46,6 +46,13 @@ const build = (s: Context, given: Arguments): void => {
   d.onStop = (stop) => stopped(s, stop);
   d.onEnd = (end) => guestEnded(s, end);
   d.onLog = (text, b) => logged(s, text, b);
+  d.onExpired = (w) => {
+    s.output(`The watch on ${w.subject?.name ?? w.wish.dataId} is gone: its function has returned.`);
+    s.event('breakpoint', {
+      reason: 'removed',
+      breakpoint: { id: w.id, verified: false, message: 'The function of this variable has returned' },
+    });
+  };
   d.onTrapLog = (text) => s.output(text);
   d.onWrite = () => changed(s);
   d.onBound = (b) => s.event('breakpoint', { reason: 'changed', breakpoint: breakpointBody(s, b) });

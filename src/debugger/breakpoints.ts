@@ -3,10 +3,11 @@
 // They live in the processor's own list, never in Guest memory, and a false condition never leaves the processor's loop (Debugger asks `hit` from there). A place in
 // a program stands at its virtual and, early in a boot, its physical address. What it leaves out: stops and stepping (session.ts).
 
-import { W } from '../i386/state';
 import { ExpressionError } from './expression';
 import type { Program, Programs } from './programs';
-import type { Target } from './target';
+import { W } from '../i386/state';
+import { eachPage } from './mappings';
+import type { Space, Target } from './target';
 
 export type BreakpointKind = 'source' | 'function' | 'instruction';
 
@@ -18,23 +19,22 @@ export interface BreakpointSpec {
   column?: number;
   pattern?: string;
   address?: number;
+  /** Instruction: what the address counts in; missing: linear, in whatever address space. */
+  space?: Space;
   condition?: string;
   hitCondition?: string;
   logMessage?: string;
 }
 
-export interface Place {
-  address: number;
-  alias: boolean;
-  /** In a user program: whether its process is the one that runs. */
-  mine?: () => boolean;
-}
-
 export interface Breakpoint {
   id: number;
   spec: BreakpointSpec;
-  /** Run-time addresses; `low`: a physical alias, which only ring 1 can mean. */
-  places: Place[];
+  /** Run-time linear addresses; `when`: must hold there for the breakpoint to be meant. */
+  places: { address: number; when: (() => boolean) | undefined }[];
+  /** Stops once so many instructions have retired. */
+  count: number | undefined;
+  /** The guest-physical address that is meant, whatever alias runs there. */
+  physical: number | undefined;
   /** Its condition or the like is wrong: it stays unbound. */
   problem: boolean;
   /** Not bound because what it belongs to may be loaded later. */
@@ -48,8 +48,6 @@ export interface Breakpoint {
   hits: number;
   /** Conditions and log, made by the debugger. */
   test: (() => boolean) | undefined;
-  /** Asked before everything else: not true, not met. An address space, a process. */
-  only: (() => boolean) | undefined;
   log: (() => string) | undefined;
   wantsHit: ((hits: number) => boolean) | undefined;
 }
@@ -78,30 +76,18 @@ export const hitCondition = (text: string): ((hits: number) => boolean) => {
   }
 };
 
-export interface AddressPlace {
-  /** v, all: this linear address in any address space; p: physical; v@: linear in one address space. */
-  space: 'v' | 'all' | 'p' | 'v@';
-  address: number;
-  /** Guest-physical address of the page directory, for v@. */
-  directory: number;
+/** A breakpoint at one of its addresses. */
+interface Placed {
+  b: Breakpoint;
+  when: (() => boolean) | undefined;
 }
-/** `0x…`, `*0x…`, `v:0x…`, `p:0x…`, `v@0xDIRECTORY:0x…`, `all:0x…`; undefined: no address. */
-export const parsePlace = (text: string): AddressPlace | undefined => {
-  const m = /^\*?\s*(?:(v|p|all)(?:@(0x[0-9a-f]{1,8}))?:)?(0x[0-9a-f]{1,8})$/i.exec(text.trim());
-  if (m === null) return undefined;
-  const space = (m[1] ?? 'v').toLowerCase() as 'v' | 'p' | 'all';
-  if (m[2] !== undefined && space !== 'v') return undefined;
-  return { space: m[2] === undefined ? space : 'v@', address: Number(m[3]) >>> 0, directory: Number(m[2] ?? 0) >>> 0 };
-};
-/** The page directory in use: a Guest's own, not the shadow. */
-const directoryNow = (target: Target): number => {
-  const lg = target.host?.lg;
-  return (lg === undefined ? target.processor.cpu.m32[W.CR3] & ~0xfff : lg.pgdirs[lg.pgdidx].gpgdir) >>> 0;
-};
+const NONE: readonly Placed[] = [];
 
 export class Breakpoints {
   private readonly all = new Map<number, Breakpoint>();
-  private readonly byAddress = new Map<number, Breakpoint[]>();
+  private readonly byAddress = new Map<number, Placed[]>();
+  /** Those at a number of instructions. */
+  private counted: Breakpoint[] = [];
   /** Whether the process on the processor has a user program. */
   isMine: (program: Program) => boolean = () => true;
   /** What may still bring a function or a file that is not known: a module, a program; undefined: nothing. */
@@ -116,8 +102,27 @@ export class Breakpoints {
     yield* this.all.values();
   }
 
-  at(address: number): readonly Breakpoint[] {
-    return this.byAddress.get(address) ?? [];
+  at(address: number): readonly Placed[] {
+    return this.byAddress.get(address) ?? NONE;
+  }
+  /** The next number of retired instructions above `now` at which a breakpoint is; Infinity: none. */
+  due(now: number): number {
+    let due = Number.POSITIVE_INFINITY;
+    for (const { count } of this.counted) if (count !== undefined && count > now && count < due) due = count;
+    return due;
+  }
+  countsAt(retired: number): Breakpoint[] {
+    return this.counted.filter((b) => b.count === retired);
+  }
+  /** Before every run: physical places may have other aliases now. */
+  refresh(): void {
+    for (const b of [...this.all.values()]) {
+      if (b.physical === undefined) continue;
+      this.disarm(b);
+      b.places = [];
+      this.bindPhysical(b);
+      this.arm(b);
+    }
   }
 
   /** Finds where a breakpoint belongs and puts it there. `make` compiles its texts and may throw ExpressionError. */
@@ -128,6 +133,8 @@ export class Breakpoints {
       places: [],
       problem: false,
       pending: false,
+      count: undefined,
+      physical: undefined,
       verified: false,
       message: undefined,
       file: spec.file,
@@ -135,7 +142,6 @@ export class Breakpoints {
       column: undefined,
       hits: 0,
       test: undefined,
-      only: undefined,
       log: undefined,
       wantsHit: undefined,
     };
@@ -157,11 +163,21 @@ export class Breakpoints {
 
   private arm(b: Breakpoint): void {
     this.all.set(b.id, b);
-    for (const { address } of b.places) {
+    if (b.count !== undefined) this.counted.push(b);
+    for (const { address, when } of b.places) {
       const list = this.byAddress.get(address);
-      if (list === undefined) this.byAddress.set(address, [b]);
-      else list.push(b);
+      if (list === undefined) this.byAddress.set(address, [{ b, when }]);
+      else list.push({ b, when });
       this.target.processor.addBreakpoint(address);
+    }
+  }
+  private disarm(b: Breakpoint): void {
+    this.counted = this.counted.filter((x) => x !== b);
+    for (const { address } of b.places) {
+      const rest = (this.byAddress.get(address) ?? []).filter((x) => x.b !== b);
+      if (rest.length === 0) this.byAddress.delete(address);
+      else this.byAddress.set(address, rest);
+      this.target.processor.removeBreakpoint(address);
     }
   }
 
@@ -179,63 +195,109 @@ export class Breakpoints {
   }
 
   remove(b: Breakpoint): void {
-    if (!this.all.delete(b.id)) return;
-    for (const { address } of b.places) {
-      const rest = (this.byAddress.get(address) ?? []).filter((x) => x !== b);
-      if (rest.length === 0) this.byAddress.delete(address);
-      else this.byAddress.set(address, rest);
-      this.target.processor.removeBreakpoint(address);
-    }
+    if (this.all.delete(b.id)) this.disarm(b);
   }
 
   private bind(b: Breakpoint): void {
     const { spec } = b;
     b.pending = false;
-    if (spec.kind === 'instruction') {
-      const address = (spec.address ?? 0) >>> 0;
-      b.places = [{ address, alias: false }];
-      b.verified = true;
-      return;
-    }
-    if (spec.kind === 'function') this.bindFunction(b, spec.pattern ?? '');
+    b.count = undefined;
+    b.physical = undefined;
+    if (spec.kind === 'instruction') this.bindAddress(b, (spec.address ?? 0) >>> 0, spec.space);
+    else if (spec.kind === 'function') this.bindFunction(b, (spec.pattern ?? '').trim());
     else this.bindLine(b, spec.file ?? '', spec.line ?? 0, spec.column);
   }
 
-  /** An address by space: linear ones stand where they are, physical ones wherever the kernel's own mapping and the early boot have them. */
-  private bindPlace(b: Breakpoint, { space, address, directory }: AddressPlace): void {
-    const { target, programs } = this;
+  private bindAddress(b: Breakpoint, address: number, space: Space | undefined): void {
     b.verified = true;
-    b.places = [{ address, alias: false }];
-    if (space === 'v@') b.only = () => directoryNow(target) === directory;
-    if (space !== 'p') return;
-    const biases = new Set(programs.list.flatMap((p) => p.segments.map((s) => s.physicalBias)).filter((bias) => bias !== 0));
-    for (const bias of biases) b.places.push({ address: (address + bias) >>> 0, alias: false });
-    b.only = () => target.physical(target.pc) === address || target.physical(target.pc) === undefined;
+    if (space?.kind === 'physical') {
+      b.physical = address;
+      this.bindPhysical(b);
+      return;
+    }
+    if (space?.kind === 'machine') {
+      b.verified = false;
+      b.message = 'code runs at linear addresses: name one, or a guest-physical one as p:0x…';
+      return;
+    }
+    b.places = [{ address, when: this.inSpace(space?.directory) }];
+  }
+  private inSpace(directory: number | undefined): (() => boolean) | undefined {
+    if (directory === undefined) return undefined;
+    const { host, processor } = this.target;
+    if (host === undefined) return () => (processor.cpu.m32[W.CR3] & ~0xfff) >>> 0 === directory;
+    return () => host.lg.pgdirs[host.lg.pgdidx].gpgdir === directory;
+  }
+  /** Every linear address at which a guest-physical one is mapped now. */
+  private bindPhysical(b: Breakpoint): void {
+    const physical = b.physical ?? 0;
+    const { host, processor } = this.target;
+    const page = physical & ~0xfff;
+    const found = new Set<number>();
+    if (host !== undefined) {
+      eachPage(host, 'guest', undefined, (va, pte) => {
+        if ((pte & ~0xfff) === page) found.add((va | (physical & 0xfff)) >>> 0);
+      });
+      // And where the kernel's own mapping has it, or will: it may come before the next look.
+      for (const s of this.programs.list.flatMap((p) => p.segments)) found.add((physical + s.physicalBias) >>> 0);
+      const means = (linear: number): boolean => host.guestPhysical(linear) === physical;
+      b.places = [...found].map((address) => ({ address, when: () => means(address) }));
+    } else {
+      const { cpu } = processor;
+      for (let va = 0; va < 2 ** 32; va += 0x1000) if (cpu.peekTranslate(va | 0) === page >>> 0) found.add(va + (physical & 0xfff));
+      b.places = [...found].map((address) => ({ address, when: () => cpu.peekTranslate(address | 0) === physical }));
+    }
+    b.message = found.size === 1 ? undefined : `${found.size} linear addresses lead there now; looked up again at each start`;
   }
 
   private place(b: Breakpoint, program: Program, link: number): void {
-    const isUser = this.programs.isUser(program);
+    const { m32 } = this.target.processor.cpu;
+    // A user program's place counts in its own process; at a physical alias only a kernel before its paging can mean this code.
+    const mine = this.programs.isUser(program) ? () => this.isMine(program) : undefined;
     for (const [i, address] of this.programs.addresses(program, link).entries()) {
       if (b.places.some((p) => p.address === address)) continue;
-      b.places.push({ address, alias: i > 0, ...(isUser ? { mine: () => this.isMine(program) } : {}) });
+      b.places.push({ address, when: mine ?? (i === 0 ? undefined : () => m32[W.CPL] !== 3) });
     }
     b.verified = true;
   }
 
+  /** `name`, `sys_*`, `/regex/`, `file.c:name`, `0x…`, `*0x…`, `#1000`, and before an address or a name `v:`, `p:`, `v@0x…:`, `all:`. */
   private bindFunction(b: Breakpoint, text: string): void {
-    const place = parsePlace(text);
-    if (place !== undefined) {
-      this.bindPlace(b, place);
+    const count = /^#\s*([\d_,]+)$/.exec(text);
+    if (count !== null) {
+      b.count = Number(count[1].replace(/[_,]/g, ''));
+      b.verified = true;
+      if (b.count <= this.target.processor.retired) b.message = 'That many instructions have run already; it counts after a restart';
       return;
     }
-    const found = this.programs.functionsNamed(text.trim());
-    for (const f of found) this.place(b, f.program, f.postPrologue);
+    const prefix = /^(v|p|all)(?:@(0x[0-9a-f]+))?:(.+)$/i.exec(text);
+    const kind = prefix?.[1].toLowerCase();
+    const rest = (prefix?.[3] ?? text).trim();
+    const directory = prefix?.[2] === undefined ? undefined : Number(prefix[2]);
+    const address = /^\*?\s*(0x[0-9a-f]{1,8})$/i.exec(rest);
+    if (address !== null) {
+      const at = Number(address[1]) >>> 0;
+      this.bindAddress(b, at, kind === 'p' ? { kind: 'physical' } : { kind: 'linear', ...(directory === undefined ? {} : { directory }) });
+      return;
+    }
+    const found = this.programs.functionsNamed(rest);
     if (found.length === 0) {
-      const similar = this.programs.similar(text);
+      const similar = this.programs.similar(rest);
       const later = this.mayCome();
       b.pending = later !== undefined;
-      b.message = `No function "${text}" is known${later === undefined ? '' : ` yet: ${later}`}${similar === undefined ? '' : `; did you mean ${similar}?`}`;
+      b.message =
+        this.programs.list.length === 0
+          ? `No function "${rest}" is known: this session has no symbols; name a vmlinux or a System.map in "symbolFiles"`
+          : `No function "${rest}" is known${later === undefined ? '' : ` yet: ${later}`}${similar === undefined ? '' : `; did you mean ${similar}?`}`;
       return;
+    }
+    for (const f of found) {
+      if (kind === undefined || kind === 'all') this.place(b, f.program, f.postPrologue);
+      else {
+        const [virtual] = this.programs.addresses(f.program, f.postPrologue);
+        b.places.push({ address: virtual, when: this.inSpace(directory) });
+        b.verified = true;
+      }
     }
     const line = this.programs.lineAt(b.places[0].address);
     b.file = line?.file;

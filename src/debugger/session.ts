@@ -5,14 +5,16 @@
 
 import { Disassembler, type Decoded, type Syntax } from '../i386/disassembly';
 import { REGS } from '../lguest/abi';
+import type { TrapFilter } from '../lguest/host';
 import { formatPosition, type TrapRecord } from '../lguest/trap-record';
 import type { Stop } from '../launcher/machine';
 import { stripType, type Type } from '../symbols/dwarf/types';
 import { type Breakpoint, Breakpoints, type BreakpointSpec, hitCondition } from './breakpoints';
 import { becameText, chainText, mnemonic, whatText, whyText } from './explain';
-import { compile, evaluate, ExpressionError, type FastReader, fit, load, type Node, parse, truth, type Value } from './expression';
+import { Conditions } from './conditions';
+import { evaluate, ExpressionError, fit, load, parse, type Value } from './expression';
 import { type ActiveFilter, COMPACT_FILTERS, FILTER_MODES, type FilterMode, hostFilter, isFilterId, vectorName } from './filters';
-import { FrameEnvironment, isGuestRegister, trapNumber, trapText } from './frame-environment';
+import { FrameEnvironment } from './frame-environment';
 import { LogLimit } from './log-limit';
 import { watchSlots } from './mappings';
 import type { MachineQuestions } from './machine-functions';
@@ -24,8 +26,8 @@ import { type Frame, Stack } from './stack';
 import { hex8, LINEAR, type Target } from './target';
 import { type Task, Tasks } from './tasks';
 import { EXEC_FUNCTIONS, UserPrograms } from './user-programs';
-import { formatValue, splitFormat, type ValueContext } from './value';
-import { numberText, type Watch, type WatchWish, Watches } from './watches';
+import { splitFormat, type ValueContext } from './value';
+import { numberOf, numberText, type Watch, type WatchHit, type WatchWish, Watches } from './watches';
 
 export type StopReason =
   | 'entry'
@@ -47,6 +49,8 @@ export interface StopInfo {
   /** Exception stops: the filter, and the trap. */
   filter?: string;
   record?: TrapRecord;
+  /** The instruction that did what the stop is about, when it is not the next one. */
+  instruction?: number;
   /** The trap is decided and not yet applied: it is shown above the faulting instruction. */
   pending: boolean;
 }
@@ -89,6 +93,7 @@ export class Debugger {
   readonly modules: Modules;
   readonly userPrograms: UserPrograms;
   private readonly machineQuestions: MachineQuestions;
+  readonly conditions: Conditions;
   disassembler: Disassembler;
   /** The newest stop; undefined while running or before the first. */
   stop: StopInfo | undefined;
@@ -105,6 +110,8 @@ export class Debugger {
   onLog: (text: string, breakpoint: Breakpoint) => void = () => {};
   /** A trap found by a filter that only logs, in words. */
   onTrapLog: (text: string) => void = () => {};
+  /** The frame of a watched local has returned: its watch is gone. */
+  onExpired: (watch: Watch) => void = () => {};
   /** Something in the machine was changed by the user. */
   onWrite: (address: number, length: number) => void = () => {};
   /** No one can type on the console any more: a Guest that waits without a timer has nothing left to do. */
@@ -158,6 +165,7 @@ export class Debugger {
       why: (k) => this.why(k),
       recordTest: (text) => recordFilter(text, programs),
     };
+    this.conditions = new Conditions(target, programs, this.tasks, this.machineQuestions, this.printers);
     watchSlots(target.host);
     this.disassembler = new Disassembler(syntax);
     this.namesWanted = programs.list.length === 0 && target.guestMemory !== undefined;
@@ -199,7 +207,8 @@ export class Debugger {
       const watch = this.watches.make(same?.id ?? this.newId(), wish);
       watch.hits = same?.hits ?? 0;
       try {
-        if (wish.condition !== undefined && wish.condition.trim() !== '') watch.test = this.condition(wish.condition);
+        const condition = wish.condition?.replace(/\|\s*(log|count)\s*$/, '').trim() ?? '';
+        if (condition !== '') watch.test = this.conditions.watch(condition);
         if (wish.hitCondition !== undefined && wish.hitCondition.trim() !== '') watch.wantsHit = hitCondition(wish.hitCondition);
       } catch (error) {
         if (!(error instanceof ExpressionError)) throw error;
@@ -208,136 +217,54 @@ export class Debugger {
       return watch;
     });
     this.watches.set(made);
+    this.plantEnds();
     this.installFilters();
     return made;
   }
 
   private prepare(b: Breakpoint): void {
     const { condition, logMessage } = b.spec;
-    if (condition !== undefined && condition.trim() !== '') b.test = this.condition(condition, b.places);
-    if (logMessage !== undefined && logMessage !== '') b.log = this.logText(logMessage);
-  }
-
-  /** A condition as a function; integer conditions over registers are closures, others are evaluated from the tree. */
-  private condition(text: string, places: readonly { address: number }[] = []): () => boolean {
-    const node = parse(text, (name) => this.isType(name));
-    const quick = compile(node, {
-      reader: (name) => this.fastReader(name, places),
-      textIs: (name, wanted) => (name === 'comm' && this.isFree(name, places) ? this.tasks.commIs(wanted) : undefined),
-    });
-    if (quick !== undefined) return () => quick() !== 0;
-    return () => {
-      try {
-        return truth(evaluate(node, this.runningEnvironment()));
-      } catch (error) {
-        if (!(error instanceof ExpressionError)) throw error;
-        this.conditionProblem = `the condition "${text}" cannot be evaluated: ${error.message}`;
-        return true;
-      }
-    };
-  }
-  private conditionProblem: string | undefined;
-
-  /** Reads a register, or a global of 4 bytes that no local of these places hides. */
-  private fastReader(name: string, places: readonly { address: number }[]): FastReader | undefined {
-    const { target, programs } = this;
-    if (places.some((p) => programs.localsAt(p.address).some((v) => v.name === name))) return undefined;
-    const global = programs.globalNamed(name);
-    if (global !== undefined && places.length > 0) {
-      const t = stripType(global.variable.type);
-      if (
-        t.size !== 4 ||
-        (t.kind !== 'base' && t.kind !== 'enum') ||
-        (t.kind === 'base' && t.encoding !== 'signed' && t.encoding !== 'unsigned')
-      )
-        return undefined;
-      const signed = t.kind === 'enum' ? t.signed : t.encoding === 'signed';
-      const addresses = programs.addresses(global.program, global.address);
-      return {
-        get: () => {
-          for (const a of addresses) {
-            const value = target.read32(a);
-            if (value !== undefined) return signed ? value | 0 : value;
-          }
-          return 0;
-        },
-        signed,
-      };
-    }
-    if (isGuestRegister(name)) return { get: () => target.register(name), signed: false };
-    if (name === 'ring' && this.isFree(name, places)) return { get: () => target.register('cs') & 3, signed: false };
-    return this.isFree(name, places) ? this.tasks.fastReader(name) : undefined;
-  }
-  /** Whether no variable of the program has this name at these places: then it is the machine's. */
-  private isFree(name: string, places: readonly { address: number }[]): boolean {
-    const { programs } = this;
-    return programs.globalNamed(name) === undefined && !places.some((p) => programs.localsAt(p.address).some((v) => v.name === name));
-  }
-
-  private isType(name: string): boolean {
-    return this.programs.list.some((p) => p.symbols?.typeNamed(name) !== undefined) && this.programs.addressOf(name) === undefined;
-  }
-
-  private runningEnvironment(record?: TrapRecord): FrameEnvironment {
-    const { target, programs } = this;
-    return new FrameEnvironment({
-      target,
-      programs,
-      frame: Stack.here(target),
-      stack: new Stack(target, programs),
-      machine: this.machineQuestions,
-      ...(record === undefined ? {} : { record }),
-    });
-  }
-
-  private logText(message: string): () => string {
-    const parts: (string | { node: Node; format: ReturnType<typeof splitFormat>['format']; text: string })[] = [];
-    for (const [, plain, inner] of message.matchAll(/((?:[^{\\]|\\.)+)|\{([^}]*)\}/g)) {
-      if (plain !== undefined) parts.push(plain.replace(/\\([{}])/g, '$1'));
-      else {
-        const { expression, format } = splitFormat(inner);
-        parts.push({ node: parse(expression, (name) => this.isType(name)), format, text: inner });
-      }
-    }
-    return () => {
-      const env = this.runningEnvironment();
-      return parts
-        .map((p) => {
-          if (typeof p === 'string') return p;
-          try {
-            return formatValue(evaluate(p.node, env), this.valueContext(env), p.format);
-          } catch (error) {
-            if (!(error instanceof ExpressionError)) throw error;
-            return `<${error.message}>`;
-          }
-        })
-        .join('');
-    };
+    if (condition !== undefined && condition.trim() !== '') b.test = this.conditions.breakpoint(condition, b.places);
+    if (logMessage !== undefined && logMessage !== '') b.log = this.conditions.message(logMessage);
   }
 
   valueContext(env: FrameEnvironment, hex = false): ValueContext {
     return { env, names: this.programs, printers: this.printers, hex };
   }
 
-  /** The processor stands before an instruction with a breakpoint: stop? */
+  /** The processor stands before an instruction with a breakpoint: stop? Asked in its loop, so a false condition must cost little. */
   private asked(linear: number): boolean {
-    const { target } = this;
-    this.hooks.get(linear)?.();
-    if (linear === this.startEip && target.processor.now() === this.startRetired) return false;
-    this.hit = [];
-    this.hitTemporary = this.temporaries.find((t) => t.address === linear && t.test());
-    for (const b of this.breakpoints.at(linear)) {
-      const place = b.places.find((p) => p.address === linear);
-      if (place?.mine !== undefined && !place.mine()) continue;
-      if (place?.alias && target.register('cs') % 4 === 3) continue;
-      if (b.only !== undefined && !b.only()) continue;
-      if (b.test !== undefined && !b.test()) continue;
+    if (this.hooks.size > 0) this.hooks.get(linear)?.();
+    if (linear === this.startEip && this.target.processor.now() === this.startRetired) return false;
+    if (this.hit.length > 0) this.hit = [];
+    this.hitTemporary = this.temporaries.length === 0 ? undefined : this.temporaries.find((t) => t.address === linear && t.test());
+    for (const { b, when } of this.breakpoints.at(linear)) {
+      if ((when !== undefined && !when()) || (b.test !== undefined && !b.test())) continue;
       b.hits++;
       if (b.wantsHit !== undefined && !b.wantsHit(b.hits)) continue;
       if (b.log !== undefined) this.onLog(b.log(), b);
       else this.hit.push(b);
     }
+    if (this.frameEnds.size > 0 && this.frameEnds.has(linear)) this.expire(linear);
     return this.hit.length > 0 || this.hitTemporary !== undefined;
+  }
+  /** Where functions return to whose locals are watched. */
+  private frameEnds = new Set<number>();
+  private expire(pc: number): void {
+    for (const w of this.watches.expired(pc, this.target.register('esp'))) {
+      this.dropWatch(w);
+      this.onExpired(w);
+    }
+  }
+  private dropWatch(w: Watch): void {
+    this.watches.remove(w);
+    this.plantEnds();
+  }
+  private plantEnds(): void {
+    const { processor } = this.target;
+    for (const pc of this.frameEnds) processor.removeBreakpoint(pc);
+    this.frameEnds = new Set(this.watches.all.flatMap((w) => (w.subject?.until === undefined ? [] : [w.subject.until.pc])));
+    for (const pc of this.frameEnds) processor.addBreakpoint(pc);
   }
 
   // ---- trap filters -----------------------------------------------------------------------------------------------------------------------
@@ -352,7 +279,7 @@ export class Debugger {
       const filter: ActiveFilter = { id, mode: known, seen: 0 };
       if (condition !== undefined && condition.trim() !== '') {
         try {
-          filter.condition = this.trapCondition(condition);
+          filter.condition = this.conditions.trap(condition);
         } catch (error) {
           if (!(error instanceof ExpressionError)) throw error;
           return error.message;
@@ -370,22 +297,38 @@ export class Debugger {
   }
   private installFilters(): void {
     const { target } = this;
-    const cr2 = this.watches.all.flatMap((w): ActiveFilter[] => (w.cr2 === undefined ? [] : [{ id: `cr2.${w.cr2}` }]));
-    target.setFilter(
-      hostFilter([...this.filters, ...cr2], target, (id, record, direction) => {
-        const watch = id.startsWith('cr2.') ? this.watches.all.find((w) => w.cr2 === id.slice(4)) : undefined;
-        if (watch !== undefined && !this.counts(watch)) return false;
-        const filter = this.filters.find((f) => f.id === id);
-        if (filter !== undefined) {
-          filter.seen = (filter.seen ?? 0) + 1;
-          if (filter.mode === 'log') this.logLimit.line(id, () => this.logLine(id, record, direction));
-          if (filter.mode === 'log' || filter.mode === 'count') return false;
-        }
-        this.filterHit = id;
-        return true;
-      }),
-    );
+    const cr2 = this.watches.all.flatMap((w): ActiveFilter[] => (w.subject?.cr2 === undefined ? [] : [{ id: `cr2.${w.subject.cr2}` }]));
+    const filter = hostFilter([...this.filters, ...cr2], target, (id, record, direction) => {
+      const watch = id.startsWith('cr2.') ? this.watches.all.find((w) => w.subject?.cr2 === id.slice(4)) : undefined;
+      if (watch !== undefined && !this.counts(watch)) return false;
+      const filter = this.filters.find((f) => f.id === id);
+      if (filter !== undefined) {
+        filter.seen = (filter.seen ?? 0) + 1;
+        if (filter.mode === 'log') this.logLimit.line(id, () => this.logLine(id, record, direction));
+        if (filter.mode === 'log' || filter.mode === 'count') return false;
+      }
+      this.filterHit = id;
+      return true;
+    });
+    target.setFilter(this.watches.needsSwitches ? this.withSwitches(filter) : filter);
   }
+  /** Fields of the Host are compared before every entry into the Guest. */
+  private withSwitches(filter: TrapFilter | undefined): TrapFilter {
+    const asked = filter?.worldSwitch;
+    return {
+      ...(filter ?? { vectors: new Uint8Array(257), ring: false, virqDelivered: false, virqHeld: false, test: () => false }),
+      worldSwitch: (direction) => {
+        if (direction === 'enter') {
+          this.watches.compareSwitches();
+          if (this.watches.hits.length > 0) this.switchStop = this.watchStop();
+          if (this.switchStop !== undefined) return true;
+        }
+        return asked?.(direction) ?? false;
+      },
+    };
+  }
+  /** A stop found at a world switch. */
+  private switchStop: StopInfo | undefined;
   private readonly logLimit = new LogLimit((text) => this.onTrapLog(text));
   private logLine(id: string, record: TrapRecord | undefined, direction: 'enter' | 'exit' | undefined): string {
     const { target, programs } = this;
@@ -409,54 +352,9 @@ export class Debugger {
     w.hits++;
     return w.wantsHit === undefined || w.wantsHit(w.hits);
   }
-  private trapCondition(text: string): (record: TrapRecord) => boolean {
-    // `err.W && cr2 < 0x1000 : current != 0`: both parts must hold. Words of closed lists need no quotes.
-    const colon = splitAtColon(text);
-    if (colon !== undefined) {
-      const [a, b] = colon.map((part) => this.trapCondition(part));
-      return (r) => a(r) && b(r);
-    }
-    const node = parse(
-      text
-        .replace(/\bargs\[([0-2])\]/g, (_, n: string) => `arg${Number(n) + 1}`)
-        .replace(/\b(outcome|reason|origin|kind)(\s*[=!]=\s*)([A-Za-z][\w-]*)/g, '$1$2"$3"')
-        .replace(/\bfrom(\s*[=!]=\s*)["']?(user|kernel)\b["']?/g, 'from$1"$2"'),
-      (name) => this.isType(name),
-    );
-    let current: TrapRecord | undefined;
-    const quick = compile(node, {
-      reader: (name) => {
-        if (isGuestRegister(name)) return { get: () => this.target.register(name), signed: false };
-        if (this.probe(name)) return { get: () => (trapNumber(current as TrapRecord, name) ?? 0) >>> 0, signed: false };
-        return this.isFree(name, []) ? this.tasks.fastReader(name) : undefined;
-      },
-      textIs: (name, wanted) =>
-        name === 'comm' && this.isFree(name, [])
-          ? this.tasks.commIs(wanted)
-          : trapText(SAMPLE_RECORD, name) === undefined
-            ? undefined
-            : () => trapText(current as TrapRecord, name) === wanted,
-    });
-    return (record) => {
-      current = record;
-      if (quick !== undefined) return quick() !== 0;
-      try {
-        return truth(evaluate(node, this.runningEnvironment(record)));
-      } catch (error) {
-        if (!(error instanceof ExpressionError)) throw error;
-        this.conditionProblem = `the condition "${text}" cannot be evaluated: ${error.message}`;
-        return true;
-      }
-    };
-  }
   /** A test of records by an expression, for queries: the same language as the filters' conditions. @throws ExpressionError. */
   recordTest(text: string): (record: TrapRecord) => boolean {
-    return this.trapCondition(text);
-  }
-  private probe(name: string): boolean {
-    return ['vector', 'err', 'err.P', 'err.W', 'err.U', 'cr2', 'cpl', 'nr', 'arg1', 'arg2', 'arg3', 'virq', 'handler', 'trap'].includes(
-      name,
-    );
+    return this.conditions.trap(text);
   }
   private filterOn(id: string): boolean {
     return this.filters.some((f) => f.id === id && f.mode !== 'log' && f.mode !== 'count');
@@ -681,15 +579,21 @@ export class Debugger {
   private async runUntil(places: Temporary[]): Promise<StopInfo | 'ended' | undefined> {
     this.temporaries = places;
     this.watches.arm();
+    this.breakpoints.refresh();
     for (const { address } of places) this.target.processor.addBreakpoint(address);
     this.noteStart();
+    let turned = performance.now();
     try {
       for (;;) {
         if (this.pauseWanted) return this.paused();
         const from = performance.now();
         const before = this.target.processor.retired;
-        const stop = this.target.run({ instructions: this.sliceSize, entries: this.namesWanted ? 1 : ENTRIES, idle: 'stop' });
+        const due = this.breakpoints.due(before) - before;
+        const stop = this.watches.needsSteps
+          ? this.stepSlice()
+          : this.target.run({ instructions: Math.min(this.sliceSize, due), entries: this.namesWanted ? 1 : ENTRIES, idle: 'stop' });
         const spent = performance.now() - from;
+        if (this.target.processor.retired === before + due && this.atCount(before + due)) return this.atBreakpoint() as StopInfo;
         const verdict = await this.judge(stop);
         if (verdict === 'temporary') return undefined;
         if (verdict !== 'go on') return verdict;
@@ -698,11 +602,40 @@ export class Debugger {
           if (this.stopWhenNamed) return undefined;
         }
         if (stop.kind === 'budget' || stop.kind === 'slice') this.adapt(spent, this.target.processor.retired - before);
-        await nextTurn();
+        // Whoever asks is answered in time, but a watch that is met again and again does not wait each time.
+        if (performance.now() - turned > SLICE_MS / 2) {
+          await nextTurn();
+          turned = performance.now();
+        }
       }
     } finally {
       for (const { address } of places) this.target.processor.removeBreakpoint(address);
       this.temporaries = [];
+    }
+  }
+  /** Breakpoints at a number of instructions: those that count become the hit. */
+  private atCount(retired: number): boolean {
+    this.hitTemporary = undefined;
+    this.hit = this.breakpoints.countsAt(retired).filter((b) => {
+      if (b.test !== undefined && !b.test()) return false;
+      b.hits++;
+      return true;
+    });
+    return this.hit.length > 0;
+  }
+  /** Instruction by instruction for a while, because registers are watched. */
+  private stepSlice(): Stop {
+    const { target, watches } = this;
+    const until = performance.now() + SLICE_MS;
+    const due = this.breakpoints.due(target.processor.retired);
+    for (let n = 1; ; n++) {
+      const { pc } = target;
+      if (target.processor.hasBreakpoint(pc) && this.asked(pc)) return { kind: 'breakpoint', address: pc };
+      const stop = watches.note(() => target.step({ entries: ENTRIES, idle: 'stop' }));
+      watches.compareSteps(pc);
+      if (watches.hits.length > 0) return { kind: 'stop' };
+      if (stop.kind !== 'budget') return stop;
+      if (target.processor.retired >= due || ((n & 63) === 0 && performance.now() > until)) return { kind: 'slice' };
     }
   }
   private adapt(spent: number, done: number): void {
@@ -732,11 +665,15 @@ export class Debugger {
         return this.filters.some((f) => f.id === this.filterHit && f.mode === 'handler')
           ? this.atHandler(this.atTrap(stop.record))
           : this.atTrap(stop.record);
-      case 'world-switch':
+      case 'world-switch': {
+        const watched = this.switchStop;
+        this.switchStop = undefined;
+        if (watched !== undefined) return watched;
         return this.stopInfo('exception', stop.direction === 'enter' ? 'Before an entry into the Guest' : 'After an exit from the Guest', {
           filter: 'worldSwitch',
           record: this.target.current,
         });
+      }
       case 'idle':
         return this.idle(stop.wakeNs);
       case 'power-off':
@@ -763,24 +700,61 @@ export class Debugger {
       if (found !== undefined) return found;
       return stop.kind === 'budget' || stop.kind === 'stop' ? 'go on' : this.judge(stop);
     }
+    watches.compareTouched();
     return this.watchStop() ?? 'go on';
   }
   private watchStop(): StopInfo | undefined {
-    const { watches } = this;
-    const hits = watches.hits.filter((h) => this.counts(h.watch));
+    const { watches, target } = this;
+    const found: { hit: WatchHit; after: Uint8Array }[] = [];
+    const { hits } = watches;
     watches.hits = [];
-    const [first] = hits;
+    for (const hit of hits) {
+      const after = watches.after(hit);
+      const { watch } = hit;
+      if (watch.subject?.memory?.changedOnly && hit.before.every((b, i) => b === after[i])) continue;
+      this.conditions.access = { old: hit.old, new: numberOf(after), pc: hit.eip ?? 0, host: hit.eip === undefined ? 1 : 0 };
+      if (!this.counts(watch)) continue;
+      if (watch.mode === 'stop') found.push({ hit, after });
+      else if (watch.mode === 'log')
+        watches.addRow({
+          name: this.accessed(hit),
+          position: formatPosition(target.position),
+          directory: target.host?.lg.pgdirs[target.host.lg.pgdidx].gpgdir ?? 0,
+          pc: hit.eip,
+          by: hit.by,
+          kind: hit.kind,
+          old: numberText(hit.before),
+          new: numberText(after),
+        });
+    }
+    const [first] = found;
     if (first === undefined) return undefined;
-    const { watch } = first;
-    const name = this.programs.nameOf(watch.address) ?? (watch.cr2 === undefined ? hex8(watch.address) : `cr2.${watch.cr2}`);
-    const where =
-      first.eip === undefined ? '' : ` at ${this.programs.nameOf(first.eip) ?? hex8(first.eip)}: ${this.decode(first.eip)?.text ?? ''}`;
-    const after = watches.bytes(watch);
-    const change = first.kind === 'read' ? `read as ${numberText(after)}` : `${numberText(first.before)} → ${numberText(after)}`;
+    const { hit, after } = first;
+    const name = this.accessed(hit);
+    const where = hit.eip === undefined ? '' : ` at ${this.programs.nameOf(hit.eip) ?? hex8(hit.eip)}: ${this.decode(hit.eip)?.text ?? ''}`;
+    const change = hit.kind === 'read' ? `read as ${numberText(after)}` : `${numberText(hit.before)} → ${numberText(after)}`;
+    const { problem } = this.conditions;
+    this.conditions.problem = undefined;
     return this.stopInfo('data breakpoint', `${name}: ${change}`.slice(0, 80), {
-      text: `${name}: ${change} by ${first.by}${where}`,
-      hitBreakpoints: hits.map((h) => h.watch.id),
+      text: `${name}: ${change} by ${hit.by}${where}${problem === undefined ? '' : ` (${problem})`}`,
+      hitBreakpoints: [...new Set(found.map((f) => f.hit.watch.id))],
+      ...(hit.eip === undefined ? {} : { instruction: hit.eip }),
     });
+  }
+  /** What an access touched, by name: of something long the part. */
+  private accessed({ watch, at }: WatchHit): string {
+    const { subject, place } = watch;
+    if (subject === undefined) return watch.wish.dataId;
+    if (at < 0 || subject.length <= 8) return subject.name;
+    let before = 0;
+    for (const r of place.ranges) {
+      if (at >= r.physical && at < r.physical + r.length) {
+        const address = subject.address + before + (at - r.physical);
+        return subject.memory?.space.kind === 'physical' ? `p:${hex8(address)}` : (this.programs.nameOf(address) ?? hex8(address));
+      }
+      before += r.length;
+    }
+    return subject.name;
   }
 
   private async idle(wakeNs: number | undefined): Promise<StopInfo | 'go on'> {
@@ -827,8 +801,8 @@ export class Debugger {
       'instruction breakpoint': 'Paused on instruction breakpoint',
       breakpoint: 'Paused on breakpoint',
     };
-    const problem = this.conditionProblem;
-    this.conditionProblem = undefined;
+    const { problem } = this.conditions;
+    this.conditions.problem = undefined;
     return this.stopInfo(reason, words[reason as keyof typeof words], {
       hitBreakpoints: this.hit.map((b) => b.id),
       ...(problem === undefined ? {} : { text: problem }),
@@ -837,7 +811,7 @@ export class Debugger {
   private atTrap(record: TrapRecord): StopInfo {
     const filter = this.filterHit ?? 'emulator';
     this.filterHit = undefined;
-    const watch = this.watches.all.find((w) => `cr2.${w.cr2}` === filter);
+    const watch = this.watches.all.find((w) => `cr2.${w.subject?.cr2}` === filter);
     if (watch !== undefined) {
       const { cr2 } = this.target.host ?? {};
       const change =
@@ -853,8 +827,8 @@ export class Debugger {
     }
     const label = COMPACT_FILTERS.find((f) => f.id === filter)?.label ?? vectorName(record.vector);
     const text = whatText(record);
-    const problem = this.conditionProblem;
-    this.conditionProblem = undefined;
+    const { problem } = this.conditions;
+    this.conditions.problem = undefined;
     return this.stopInfo('exception', label, {
       filter,
       record,
@@ -1110,7 +1084,7 @@ export class Debugger {
     const env = this.environment(frame, writable);
     return {
       value: evaluate(
-        parse(expression, (name) => this.isType(name)),
+        parse(expression, (name) => this.conditions.isType(name)),
         env,
       ),
       env,
@@ -1167,9 +1141,6 @@ export class Debugger {
   }
 }
 
-/** Any record: tells which names are texts of a record. */
-const SAMPLE_RECORD = { outcome: 'direct', reason: 'none', kind: 'trap', cpl: 0 } as TrapRecord;
-
 const isLineStart = (now: number, range: { low: number }, from: number): boolean => now === range.low && from !== now;
 
 const sameSpec = (a: BreakpointSpec, b: BreakpointSpec): boolean =>
@@ -1178,13 +1149,7 @@ const sameSpec = (a: BreakpointSpec, b: BreakpointSpec): boolean =>
   a.column === b.column &&
   a.pattern === b.pattern &&
   a.address === b.address &&
+  JSON.stringify(a.space) === JSON.stringify(b.space) &&
   a.condition === b.condition &&
   a.hitCondition === b.hitCondition &&
   a.logMessage === b.logMessage;
-
-/** The one colon that is not part of `?:`. */
-const splitAtColon = (text: string): [string, string] | undefined => {
-  if (text.includes('?') || !text.includes(' : ')) return undefined;
-  const at = text.indexOf(' : ');
-  return [text.slice(0, at), text.slice(at + 3)];
-};

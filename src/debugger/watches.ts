@@ -1,33 +1,33 @@
-// Data breakpoints: memory by its place in the machine, so that every alias counts, and the three cr2.
+// Data breakpoints: notices accesses to memory, page table entries, registers and fields of the Host, and keeps what was seen until the debugger asks.
 //
-// Pages with a watch take the processor's slow path; everything else runs at full speed. A Guest's access is stopped before it happens and then done as one step, so
-// that old and new value and the instruction are known; what the Host writes is noticed when the Guest would go on. What it leaves out: stops (session.ts).
+// Memory is watched by its place in the machine, so that every alias counts; the page table entries that lead to it are watched too, and when one changes the place is
+// looked up again. Pages with a watch take the processor's slow path; everything else runs at full speed. A Guest's access is stopped before it happens and then done
+// as one step, so that old and new value and the instruction are known; what the Host writes is noticed when the Guest would go on. Registers are compared after every
+// instruction, fields of the Host at every world switch. What it leaves out: stops (session.ts), ids (watch-places.ts).
 
 import { type MemoryWatcher, PageFlag, WatchStop } from '../i386/cpu';
 import { RAM_BASE, W } from '../i386/state';
-import { LD } from '../lguest/abi';
 import type { Programs } from './programs';
-import { hex8, LINEAR, type Space, type Target } from './target';
+import type { Target } from './target';
+import { type Place, type Range, type Subject, subjectOf } from './watch-places';
 
 export type WatchAccess = 'read' | 'write' | 'readWrite';
 export interface WatchWish {
   dataId: string;
   access: WatchAccess;
+  /** May end in `| log` or `| count`: then no stop. */
   condition?: string;
   hitCondition?: string;
 }
 export interface Watch {
   id: number;
   wish: WatchWish;
+  subject: Subject | undefined;
   problem: string | undefined;
-  /** Which cr2, for those. */
-  cr2: 'hw' | 'host' | 'guest' | undefined;
-  /** Parts of the machine's memory, page by page. */
-  parts: { physical: number; length: number }[];
-  address: number;
-  length: number;
-  /** What the Host does there is no hit. */
-  guestOnly: boolean;
+  mode: 'stop' | 'log' | 'count';
+  place: Place;
+  /** A probe's value when it was last looked at. */
+  last: number;
   hits: number;
   test: (() => boolean) | undefined;
   wantsHit: ((hits: number) => boolean) | undefined;
@@ -40,20 +40,64 @@ export interface WatchHit {
   /** Address of the instruction, or undefined when the Host did it. */
   eip: number | undefined;
   by: string;
+  /** What was accessed, in the machine's memory, at most 8 bytes; and its content before. Probes: one number. */
+  at: number;
   before: Uint8Array;
+  old: number;
 }
 
-const LONGEST = 0x1000000;
+/** One access of a watch that only logs. */
+export interface WatchRow {
+  name: string;
+  position: string;
+  /** Page directory of the task. */
+  directory: number;
+  pc: number | undefined;
+  by: string;
+  kind: 'read' | 'write';
+  old: string;
+  new: string;
+}
+const MOST_ROWS = 100_000;
+
+const WORD = 4;
+const SHOWN = 8;
+const enum Kind {
+  READ = 1,
+  WRITE = 2,
+  FOLLOW = 4,
+}
+
+/** The watches of one page. `bits`: what each byte is watched for; undefined: the whole page for everything that `kinds` says. */
+interface PageWatches {
+  entries: { watch: Watch; from: number; to: number; kinds: number }[];
+  kinds: number;
+  bits: Uint8Array | undefined;
+}
 
 export class Watches implements MemoryWatcher {
   private list: Watch[] = [];
+  private pages = new Map<number, PageWatches>();
   /** While the watched instruction runs as one step: note, do not stop. */
   private noting = false;
   /** Where that instruction is. */
   private eip = 0;
   hits: WatchHit[] = [];
+  /** Probes whose memory was written, and by whom. */
+  private touched = new Map<Watch, { eip: number | undefined; by: string }>();
+  /** A page table entry on the way to something watched was written. */
+  private moved = false;
   /** An access of the Guest is about to happen at the instruction where it stands. */
   stoppedBefore = false;
+  /** What logging watches saw, oldest first; the oldest go when there are too many. */
+  readonly rows: WatchRow[] = [];
+  addRow(row: WatchRow): void {
+    if (this.rows.length >= MOST_ROWS) this.rows.splice(0, MOST_ROWS / 10);
+    this.rows.push(row);
+  }
+  /** Some watch needs a look after every instruction, or at every world switch. */
+  needsSteps = false;
+  needsSwitches = false;
 
   constructor(
     private readonly target: Target,
@@ -64,130 +108,220 @@ export class Watches implements MemoryWatcher {
     return this.list;
   }
 
-  /** `mem:v:0x…:4`, `mem:p:0x…:4`, `sym:name:4`, `cr2:hw`. */
+  /** A watch that is not set yet; `problem` says why it cannot be. */
   make(id: number, wish: WatchWish): Watch {
+    const mode = /\|\s*(log|count)\s*$/.exec(wish.condition ?? '')?.[1] as 'log' | 'count' | undefined;
     const watch: Watch = {
       id,
       wish,
+      subject: undefined,
       problem: undefined,
-      cr2: undefined,
-      parts: [],
-      address: 0,
-      length: 0,
-      guestOnly: false,
+      mode: mode ?? 'stop',
+      place: { ranges: [], follow: [] },
+      last: 0,
       hits: 0,
       test: undefined,
       wantsHit: undefined,
     };
-    const cr2 = /^cr2:(hw|host|guest)$/.exec(wish.dataId);
-    if (cr2 !== null) {
-      watch.cr2 = cr2[1] as 'hw' | 'host' | 'guest';
-      if (wish.access === 'read') watch.problem = 'reads of cr2 cannot be watched';
-      return watch;
-    }
-    const memory = /^mem:(v|p|host):(0x[0-9a-f]+):(\d+)$/i.exec(wish.dataId);
-    if (memory === null) {
-      watch.problem = `"${wish.dataId}" names nothing that can be watched`;
-      return watch;
-    }
-    const space: Space = memory[1] === 'v' ? LINEAR : memory[1] === 'p' ? { kind: 'physical' } : { kind: 'machine' };
-    watch.address = Number(memory[2]) >>> 0;
-    watch.length = Number(memory[3]);
-    if (watch.length < 1 || watch.length > LONGEST) watch.problem = `a watch covers 1 byte to 16 MB, not ${watch.length} bytes`;
-    else this.place(watch, space);
+    const subject = subjectOf(this.target, this.programs, wish.dataId);
+    if (typeof subject === 'string') watch.problem = subject;
+    else if (wish.access === 'read' && subject.memory === undefined)
+      watch.problem = `reads of ${subject.name} cannot be watched, only changes`;
+    else watch.subject = subject;
     return watch;
-  }
-
-  private place(watch: Watch, space: Space): void {
-    let { address } = watch;
-    // Early in a boot only the physical place of a kernel's variable is mapped.
-    if (this.target.locate(address, space) < 0 && space.kind === 'linear') {
-      const at = this.programs.linked(address);
-      const other = at === undefined ? undefined : this.programs.addresses(at.program, at.link).find((a) => this.target.locate(a) >= 0);
-      if (other !== undefined) address = other;
-    }
-    for (let done = 0; done < watch.length; ) {
-      const physical = this.target.locate(address + done, space);
-      if (physical < 0) {
-        watch.problem = `${hex8(address + done)} is not mapped now`;
-        watch.parts = [];
-        return;
-      }
-      const length = Math.min(watch.length - done, 0x1000 - (physical & 0xfff));
-      watch.parts.push({ physical, length });
-      done += length;
-    }
   }
 
   /** Replaces all watches. */
   set(list: Watch[]): void {
+    this.list = list.filter((w) => w.problem === undefined);
+    for (const w of this.list) {
+      if (w.subject === undefined) continue;
+      w.place = w.subject.place();
+      w.last = w.subject.probe?.() ?? 0;
+    }
+    this.needsSteps = this.list.some((w) => w.subject?.when === 'step');
+    this.needsSwitches = this.list.some((w) => w.subject?.probe !== undefined && w.subject.when !== 'step');
+    this.index();
+  }
+  remove(watch: Watch): void {
+    this.set(this.list.filter((w) => w !== watch));
+  }
+
+  /** Before every run: places that were not mapped may be now, and what the user changed is no hit. */
+  arm(): void {
+    if (this.list.length === 0) return;
+    this.hits = [];
+    this.touched.clear();
+    this.settle(true);
+  }
+
+  /** Looks up places again. @param all also of watches whose tables were not seen to change. */
+  private settle(all: boolean): void {
+    let changed = false;
+    for (const w of this.list) {
+      const { subject } = w;
+      if (subject === undefined) continue;
+      if (all) w.last = subject.probe?.() ?? 0;
+      if (!this.moved && !(all && subject.length <= 0x10000)) continue;
+      const place = subject.place();
+      if (same(place.ranges, w.place.ranges) && same(place.follow, w.place.follow)) continue;
+      w.place = place;
+      changed = true;
+    }
+    this.moved = false;
+    if (changed) this.index();
+  }
+
+  /** Page flags and the index of pages, from the places of all watches. */
+  private index(): void {
     const { cpu } = this.target.processor;
-    for (const page of this.pages(this.list)) {
+    for (const page of this.pages.keys()) {
       cpu.clearPageFlag(page, PageFlag.WATCH_READ);
       cpu.clearPageFlag(page, PageFlag.WATCH_WRITE);
     }
-    this.list = list.filter((w) => w.problem === undefined);
-    this.arm();
-  }
-  private *pages(list: readonly Watch[]): Generator<number> {
-    for (const w of list) for (const p of w.parts) yield p.physical >>> 12;
-  }
-  /** Before every run: cr2.guest is memory once the Guest has said where. */
-  arm(): void {
-    const { processor, host } = this.target;
-    const { cpu } = processor;
-    for (const w of this.list) {
-      if (w.cr2 !== 'guest' || w.parts.length > 0 || host === undefined || host.lg.ld < 0) continue;
-      w.parts = [{ physical: host.layout.memBase + host.lg.ld + LD.cr2, length: 4 }];
-      w.length = 4;
-      w.guestOnly = true;
-    }
-    cpu.watcher = this.list.some((w) => w.parts.length > 0) ? this : undefined;
-    for (const w of this.list) {
-      for (const p of w.parts) {
-        if (w.wish.access !== 'read') cpu.setPageFlag(p.physical >>> 12, PageFlag.WATCH_WRITE);
-        if (w.wish.access !== 'write') cpu.setPageFlag(p.physical >>> 12, PageFlag.WATCH_READ);
+    this.pages.clear();
+    const put = (watch: Watch, range: Range, kinds: number): void => {
+      const end = range.physical + range.length;
+      for (let at = range.physical; at < end; ) {
+        const page = at >>> 12;
+        const to = Math.min(end, (page + 1) * 4096);
+        let entry = this.pages.get(page);
+        if (entry === undefined) {
+          entry = { entries: [], kinds: 0, bits: to - at === 4096 ? undefined : new Uint8Array(4096) };
+          this.pages.set(page, entry);
+        }
+        entry.entries.push({ watch, from: at, to, kinds });
+        entry.kinds |= kinds;
+        if (entry.bits !== undefined) for (let i = at; i < to; i++) entry.bits[i & 0xfff] |= kinds;
+        at = to;
       }
+    };
+    for (const w of this.list) {
+      const { access } = w.wish;
+      const kinds =
+        w.subject?.memory === undefined
+          ? Kind.WRITE
+          : access === 'read'
+            ? Kind.READ
+            : access === 'write'
+              ? Kind.WRITE
+              : Kind.READ | Kind.WRITE;
+      for (const r of w.place.ranges) put(w, r, kinds);
+      for (const r of w.place.follow) put(w, r, Kind.FOLLOW);
+    }
+    cpu.watcher = this.pages.size > 0 ? this : undefined;
+    for (const [page, { kinds }] of this.pages) {
+      if (kinds & (Kind.WRITE | Kind.FOLLOW)) cpu.setPageFlag(page, PageFlag.WATCH_WRITE);
+      if (kinds & Kind.READ) cpu.setPageFlag(page, PageFlag.WATCH_READ);
     }
   }
 
   read(physical: number, _linear: number, size: number): void {
-    this.seen(physical, size, 'read');
+    this.seen(physical, size, Kind.READ);
   }
   write(physical: number, _linear: number, size: number): void {
-    this.seen(physical, size, 'write');
+    this.seen(physical, size, Kind.WRITE | Kind.FOLLOW);
   }
 
-  private seen(physical: number, size: number, kind: 'read' | 'write'): void {
-    const { cpu } = this.target.processor;
-    const byGuest = cpu.cur >= 0 && (cpu.m32[W.CPL] !== 0 || this.target.host === undefined);
-    for (const w of this.list) {
-      if (kind === 'read' ? w.wish.access === 'write' : w.wish.access === 'read') continue;
-      if (!byGuest && (w.guestOnly || kind === 'read')) continue;
-      if (!w.parts.some((p) => physical < p.physical + p.length && physical + size > p.physical)) continue;
+  private seen(physical: number, size: number, what: number): void {
+    const page = this.pages.get(physical >>> 12);
+    if (page === undefined) return;
+    const { bits } = page;
+    if (bits !== undefined) {
+      let any = 0;
+      for (let i = 0; i < size; i++) any |= bits[(physical + i) & 0xfff];
+      if ((any & what) === 0) return;
+    }
+    const { processor, host } = this.target;
+    const { cpu } = processor;
+    const byGuest = cpu.cur >= 0 && (cpu.m32[W.CPL] !== 0 || host === undefined);
+    const kind = what === Kind.READ ? 'read' : 'write';
+    if (!byGuest && kind === 'read') return;
+    for (const { watch, from, to, kinds } of page.entries) {
+      if ((kinds & what) === 0 || physical >= to || physical + size <= from) continue;
+      if (!byGuest && watch.subject?.guestOnly) continue;
       if (byGuest && !this.noting) {
         this.stoppedBefore = true;
         throw new WatchStop();
       }
-      if (this.hits.some((h) => h.watch === w && h.kind === kind)) continue;
-      const doing = this.target.host?.lg.doing ?? '';
-      this.hits.push({
-        watch: w,
-        kind,
-        eip: byGuest ? this.eip : undefined,
-        by: byGuest ? 'the Guest' : `the Host${doing === '' ? '' : ` (${doing})`}`,
-        before: this.bytes(w),
-      });
-      if (!byGuest) this.target.processor.requestStop();
+      if (!byGuest) processor.requestStop();
+      if (kinds & Kind.FOLLOW) this.moved = true;
+      if (watch.subject?.probe !== undefined) {
+        this.touched.set(watch, { eip: byGuest ? this.eip : undefined, by: this.writer(byGuest) });
+        continue;
+      }
+      if (kinds & Kind.FOLLOW) continue;
+      if (this.hits.some((h) => h.watch === watch && h.kind === kind)) continue;
+      // A short thing is shown whole, of a long one what was accessed.
+      const short = (watch.subject?.length ?? SHOWN + 1) <= SHOWN && to - from === watch.subject?.length;
+      const at = short ? from : physical;
+      const before = cpu.m8.slice(RAM_BASE + at, RAM_BASE + at + (short ? to - from : Math.min(size, SHOWN)));
+      this.hits.push({ watch, kind, eip: byGuest ? this.eip : undefined, by: this.writer(byGuest), at, before, old: numberOf(before) });
     }
   }
 
-  /** What a watch covers, as it is now; at most 8 bytes. */
-  bytes(w: Watch): Uint8Array {
-    const { m8 } = this.target.processor.cpu;
-    const out: number[] = [];
-    for (const p of w.parts) for (let i = 0; i < p.length && out.length < 8; i++) out.push(m8[RAM_BASE + p.physical + i]);
-    return Uint8Array.from(out);
+  private writer(byGuest: boolean): string {
+    if (byGuest) return 'the Guest';
+    const { host } = this.target;
+    const doing = host?.lg.doing ?? '';
+    if (doing === 'Launcher') return 'the Launcher';
+    const record = host?.current;
+    const name =
+      doing === 'trap'
+        ? record?.outcome === 'paged-in'
+          ? 'demand_page'
+          : record?.outcome === 'reflected'
+            ? 'set_guest_interrupt'
+            : 'handle_trap'
+        : doing === 'maybe_do_interrupt'
+          ? 'set_guest_interrupt'
+          : doing;
+    return `the Host${name === '' ? '' : ` (${name})`}`;
+  }
+
+  /** Compares probes whose memory was written. */
+  compareTouched(): void {
+    if (this.moved) this.settle(false);
+    for (const [watch, { eip, by }] of this.touched) this.compare(watch, eip, by);
+    this.touched.clear();
+  }
+  /** Compares the probes that are looked at after every instruction. */
+  compareSteps(eip: number): void {
+    for (const watch of this.list) if (watch.subject?.when === 'step') this.compare(watch, eip, 'the Guest');
+  }
+  /** Compares the probes that only the Host changes, and those whose place it may have moved. */
+  compareSwitches(): void {
+    this.compareTouched();
+    for (const watch of this.list) {
+      const { subject } = watch;
+      if (subject?.probe === undefined || subject.when === 'step') continue;
+      if (subject.when === 'memory') {
+        const place = subject.place();
+        if (!same(place.ranges, watch.place.ranges) || !same(place.follow, watch.place.follow)) {
+          watch.place = place;
+          this.index();
+        }
+      }
+      this.compare(watch, undefined, subject.by === undefined ? this.writer(false) : `the Host (${subject.by})`);
+    }
+  }
+  private compare(watch: Watch, eip: number | undefined, by: string): void {
+    const value = watch.subject?.probe?.() ?? 0;
+    const old = watch.last;
+    if (value === old) return;
+    watch.last = value;
+    this.hits.push({ watch, kind: 'write', eip, by, at: -1, before: bytesOf(old), old });
+  }
+
+  /** What a hit's access covers, as it is now. */
+  after(hit: WatchHit): Uint8Array {
+    if (hit.at < 0) return bytesOf(hit.watch.last);
+    return this.target.processor.cpu.m8.slice(RAM_BASE + hit.at, RAM_BASE + hit.at + hit.before.length);
+  }
+
+  /** Local variables whose function has returned to `pc`: their watches end. */
+  expired(pc: number, esp: number): Watch[] {
+    return this.list.filter((w) => w.subject?.until !== undefined && w.subject.until.pc === pc && esp >= w.subject.until.esp);
   }
 
   /** Runs `work` without stopping at accesses; they are noted in `hits`. */
@@ -199,9 +333,20 @@ export class Watches implements MemoryWatcher {
       return work();
     } finally {
       this.noting = false;
+      if (this.moved || this.touched.size > 0) this.compareTouched();
     }
   }
 }
+
+const same = (a: readonly Range[], b: readonly Range[]): boolean =>
+  a.length === b.length && a.every((r, i) => r.physical === b[i].physical && r.length === b[i].length);
+const bytesOf = (value: number): Uint8Array => Uint8Array.of(value, value >>> 8, value >>> 16, value >>> 24);
+/** The first word as a number. */
+export const numberOf = (bytes: Uint8Array): number => {
+  let value = 0;
+  for (let i = Math.min(WORD, bytes.length) - 1; i >= 0; i--) value = value * 256 + bytes[i];
+  return value;
+};
 
 export const numberText = (bytes: Uint8Array): string =>
   `0x${[...bytes]

@@ -96,6 +96,9 @@ export class Processor {
     this.breaks.set(at, n + 1);
     if (n === 0 && this.blocks.splits[at & 0xfff]++ === 0) this.blocks.dropAtOffset(at & 0xfff);
   }
+  hasBreakpoint(linear: number): boolean {
+    return this.breaks.has(linear >>> 0);
+  }
   removeBreakpoint(linear: number): void {
     const at = linear >>> 0;
     const n = this.breaks.get(at) ?? 0;

@@ -1,0 +1,309 @@
+// What a data breakpoint can be about, by its id: memory of an address space, a symbol, a page table entry, a register, a field of the Host.
+//
+// An id is a text, so that clients keep it: `mem:v:0x…:4`, `mem:p:…`, `mem:host:…`, `mem:v@0x<cr3>:0x…:4`, `sym:jiffies+0x4:4`, `local:0x…:4:0x<return>:0x<esp>`,
+// `pte:g:0x…`, `pte:s:0x…`, `pgd:g:…`, `pgd:s:…`, `reg:eflags.IF`, each of the last with `&mask`; `cr2:hw`. Memory may end in `:changed`.
+// What it leaves out: noticing accesses (watches.ts).
+
+import { CR0, CR4, W } from '../i386/state';
+import { LD } from '../lguest/abi';
+import type { Host, Walk } from '../lguest/host';
+import { FLAG_BITS, isGuestRegister } from './frame-environment';
+import type { Programs } from './programs';
+import { hex8, LINEAR, type Space, type Target } from './target';
+
+/** Bytes of the machine's memory. */
+export interface Range {
+  physical: number;
+  length: number;
+}
+/** Where something lies now. */
+export interface Place {
+  ranges: Range[];
+  /** The page table entries that say so: when one of these is written, it may lie elsewhere. */
+  follow: Range[];
+}
+
+/** What an id is about. Exactly one of `memory` and `probe` is there, or `cr2`. */
+export interface Subject {
+  /** What it is called in texts. */
+  name: string;
+  /** Linear or other address, for memory. */
+  address: number;
+  length: number;
+  memory?: { space: Space; changedOnly: boolean };
+  /** The value, masked. */
+  probe?: () => number;
+  mask: number;
+  /** Which act of the Host changes it, when there is one. */
+  by?: string;
+  /** When a probe is to be compared: after every instruction, at world switches, or when its memory is written. */
+  when: 'memory' | 'step' | 'switch';
+  place: () => Place;
+  cr2?: 'hw' | 'host' | 'guest';
+  /** What the Host does there is no hit. */
+  guestOnly?: boolean;
+  /** A local variable: gone once control is at `pc` with the stack at `esp` or above. */
+  until?: { pc: number; esp: number };
+}
+
+const PAGE = 0x1000;
+const TABLE = 0x400000;
+const NOWHERE: Place = { ranges: [], follow: [] };
+
+/** Adds a range, joined with the last where they touch. */
+const add = (list: Range[], physical: number, length: number): void => {
+  const last = list[list.length - 1];
+  if (last !== undefined && last.physical + last.length === physical) last.length += length;
+  else list.push({ physical, length });
+};
+
+/** Entries on the way to an address, in the machine's memory. */
+const entriesOf = (target: Target, address: number, directory: number | undefined): { pde: number; pte: number } => {
+  const { host, processor } = target;
+  if (host !== undefined) {
+    const w = host.guestWalk(address, directory);
+    const at = (guest: number | undefined): number =>
+      guest === undefined || !host.lg.readable(guest, 4) ? -1 : host.layout.memBase + guest;
+    return { pde: at(w.pdeAt), pte: w.pde !== undefined && w.pde & 1 ? at(w.pteAt) : -1 };
+  }
+  const { m32 } = processor.cpu;
+  if ((m32[W.CR0] & CR0.PG) === 0) return { pde: -1, pte: -1 };
+  const pdeAt = ((directory ?? m32[W.CR3]) & ~0xfff) + ((address >>> 22) << 2);
+  const pde = target.read32(pdeAt, { kind: 'physical' });
+  if (pde === undefined) return { pde: -1, pte: -1 };
+  const large = (pde & 0x80) !== 0 && (m32[W.CR4] & CR4.PSE) !== 0;
+  return { pde: pdeAt, pte: (pde & 1) === 0 || large ? -1 : (pde & ~0xfff) + ((address >>> 10) & 0xffc) };
+};
+
+/** Where a stretch of an address space lies. What is not mapped is left out. */
+export const locateRange = (target: Target, address: number, length: number, space: Space): Place => {
+  const place: Place = { ranges: [], follow: [] };
+  const end = Math.min(address + length, 2 ** 32);
+  if (space.kind !== 'linear') {
+    for (let at = address; at < end; ) {
+      const size = Math.min(end - at, PAGE - (at % PAGE));
+      const physical = target.locate(at, space);
+      if (physical < 0) break; // both other spaces are one piece from 0 on
+      add(place.ranges, physical, size);
+      at += size;
+    }
+    return place;
+  }
+  for (let at = address; at < end; ) {
+    const { pde, pte } = entriesOf(target, at, space.directory);
+    if (pde >= 0 && (at === address || at % TABLE === 0)) add(place.follow, pde, 4);
+    if (pde >= 0 && pte < 0 && target.locate(at, space) < 0) {
+      at = Math.min(end, (Math.floor(at / TABLE) + 1) * TABLE);
+      continue;
+    }
+    const size = Math.min(end - at, PAGE - (at % PAGE));
+    if (pte >= 0) add(place.follow, pte, 4);
+    const physical = target.locate(at, space);
+    if (physical >= 0) add(place.ranges, physical, size);
+    at += size;
+  }
+  return place;
+};
+
+/** Fields of the Host and of the Guest's shared page, as the debugger names them. */
+const hostFields = (host: Host): Readonly<Record<string, () => number>> => {
+  const { lg } = host;
+  const slot = (): { gpgdir: number; shadow: number } => lg.pgdirs[lg.pgdidx];
+  return {
+    cr3: () => slot().gpgdir,
+    'cr3.guest': () => slot().gpgdir,
+    'cr3.shadow': () => slot().shadow,
+    'lg.gpgdir': () => slot().gpgdir,
+    'lg.ts': () => lg.ts,
+    'lg.halted': () => (lg.halted ? 1 : 0),
+    'lg.irqs_pending': () => lg.irqsPending,
+    'lg.esp1': () => lg.esp1,
+    'lg.pgdidx': () => lg.pgdidx,
+    'lg.syscall_vector': () => lg.syscallVector,
+  };
+};
+const SHARED: Readonly<Record<string, number>> = {
+  irq_enabled: LD.irqEnabled,
+  'virt.irq_enabled': LD.irqEnabled,
+  'virt.blocked_interrupts': LD.blockedInterrupts,
+  'virt.cr2': LD.cr2,
+};
+const SYSTEM: Readonly<Record<string, number>> = { cr0: W.CR0, cr2: W.CR2, cr3: W.CR3, cr4: W.CR4 };
+
+/** Names that can be watched as registers, for completion and messages. */
+export const watchableRegisters = (target: Target): string[] => [
+  ...(target.host === undefined ? Object.keys(SYSTEM) : [...Object.keys(hostFields(target.host)), ...Object.keys(SHARED)]),
+  ...Object.keys(FLAG_BITS).map((f) => `eflags.${f}`),
+];
+
+const register = (target: Target, name: string, mask: number): Subject | string => {
+  const base = { name, address: 0, length: 4, mask, place: () => NOWHERE };
+  const { host } = target;
+  const flag = /^eflags\.([A-Z]+)$/.exec(name)?.[1];
+  if (flag !== undefined && flag in FLAG_BITS)
+    return { ...base, when: 'step', probe: () => ((target.register('eflags') & FLAG_BITS[flag]) === 0 ? 0 : 1) };
+  if (isGuestRegister(name)) return { ...base, when: 'step', probe: () => (target.register(name) & mask) >>> 0 };
+  if (host === undefined) {
+    if (name in SYSTEM) return { ...base, when: 'step', probe: () => (target.processor.cpu.m32[SYSTEM[name]] & mask) >>> 0 };
+    return `no register "${name}" can be watched; ${watchableRegisters(target).join(' ')} and the general registers can`;
+  }
+  const field = hostFields(host)[name];
+  const by = /cr3|gpgdir|pgdidx/.test(name)
+    ? 'NEW_PGTABLE'
+    : name === 'lg.ts'
+      ? 'TS'
+      : name === 'lg.esp1'
+        ? 'SET_STACK'
+        : name === 'lg.halted'
+          ? 'HALT'
+          : undefined;
+  if (field !== undefined) return { ...base, ...(by === undefined ? {} : { by }), when: 'switch', probe: () => (field() & mask) >>> 0 };
+  if (name in SHARED) {
+    const offset = SHARED[name];
+    return {
+      ...base,
+      when: 'memory',
+      probe: () => (host.lg.ld < 0 ? 0 : (host.lg.ld32(offset) & mask) >>> 0),
+      place: () =>
+        host.lg.ld < 0 ? NOWHERE : { ranges: [{ physical: host.layout.memBase + host.lg.ld + offset, length: 4 }], follow: [] },
+    };
+  }
+  return `no register "${name}" can be watched; ${watchableRegisters(target).join(' ')} and the general registers can`;
+};
+
+/** An entry of the Guest's or the shadow tables, in the directory that is current when the watch is made. */
+const entry = (target: Target, level: 'pte' | 'pgd', kind: 'g' | 's', va: number, mask: number): Subject | string => {
+  const { host } = target;
+  const name = `${kind === 's' ? 's' : ''}${level}(${hex8(va)})`;
+  if (host === undefined && kind === 's') return 'a bare machine has no shadow tables';
+  const directory = host === undefined ? (target.processor.cpu.m32[W.CR3] & ~0xfff) >>> 0 : host.lg.pgdirs[host.lg.pgdidx].gpgdir;
+  const shadow = (): Walk | undefined => {
+    const slot = host?.lg.pgdirs.findIndex((p) => p.shadow !== 0 && p.gpgdir === directory) ?? -1;
+    return slot < 0 ? undefined : host?.shadowWalk(va, slot);
+  };
+  const at = (): { pde: number; pte: number } => {
+    if (kind === 'g') return entriesOf(target, va, directory);
+    const w = shadow();
+    return { pde: w?.pdeAt ?? -1, pte: w?.pde !== undefined && w.pde & 1 ? (w.pteAt ?? -1) : -1 };
+  };
+  return {
+    name,
+    address: va,
+    length: 4,
+    mask,
+    when: 'memory',
+    probe: () => {
+      const { pde, pte } = at();
+      const physical = level === 'pgd' ? pde : pte;
+      return physical < 0 ? 0 : ((target.read32(physical, { kind: 'machine' }) ?? 0) & mask) >>> 0;
+    },
+    place: () => {
+      const { pde, pte } = at();
+      const place: Place = { ranges: [], follow: [] };
+      if (level === 'pgd') {
+        if (pde >= 0) add(place.ranges, pde, 4);
+      } else {
+        if (pde >= 0) add(place.follow, pde, 4);
+        if (pte >= 0) add(place.ranges, pte, 4);
+      }
+      return place;
+    },
+  };
+};
+
+/** Reads an id. @returns the subject, or one line that says what is wrong. */
+export const subjectOf = (target: Target, programs: Programs, id: string): Subject | string => {
+  const cr2 = /^cr2:(hw|host|guest)$/.exec(id)?.[1] as Subject['cr2'];
+  if (cr2 !== undefined) {
+    if (target.host === undefined) return 'a bare machine has one cr2: watch the register cr2';
+    const { host } = target;
+    // What the Host writes there is known by the trap's record; the Guest's own writes are seen in memory.
+    const place = (): Place =>
+      cr2 !== 'guest' || host.lg.ld < 0
+        ? NOWHERE
+        : { ranges: [{ physical: host.layout.memBase + host.lg.ld + LD.cr2, length: 4 }], follow: [] };
+    return { name: `cr2.${cr2}`, address: 0, length: 4, mask: -1, when: 'memory', cr2, guestOnly: true, place };
+  }
+  const reg = /^reg:([\w.$]+)(?:&(0x[0-9a-f]+|\d+))?$/i.exec(id);
+  if (reg !== null) return register(target, reg[1].replace(/^\$/, ''), reg[2] === undefined ? -1 : Number(reg[2]) | 0);
+  const table = /^(pte|pgd):(g|s):(0x[0-9a-f]+)(?:&(0x[0-9a-f]+|\d+))?$/i.exec(id);
+  if (table !== null)
+    return entry(target, table[1] as 'pte', table[2] as 'g', Number(table[3]) >>> 0, table[4] === undefined ? -1 : Number(table[4]) | 0);
+
+  let space: Space = LINEAR;
+  let address = 0;
+  let length = 0;
+  let until: Subject['until'];
+  let name: string | undefined;
+  const changedOnly = id.endsWith(':changed');
+  const text = id.replace(/:changed$/, '');
+  const memory = /^mem:(v|p|host|all)(?:@(0x[0-9a-f]+))?:(0x[0-9a-f]+):(\d+)$/i.exec(text);
+  const symbol = /^sym:([\w.$]+)(?:\+(0x[0-9a-f]+|\d+))?:(\d+)$/i.exec(text);
+  const local = /^local:(0x[0-9a-f]+):(\d+):(0x[0-9a-f]+):(0x[0-9a-f]+)(?::(\w+))?$/i.exec(text);
+  if (memory !== null) {
+    address = Number(memory[3]);
+    length = Number(memory[4]);
+    if (memory[1] === 'p') space = { kind: 'physical' };
+    else if (memory[1] === 'host') space = { kind: 'machine' };
+    else if (memory[2] !== undefined) space = { kind: 'linear', directory: Number(memory[2]) };
+  } else if (symbol !== null) {
+    const at = programs.addressOf(symbol[1]);
+    if (at === undefined) return `no symbol "${symbol[1]}" is known`;
+    const offset = Number(symbol[2] ?? 0);
+    address = at + offset;
+    length = Number(symbol[3]);
+    name = offset === 0 ? symbol[1] : `${symbol[1]}+0x${offset.toString(16)}`;
+  } else if (local !== null) {
+    address = Number(local[1]);
+    length = Number(local[2]);
+    until = { pc: Number(local[3]), esp: Number(local[4]) };
+    name = local[5];
+  } else return `"${id}" names nothing that can be watched`;
+  if (!(address <= 0xffffffff)) return `${id} is beyond 4 GB`;
+  if (length < 1 || address + length > 2 ** 32)
+    return `a watch covers 1 byte to 4 GB, up to 0xffffffff; not ${length} bytes from ${hex8(address)} on`;
+  const { host } = target;
+  // The tables of now: another task's page at the same address is other memory.
+  if (space.kind === 'linear' && space.directory === undefined && host !== undefined)
+    space = { kind: 'linear', directory: host.lg.pgdirs[host.lg.pgdidx].gpgdir };
+  const wanted = space;
+  return {
+    name: name ?? (space.kind === 'physical' ? `p:${hex8(address)}` : (programs.nameOf(address) ?? hex8(address))),
+    address,
+    length,
+    memory: { space, changedOnly },
+    mask: -1,
+    when: 'memory',
+    place: () => {
+      const place = locateRange(target, address, length, wanted);
+      if (place.ranges.length > 0 || wanted.kind !== 'linear') return place;
+      // Early in a boot only the physical place of a kernel's variable is mapped.
+      const at = programs.linked(address);
+      const other = at === undefined ? undefined : programs.addresses(at.program, at.link).find((a) => target.locate(a, wanted) >= 0);
+      return other === undefined ? place : { ranges: locateRange(target, other, length, wanted).ranges, follow: place.follow };
+    },
+    ...(until === undefined ? {} : { until }),
+  };
+};
+
+/** One line that says exactly what will be watched. */
+export const describe = (target: Target, subject: Subject): string => {
+  const { memory } = subject;
+  if (subject.cr2 !== undefined)
+    return `cr2 as ${{ hw: 'the processor has it: every page fault', host: 'the Host saves it: every page fault', guest: 'the Guest sees it: every fault that is given to it' }[subject.cr2]}`;
+  if (memory === undefined) {
+    const how = {
+      step: 'after every instruction: the Guest runs step by step while this is on',
+      switch: 'whenever the Host acts',
+      memory: 'Guest and Host writers',
+    };
+    return `${subject.name}${subject.mask === -1 ? '' : ` & 0x${(subject.mask >>> 0).toString(16)}`}, ${how[subject.when]}`;
+  }
+  const { ranges } = subject.place();
+  const guest = target.host?.layout.memBase ?? 0;
+  const [first] = ranges;
+  const size = `${subject.length} ${subject.length === 1 ? 'byte' : 'bytes'}`;
+  if (first === undefined) return `${size} at ${hex8(subject.address)} (${subject.name}), not mapped now: watched once it is`;
+  const where = first.physical >= guest ? `guest-physical ${hex8(first.physical - guest)}` : `the machine's ${hex8(first.physical)}`;
+  return `${where}, ${size} (${subject.name})${ranges.length > 1 ? ` in ${ranges.length} pieces` : ''}, all aliases, Guest and Host writers`;
+};

@@ -1,0 +1,146 @@
+// Data breakpoints through DAP on the demo Guest: what can be watched, what the stop says, conditions, logging, aliases and moved pages.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { lineOf } from './client';
+import { Inside } from './inside';
+
+test('a watch stops on writes, reads or both of a variable, and says old value, new value and the instruction', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  await s.watch(['ticks', 'write']);
+  const write = await s.go();
+  assert.equal(write.reason, 'data breakpoint');
+  assert.match(write.text ?? '', /^ticks: 0x00000000 → 0x00000001 by the Guest at handle_irq\+0x\w+: mov /);
+  // The line that wrote is shown, not the one behind it.
+  assert.equal((await s.frames())[0].line, lineOf('clock.c', 'ticks++;'));
+  await s.watch(['ticks', 'read']);
+  const read = await s.go();
+  assert.match(read.text ?? '', /^ticks: read as 0x0000000\d by the Guest at \w+/);
+  await s.watch(['ticks', 'readWrite']);
+  assert.equal((await s.go()).reason, 'data breakpoint');
+  await s.end();
+});
+
+test('conditions know old, new, pc and host; hit counts hold; log mode makes rows and no stop', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const [bad] = await s.watch(['ticks', 'write', 'new +']);
+  assert.equal(bad.verified, false);
+  await s.watch(['ticks', 'write', 'new == 3 && old == 2 && !host']);
+  assert.match((await s.go()).text ?? '', /0x00000002 → 0x00000003/);
+  await s.watch(['ticks', 'write', 'new > 3 | log']);
+  await s.functions('shell');
+  assert.equal((await s.go()).reason, 'function breakpoint');
+  const { rows } = await s.request('lguest/watchLog');
+  assert.ok(rows.length >= 1, `${rows.length} rows`);
+  assert.equal(rows[0].name, 'ticks');
+  assert.equal(Number(rows[0].new), Number(rows[0].old) + 1);
+  const { text } = await s.request('lguest/watchLog', { format: 'csv' });
+  assert.equal(text.trim().split('\n').length, rows.length + 1);
+  await s.end();
+});
+
+test('an address with a length is watched in any space, through every alias, and the description says which memory', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const address = Number(/0x[0-9a-f]+/.exec(await s.evaluate('&ticks'))?.[0]);
+  const physical = `p:0x${(address - 0xc0000000).toString(16).padStart(8, '0')}`;
+  const info = await s.request('dataBreakpointInfo', { name: physical, asAddress: true, bytes: 2 });
+  assert.match(info.description, /^guest-physical 0x0\w+, 2 bytes \(p:0x\w+\), all aliases, Guest and Host writers$/);
+  assert.equal(info.canPersist, true);
+  await s.request('setDataBreakpoints', { breakpoints: [{ dataId: info.dataId, accessType: 'write' }] });
+  assert.match((await s.go()).text ?? '', /^p:0x\w+: 0x0000 → 0x0001 by the Guest/);
+  // 4 GB at once: the whole address space.
+  const all = await s.request('dataBreakpointInfo', { name: '0x00000000', asAddress: true, bytes: 2 ** 32 });
+  assert.ok(all.dataId, all.description);
+  const [made] = (await s.request('setDataBreakpoints', { breakpoints: [{ dataId: all.dataId, accessType: 'write' }] })).breakpoints;
+  assert.equal(made.verified, true);
+  assert.equal((await s.go()).reason, 'data breakpoint');
+  assert.match((await s.request('dataBreakpointInfo', { name: '0xfffffff0', asAddress: true, bytes: 32 })).description, /4 GB/);
+  await s.end();
+});
+
+test('ten thousand watches are set at once, and the one that is touched stops', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const address = Number(/0x[0-9a-f]+/.exec(await s.evaluate('&ticks'))?.[0]);
+  const breakpoints = [...Array(10_000).keys()].map((i) => ({
+    dataId: `mem:v:0x${(0xc0200000 + 16 * i).toString(16)}:4`,
+    accessType: 'write',
+  }));
+  breakpoints[5000] = { dataId: `mem:v:0x${address.toString(16)}:4`, accessType: 'write' };
+  const answer = await s.request('setDataBreakpoints', { breakpoints });
+  assert.equal(answer.breakpoints.filter((b: { verified: boolean }) => b.verified).length, 10_000);
+  const stop = await s.go();
+  assert.deepEqual(stop.hitBreakpointIds, [answer.breakpoints[5000].id]);
+  await s.end();
+});
+
+test('registers, flags and control registers are watched by name', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  assert.match((await s.request('dataBreakpointInfo', { name: '$ebx' })).description, /step by step/);
+  const before = await s.evaluate('$ebp');
+  await s.watch(['$ebp', 'write']);
+  const register = await s.go();
+  assert.match(register.text ?? '', new RegExp(`^ebp: ${before} → 0x\\w+ by the Guest at \\w+`));
+  await s.watch(['eflags.ZF', 'write']);
+  assert.match((await s.go()).text ?? '', /^eflags.ZF: 0x0000000[01] → 0x0000000[01] by the Guest/);
+  await s.watch(['irq_enabled', 'write']);
+  assert.match((await s.go()).text ?? '', /^irq_enabled: 0x00000\d00 → 0x00000\d00 by the /);
+  await s.watch(['cr3.guest', 'write']);
+  await s.functions('shell');
+  assert.match((await s.go()).text ?? '', /^cr3.guest: 0x\w+ → 0x\w+ by the Host \(NEW_PGTABLE\)$/);
+  assert.equal((await s.request('dataBreakpointInfo', { name: 'nothing_like_it' })).dataId, null);
+  await s.end();
+});
+
+test('page table entries are watched by virtual address with a mask: Guest entry, shadow entry, and the Host that writes them', async () => {
+  const s = await Inside.at('show_demand_paging');
+  const page = /0x[0-9a-f]+/.exec(await s.evaluate('&fresh'))?.[0];
+  await s.watch([`pte(${page}) & 0x20`, 'write']);
+  assert.match((await s.go()).text ?? '', /^pte\(0x\w+\): 0x00000000 → 0x00000020 by the Host \(demand_page\)$/, 'the Host sets ACCESSED');
+  await s.watch([`spte(${page})`, 'write']);
+  assert.match((await s.go()).text ?? '', /^spte\(0x\w+\): 0x\w+ → 0x\w+ by the Host \(demand_page\)$/, 'the shadow entry is upgraded');
+  await s.functions('show_visible_page_fault');
+  await s.request('setDataBreakpoints', { breakpoints: [] });
+  await s.go();
+  const lazy = '0xd0000000';
+  await s.watch([`pte(${lazy})`, 'write']);
+  assert.match(
+    (await s.go()).text ?? '',
+    /^pte\(0xd0000000\): 0x00000000 → 0x\w+ by the Guest at \w+/,
+    'there was no table: it came, and the entry with it',
+  );
+  assert.match((await s.go()).text ?? '', /^pte\(0xd0000000\): 0x\w+ → 0x\w+ by the Host/);
+  await s.end();
+});
+
+test('a watch on an address that nothing maps waits, and follows the page to where it is mapped', async () => {
+  const s = await Inside.at('show_visible_page_fault');
+  const info = await s.request('dataBreakpointInfo', { name: '0xd0000000', asAddress: true, bytes: 4 });
+  assert.match(info.description, /not mapped now: watched once it is/);
+  const [made] = (await s.request('setDataBreakpoints', { breakpoints: [{ dataId: info.dataId, accessType: 'write' }] })).breakpoints;
+  assert.equal(made.verified, true);
+  let text = '';
+  for (let n = 0; n < 6 && !text.includes('0x0000002a'); n++) text = (await s.go()).text ?? '';
+  assert.match(text, /^0xd0000000: 0x00000000 → 0x0000002a by the Guest at show_visible_page_fault/);
+  await s.end();
+});
+
+test('a watch on a local variable ends when its function returns, and the client is told', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const scopes = await s.scopes();
+  const locals = await s.variables(scopes.Locals);
+  const seen: string[] = [];
+  let found: { dataId: string; canPersist: boolean } | undefined;
+  for (const v of locals) {
+    const info = await s.request('dataBreakpointInfo', { variablesReference: scopes.Locals, name: v.name });
+    seen.push(`${v.name} ${info.dataId} ${info.description}`);
+    if (String(info.dataId).startsWith('local:')) found = info as { dataId: string; canPersist: boolean };
+  }
+  assert.ok(found, `no local is on the stack: ${seen.join('; ')}`);
+  assert.equal(found.canPersist, false);
+  await s.request('setDataBreakpoints', { breakpoints: [{ dataId: found.dataId, accessType: 'write', condition: 'new == 0x12345678' }] });
+  await s.functions('shell');
+  await s.go();
+  const gone = s.events.find((e) => e.event === 'breakpoint' && e.body.reason === 'removed');
+  assert.match(gone?.body.breakpoint.message ?? '', /has returned/);
+  await s.end();
+});
