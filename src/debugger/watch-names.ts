@@ -18,6 +18,8 @@ export interface Watchable {
   /** Means the same in another session. */
   persistent: boolean;
 }
+/** A function that has just begun has not yet moved its stack pointer: its locals lie below. */
+const FRAME = 4096;
 const ALL: WatchAccess[] = ['read', 'write', 'readWrite'];
 
 /** What an id offers, or one line that says why it is none. */
@@ -100,7 +102,7 @@ export const memoryId = (d: Debugger, id: string, name: string, frame: Frame | u
   const caller = code.slice(at + 1).find((f) => f.registers !== own);
   const low = own?.[4];
   const high = caller?.registers[4];
-  if (low !== undefined && caller !== undefined && high !== undefined && address >= low && address < high + 64)
+  if (low !== undefined && caller !== undefined && high !== undefined && address >= low - FRAME && address < high + 64)
     return `local:${hex8(address)}:${m[2]}:${hex8(caller.pc)}:${hex8(high)}${/^\w+$/.test(name) ? `:${name}` : ''}`;
   const hit = d.programs.symbolAt(address);
   if (
