@@ -6,7 +6,7 @@
 import type { Cpu } from './cpu';
 import { PageFlag } from './cpu';
 import { decode, M, NEED_MORE, R, RECORD } from './decode';
-import { ROW_BITS } from './rows';
+import { IMM, ROW_BITS, ROW_IMM, ROWS } from './rows';
 import { PAGE, RAM_BASE } from './state';
 
 /** FORM of a record that must not run any more: its handler makes the run loop look the code up again. */
@@ -15,6 +15,12 @@ export const STALE_FORM = 6;
 const MAX_RECORDS = 1 << 19;
 const MAX_BLOCKS = 1 << 18;
 const MAX_BLOCK_LENGTH = 64;
+/** Immediates remembered as patched; more are treated as any other write to code. */
+const MAX_PATCHED = 4096;
+/** By row: 1 when the instruction ends with an immediate that is a plain operand, so that code may be patched there without decoding anew. */
+export const PATCHABLE = Uint8Array.from(ROWS, ({ name }, row) =>
+  ROW_IMM[row] === IMM.IZ && /^(mov|add|or|adc|sbb|and|sub|xor|cmp|test|push)$/.test(name) ? 1 : 0,
+);
 /** Decoded alone, not kept: page-crossing instructions and single steps. */
 export const SCRATCH_RECORD = MAX_RECORDS * RECORD;
 
@@ -24,8 +30,8 @@ export interface CodePage {
   index: Int32Array;
   /** Blocks that start here. */
   blocks: number[];
-  /** One bit for each 64-byte line that some block covers. */
-  lines: Uint32Array;
+  /** For each 64-byte line, how many blocks cover some of it. */
+  lines: Uint16Array;
 }
 
 export class BlockCache {
@@ -47,6 +53,10 @@ export class BlockCache {
   private records = 0;
   /** Page offsets (0-4095) where a block must begin, because a breakpoint may be there. */
   readonly splits = new Uint16Array(PAGE);
+  /** Physical addresses of dword immediates that were written to while decoded: translated code reads them from the memory. */
+  readonly patched = new Set<number>();
+  /** Called with a block one of whose immediates joined `patched`. */
+  onPatch: (block: number) => void = () => {};
   /** Called with every block that is dropped. */
   onDrop: (block: number) => void = () => {};
   /** Called when everything is dropped at once. */
@@ -94,7 +104,7 @@ export class BlockCache {
     this.offset[block] = a & 0xfff;
     let page = this.pages[number];
     if (page === undefined) {
-      page = { index: new Int32Array(PAGE), blocks: [], lines: new Uint32Array(2) };
+      page = { index: new Int32Array(PAGE), blocks: [], lines: new Uint16Array(64) };
       this.pages[number] = page;
       this.cpu.setPageFlag(number, PageFlag.CODE);
     }
@@ -102,7 +112,7 @@ export class BlockCache {
     if (old !== 0) this.drop(old - 1);
     page.index[a & 0xfff] = block + 1;
     page.blocks.push(block);
-    for (let line = (a & 0xfff) >> 6; line <= ((p - 1) & 0xfff) >> 6; line++) page.lines[line >> 5] |= 1 << (line & 31);
+    this.countLines(page, block, 1);
     return block;
   }
 
@@ -111,22 +121,80 @@ export class BlockCache {
     const page = this.pages[physical >>> 12];
     if (page === undefined) return false;
     const from = physical & 0xfff;
-    for (let line = from >> 6; line <= (from + length - 1) >> 6; line++) if ((page.lines[line >> 5] >> (line & 31)) & 1) return true;
+    for (let line = from >> 6; line <= (from + length - 1) >> 6; line++) if (page.lines[line] !== 0) return true;
     return false;
   }
 
-  /** Drops what overlaps `length` bytes written at `physical`. */
-  written(physical: number, length: number): void {
-    const number = physical >>> 12;
-    const page = this.pages[number];
-    if (page === undefined) return;
+  private countLines(page: CodePage, block: number, by: number): void {
+    const last = (this.offset[block] + this.bytes[block] - 1) >> 6;
+    for (let line = this.offset[block] >> 6; line <= last; line++) page.lines[line] += by;
+  }
+
+  /** Record of the block whose patchable immediate holds page offsets `from` to `to` (exclusive) whole, or -1. */
+  private patchable(block: number, from: number, to: number): number {
+    const { code } = this.cpu;
+    const start = this.offset[block];
+    for (let i = 0, o = this.first[block]; i < this.count[block]; i++, o += RECORD) {
+      const end = start + code[o + R.END];
+      if (end < to) continue;
+      const form = code[o + R.FORM];
+      return PATCHABLE[form >> 3] !== 0 && ((form >> 1) & 3) === 2 && from >= end - 4 ? o : -1;
+    }
+    return -1;
+  }
+  private immediateAt(block: number, record: number): number {
+    return this.page[block] * PAGE + this.offset[block] + this.cpu.code[record + R.END] - 4;
+  }
+
+  /** True when a write there concerns no block for which `inUse` holds, or only immediates that are known to be patched. */
+  quiet(physical: number, length: number, inUse: (block: number) => boolean): boolean {
+    const page = this.pages[physical >>> 12];
+    if (page === undefined) return true;
     const from = physical & 0xfff;
     const to = from + length;
-    if (!this.covers(physical, length)) return;
+    for (const block of page.blocks) {
+      const start = this.offset[block];
+      if (start >= to || start + this.bytes[block] <= from || !inUse(block)) continue;
+      const record = this.patchable(block, from, to);
+      if (record < 0 || !this.patched.has(this.immediateAt(block, record))) return false;
+    }
+    return true;
+  }
+
+  /**
+   * Brings up to date what overlaps `length` bytes written at `physical`: a block whose immediate was patched gets the new one; others are dropped, together
+   * with their neighbours in the same lines, which a program that writes code is about to overwrite as well.
+   */
+  written(physical: number, length: number): void {
+    const page = this.pages[physical >>> 12];
+    if (page === undefined || !this.covers(physical, length)) return;
+    const from = physical & 0xfff;
+    const to = from + length;
+    let dropped = false;
     for (let i = page.blocks.length - 1; i >= 0; i--) {
       const block = page.blocks[i];
       const start = this.offset[block];
-      if (start < to && start + this.bytes[block] > from) this.drop(block);
+      if (start >= to || start + this.bytes[block] <= from) continue;
+      const record = this.patchable(block, from, to);
+      const at = record < 0 ? -1 : this.immediateAt(block, record);
+      if (at >= 0 && (this.patched.size < MAX_PATCHED || this.patched.has(at))) {
+        const { m8, code } = this.cpu;
+        const a = this.base + at;
+        code[record + R.IMM] = m8[a] | (m8[a + 1] << 8) | (m8[a + 2] << 16) | (m8[a + 3] << 24);
+        if (this.patched.has(at)) continue;
+        this.patched.add(at);
+        this.onPatch(block);
+      } else {
+        this.drop(block);
+        dropped = true;
+      }
+    }
+    if (!dropped) return;
+    const low = from & ~63;
+    const high = (to + 63) & ~63;
+    for (let i = page.blocks.length - 1; i >= 0; i--) {
+      const block = page.blocks[i];
+      if (this.offset[block] < high && this.offset[block] + this.bytes[block] > low) this.drop(block);
     }
   }
 
@@ -148,17 +216,13 @@ export class BlockCache {
     const { code } = this.cpu;
     for (let i = 0, o = this.first[block]; i < this.count[block]; i++, o += RECORD) code[o] = STALE_FORM;
     if (page.index[this.offset[block]] === block + 1) page.index[this.offset[block]] = 0;
-    page.blocks.splice(page.blocks.indexOf(block), 1);
+    const last = page.blocks.pop() ?? -1;
+    if (last !== block) page.blocks[page.blocks.indexOf(block)] = last;
+    this.countLines(page, block, -1);
     this.onDrop(block);
     if (page.blocks.length === 0) {
       this.pages[number] = undefined;
       this.cpu.clearPageFlag(number, PageFlag.CODE);
-    } else {
-      page.lines.fill(0);
-      for (const b of page.blocks) {
-        for (let line = this.offset[b] >> 6; line <= (this.offset[b] + this.bytes[b] - 1) >> 6; line++)
-          page.lines[line >> 5] |= 1 << (line & 31);
-      }
     }
   }
 
@@ -173,6 +237,7 @@ export class BlockCache {
     }
     this.blocks = 0;
     this.records = 0;
+    this.patched.clear();
     this.clears++;
     this.onClear();
   }

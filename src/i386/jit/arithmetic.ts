@@ -10,9 +10,8 @@ import { Conditions } from './conditions';
 
 export abstract class Arithmetic extends Conditions {
   protected mov(i: number, args: string): void {
-    const { f, code } = this;
+    const { f } = this;
     const { reg, rm, memory, size } = this.get(i);
-    const imm = code[i + R.IMM];
     switch (args) {
       case 'Eb Gb':
       case 'Ev Gv':
@@ -51,7 +50,7 @@ export abstract class Arithmetic extends Conditions {
         return;
       default: {
         // Zb Ib, Zv Iv, Eb Ib, Ev Iz
-        f.i32(imm);
+        this.immediate(i);
         f.set(this.t0);
         if (memory) this.store(this.refOf(i), size, this.t0);
         else this.setReg(rm, size, this.t0);
@@ -78,11 +77,11 @@ export abstract class Arithmetic extends Conditions {
       f.set(b);
       destination = reg;
     } else if (args === 'AL Ib' || args === 'eAX Iz') {
-      f.i32(imm);
+      this.immediate(i);
       f.set(b);
       destination = EAX;
     } else {
-      f.i32(imm);
+      this.immediate(i);
       f.set(b);
       destination = memory ? 'memory' : rm;
     }
@@ -144,7 +143,7 @@ export abstract class Arithmetic extends Conditions {
         const value = this.values[destination];
         const offset = this.offsets[destination];
         this.setReg(destination, size, r);
-        if (size === 2 && (name === 'add' || name === 'sub') && args !== 'Ev Gv' && args !== 'Gv Ev')
+        if (size === 2 && (name === 'add' || name === 'sub') && args !== 'Ev Gv' && args !== 'Gv Ev' && this.patchedAt(i) === 0)
           this.isNow(destination, value, offset, name === 'add' ? imm : -imm);
       }
     }

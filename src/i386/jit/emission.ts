@@ -63,8 +63,8 @@ export interface Knowledge {
   proven: Proven[];
 }
 
-/** Flags of an exit record's third word above the flag kind: EIP is in memory already; the runtime was not asked (see Jit.enter). */
-export const EXIT = { EIP_IN_MEMORY: 0x100, SLOW: 0x200, KIND: 0xff, KIND_MEMORY: 0xff, KIND_DYNAMIC: 0xfe } as const;
+/** An exit record's third word above the flag kind: EIP is in memory already; an access was slow, and how patient its place was. */
+export const EXIT = { EIP_IN_MEMORY: 0x100, SLOW: 0x200, PATIENCE_SHIFT: 10, KIND: 0xff, KIND_MEMORY: 0xff, KIND_DYNAMIC: 0xfe } as const;
 
 export abstract class Emission {
   protected readonly f = new Body(9);
@@ -253,8 +253,8 @@ export abstract class Emission {
     this.exitIf(this.eip, this.refund);
   }
   /** Leaves before the present instruction, which the interpreter does; when that happens often, the translation is made anew with more patience. */
-  protected leaveIf(): void {
-    this.exitIf(this.eip, this.refund, EXIT.SLOW);
+  protected leaveIf(patience = this.patience): void {
+    this.exitIf(this.eip, this.refund, EXIT.SLOW | (patience << EXIT.PATIENCE_SHIFT));
   }
   /** The exit block: everything into memory, with the number of the exit (Jit.enter reads it). */
   protected exitBlock(): void {

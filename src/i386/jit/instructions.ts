@@ -15,7 +15,6 @@ export abstract class Instructions extends Special {
     const form = code[i + R.FORM];
     const row = ROWS[form >> 3];
     const { reg, rm, memory, size } = this.get(i);
-    const imm = code[i + R.IMM];
     const name = row.name;
     if (!canTranslate(code, i)) {
       this.interpret(i);
@@ -60,7 +59,7 @@ export abstract class Instructions extends Special {
       case 'push':
         if (row.args === 'Zv') f.get(rm);
         else if (row.args === 'Ev') this.getE(i);
-        else f.i32(imm);
+        else this.immediate(i);
         f.set(this.t0);
         this.push(this.t0);
         return;

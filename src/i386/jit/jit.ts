@@ -24,8 +24,10 @@ const EXIT_NUMBER = J.EXIT >> 2;
 const EXIT_REGION = J.EXIT_REGION >> 2;
 const EXIT_FLAGS = J.EXIT_FLAGS >> 2;
 /** After so many slow accesses at one place it gets more patience; after so many in a region with such places, the region is translated again. */
+/** A page where code was dropped more often than that joins no region but its own. */
+const CHURNS = 2;
 const SLOW_PLACE = 4;
-const SLOW_REGION = 32;
+const SLOW_REGION = 64;
 /** Longest stay in translated code: lets the engine put in better code of a function that never returns. */
 const SLICE = 50_000;
 /** Regions waiting for their module: so many are compiled at once, or fewer as soon as one of their blocks ran so often again. */
@@ -149,6 +151,7 @@ export class Jit {
     for (let n = 0; n < 1024; n++) this.table.set(n, this.bail);
     for (let n = 1023; n >= KERNEL_SLOT + KERNEL.length; n--) this.freeSlots.push(n);
     blocks.onDrop = (block) => this.drop(block);
+    blocks.onPatch = (block) => this.patch(block);
     blocks.onClear = () => this.clear();
   }
 
@@ -217,20 +220,23 @@ export class Jit {
     if (bits & EXIT.SLOW) {
       m[STATUS] = 5;
       this.stats.slow++;
-      this.slowAccess(t, t.placeOf(m[W.EIP]));
+      this.slowAccess(t, t.placeOf(m[W.EIP]), bits >> EXIT.PATIENCE_SHIFT);
     }
   }
 
   /** Learns from an access that left a region: a place where it happens again and again is translated more patiently. */
-  private slowAccess(t: Translation, place: number): void {
+  private slowAccess(t: Translation, place: number, patience: number): void {
+    if (patience >= 2) return;
     t.slow++;
-    const n = (this.slowAt.get(place) ?? 0) + 1;
-    const known = this.patience.get(place) ?? 0;
-    if (n >= Math.min(SLOW_PLACE, this.threshold + 1) && known < 2) {
-      this.slowAt.delete(place);
-      this.patience.set(place, known + 1);
-      t.impatient = true;
-    } else this.slowAt.set(place, n);
+    if ((this.patience.get(place) ?? 0) > patience) t.impatient = true;
+    else {
+      const n = (this.slowAt.get(place) ?? 0) + 1;
+      if (n >= Math.min(SLOW_PLACE, this.threshold + 1)) {
+        this.slowAt.delete(place);
+        this.patience.set(place, patience + 1);
+        t.impatient = true;
+      } else this.slowAt.set(place, n);
+    }
     if (!t.impatient || t.dead || t.slow < Math.min(SLOW_REGION, this.threshold + 1)) return;
     this.retire(t);
     this.blocks.runs[t.entry >> 1] = this.threshold;
@@ -286,6 +292,8 @@ export class Jit {
             (at, target, forUser) => this.cellFor(at, target, forUser),
             (b) => this.users.has(b),
             (at) => this.patience.get(at) ?? 0,
+            (at) => blocks.patched.has(at - blocks.base),
+            (page) => (this.churn.get(page) ?? 0) > CHURNS,
           );
     if (region === undefined) {
       this.stats.refused++;
@@ -416,6 +424,24 @@ export class Jit {
       this.blocks.runs[t.entry >> 1] = 0;
     }
   }
+  /** An immediate of the block is patched from now on: what was translated with its value goes, and comes back reading it. */
+  private patch(block: number): void {
+    const set = this.users.get(block);
+    if (set === undefined) return;
+    this.dropped = true;
+    this.users.delete(block);
+    for (const t of set) {
+      if (t.dead) continue;
+      this.retire(t);
+      this.blocks.runs[t.entry >> 1] = this.threshold;
+      this.hurry = true;
+    }
+  }
+  private inUse(block: number): boolean {
+    const set = this.users.get(block);
+    if (set !== undefined) for (const t of set) if (!t.dead) return true;
+    return false;
+  }
   /** Takes a translation out of use. Its number stays taken while its code may be running. */
   private retire(t: Translation): void {
     t.dead = true;
@@ -489,6 +515,7 @@ export class Jit {
       return 0;
     };
     const user = (): boolean => m32[W.CPL] === 3;
+    const inUse = (block: number): boolean => this.inUse(block);
     const crosses = (linear: number, size: number): boolean => (linear & 0xfff) + size > PAGE;
     /** Watched pages are the interpreter's: the stop must find the registers where they belong. */
     const { m8 } = cpu;
@@ -535,9 +562,18 @@ export class Jit {
         a = cpu.physicalOffset(physical);
         if (a < 0) return;
         const flags = pageFlags[(a - RAM_BASE) >>> 12];
-        if (flags !== 0 && ((flags & ~PageFlag.CODE) !== 0 || blocks.covers(a - RAM_BASE, size))) {
-          punt();
-          return;
+        if (flags !== 0) {
+          const physical = a - RAM_BASE;
+          if ((flags & ~PageFlag.CODE) !== 0) {
+            punt();
+            return;
+          }
+          if (blocks.covers(physical, size)) {
+            if (blocks.quiet(physical, size, inUse))
+              cpu.physWrite(physical, size === 1 ? value & 0xff : size === 2 ? value & 0xffff : value, size, linear);
+            else punt();
+            return;
+          }
         }
       }
       m8[a] = value;

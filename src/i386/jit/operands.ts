@@ -4,6 +4,7 @@
 // first time only to see which accesses there are. An access that fails its check leaves the region before the instruction; places where that happens often are
 // translated again with a call to the runtime instead (patience 2). What it leaves out: what is done with the operands (the layers above).
 
+import { PATCHABLE } from '../blocks';
 import { M, R } from '../decode';
 import { ESP, S } from '../state';
 import { Emission, IMPORT } from './emission';
@@ -172,7 +173,8 @@ export abstract class Operands extends Emission {
     this.address(ref, (lo - d) | 0);
     f.set(this.lin);
     this.pageTest(writes, hi - lo);
-    this.leaveIf();
+    // Alone already: sharing is not what makes it fail.
+    this.leaveIf(hi - lo > bytes ? patience : 1);
     const p = key === undefined ? this.temp() : f.local();
     f.get(this.lin);
     f.get(this.entry);
@@ -344,6 +346,17 @@ export abstract class Operands extends Emission {
     const form = this.code[i + R.FORM];
     const regs = this.code[i + R.REGS];
     return { reg: regs & 7, rm: (regs >> 4) & 7, memory: (form & 1) !== 0, size: (form >> 1) & 3 };
+  }
+  /** The record's immediate onto the stack, from the memory when the program patches it. */
+  protected immediate(i: number): void {
+    const { f } = this;
+    const a = this.patchedAt(i);
+    f.i32(a === 0 ? this.code[i + R.IMM] : 0);
+    if (a !== 0) f.mem(OP.i32_load, a, 0);
+  }
+  /** Where the record's immediate is to be read, 0 when it is a constant. */
+  protected patchedAt(i: number): number {
+    return this.get(i).size === 2 && PATCHABLE[this.code[i + R.FORM] >> 3] !== 0 ? this.region.patched((this.next - 4) | 0) : 0;
   }
   /** E operand, zero-extended, onto the stack. */
   protected getE(i: number): void {

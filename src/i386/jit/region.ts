@@ -69,6 +69,8 @@ export interface Region {
   number: number;
   /** How patiently the instruction at `eip` treats slow accesses, see Emission. */
   patience(eip: number): number;
+  /** Index into the memory of a dword immediate at `linear` that must be read from there, 0 when it is a constant. */
+  patched(linear: number): number;
 }
 
 /** What of the block's end the translator understands. */
@@ -118,6 +120,8 @@ export const discover = (
   cells: Cells,
   isTranslated: (block: number) => boolean,
   patience: (at: number) => number,
+  patched: (at: number) => boolean,
+  churns: (page: number) => boolean,
 ): Omit<Region, 'number'> | undefined => {
   const { code, m32 } = cpu;
   const blocks: RegionBlock[] = [];
@@ -141,6 +145,8 @@ export const discover = (
     const page = cache.pages[(at - cache.base) >>> 12];
     const number = page === undefined ? -1 : page.index[at & 0xfff] - 1;
     if (number < 0 || cache.big[number] !== 1) return undefined;
+    // Code that is rewritten now and then would take the whole region with it.
+    if (blocks.length > 0 && cache.page[number] !== cache.page[blocks[0].block] && churns(cache.page[number])) return undefined;
     // Translated blocks no longer count their runs: they were warm when they were translated.
     if (blocks.length > 0 && cache.runs[number] < warm && !isTranslated(number)) return undefined;
     if (blocks.length === 0) warm = cache.runs[number] * WARM_SHARE;
@@ -238,5 +244,9 @@ export const discover = (
     },
     deltaOf,
     patience: (eip) => patience((eip + deltaOf(eip)) | 0),
+    patched: (at) => {
+      const a = (at + deltaOf(at)) | 0;
+      return patched(a) ? a : 0;
+    },
   };
 };
