@@ -566,14 +566,16 @@ const filesOf = (path: string): string[] =>
 export const vectorsCommand = (args: readonly string[], print: (line: string) => void): number => {
   let engine = 'interpreter';
   let show = 3;
+  let advisory = false;
   const paths: string[] = [];
   for (let i = 0; i < args.length; i++) {
     if (args[i] === '--engine') engine = args[++i] ?? '';
     else if (args[i] === '--show') show = Number(args[++i]);
+    else if (args[i] === '--advisory') advisory = true;
     else paths.push(args[i]);
   }
   if (paths.length === 0 || !['interpreter', 'jit', 'both'].includes(engine)) {
-    print('usage: lguest-debug vectors PATH... [--engine interpreter|jit|both] [--show N]');
+    print('usage: lguest-debug vectors PATH... [--engine interpreter|jit|both] [--show N] [--advisory]');
     return 64;
   }
   let passed = 0;
@@ -588,7 +590,10 @@ export const vectorsCommand = (args: readonly string[], print: (line: string) =>
       runVectorFile(path, which, (verdict) => {
         if (verdict.advisory) {
           if (verdict.differences.length === 0) advisoryOk++;
-          else advisoryBad++;
+          else {
+            advisoryBad++;
+            if (advisory) print(`ADVISORY ${verdict.group} ${verdict.name}: ${verdict.differences.join(', ')}\n${verdict.detail()}`);
+          }
           return;
         }
         if (verdict.differences.length === 0) {
@@ -603,8 +608,8 @@ export const vectorsCommand = (args: readonly string[], print: (line: string) =>
       passed += ok;
       failed += bad;
       for (const [form, n] of [...forms].sort((a, b) => b[1] - a[1]).slice(0, 25)) print(`    ${n} x ${form}`);
-      const advisory = advisoryOk + advisoryBad > 0 ? `, advisory ${advisoryOk} agree, ${advisoryBad} differ` : '';
-      print(`${basename(path)} (${which}): ${ok} passed, ${bad} failed${advisory}`);
+      const aside = advisoryOk + advisoryBad > 0 ? `, advisory ${advisoryOk} agree, ${advisoryBad} differ` : '';
+      print(`${basename(path)} (${which}): ${ok} passed, ${bad} failed${aside}`);
     }
   }
   print(`${passed} passed, ${failed} failed`);

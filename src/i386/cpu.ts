@@ -78,6 +78,9 @@ const alignmentMask = (size: number): number => {
   }
 };
 
+/** Offsets from FFFFFE00 on are checked even in flat segments: an access across 4 GB is beyond the limit. 512 bytes is the longest access. */
+export const NEAR_TOP = 0x1ff;
+
 const NO_BUS: Bus = { portRead: (_port, size) => (size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff), portWrite: () => {} };
 
 export class Cpu {
@@ -96,6 +99,8 @@ export class Cpu {
   readonly pageFlags: Uint8Array;
   private readonly filled = new Int32Array(FILLED_MAX);
   private filledCount = 0;
+  /** By page directory entry: 1 = translations of a large page are in the TLB. */
+  private readonly large = new Uint8Array(1024);
   /** Counts TLB flushes; translated code and caches may compare it. */
   flushes = 0;
 
@@ -272,11 +277,11 @@ export class Cpu {
 
   /** Linear address of a read of `size` bytes at seg:offset; raises #GP or #SS (#AC) as the processor does. */
   linR(seg: number, offset: number, size: number): number {
-    return (this.m32[W.FLAT] >> seg) & 1 ? offset : this.checkSegment(seg, offset, size, false);
+    return (this.m32[W.FLAT] >> seg) & 1 && (offset | NEAR_TOP) !== -1 ? offset : this.checkSegment(seg, offset, size, false);
   }
   /** The same for a write. */
   linW(seg: number, offset: number, size: number): number {
-    return ((this.m32[W.FLAT] & ~(1 << CS)) >> seg) & 1 ? offset : this.checkSegment(seg, offset, size, true);
+    return ((this.m32[W.FLAT] & ~(1 << CS)) >> seg) & 1 && (offset | NEAR_TOP) !== -1 ? offset : this.checkSegment(seg, offset, size, true);
   }
 
   checkSegment(seg: number, offset: number, size: number, write: boolean): number {
@@ -507,6 +512,7 @@ export class Cpu {
         const updated = pde | 0x20 | (write ? 0x40 : 0);
         if (updated !== pde) this.physWrite(pdeAt, updated, 4);
         physical = ((pde & 0xffc00000) | (linear & 0x3fffff)) >>> 0;
+        this.large[linear >>> 22] = 1;
       } else {
         const pteAt = (pde & ~0xfff) + ((linear >>> 10) & 0xffc);
         const pte = this.physRead(pteAt, 4);
@@ -558,16 +564,17 @@ export class Cpu {
       m[USER_WRITE + page] = TLB_INVALID;
     }
     this.filledCount = 0;
+    this.large.fill(0);
     this.flushes++;
   }
-  /** Forgets the translation of one page (INVLPG). */
+  /** Forgets the translation of one page (INVLPG); of 4 MB when a large page was filled in there, as many small ones. */
   flushPage(linear: number): void {
-    const page = linear >>> 12;
-    const m = this.m32;
-    m[SUPER_READ + page] = TLB_INVALID;
-    m[SUPER_WRITE + page] = TLB_INVALID;
-    m[USER_READ + page] = TLB_INVALID;
-    m[USER_WRITE + page] = TLB_INVALID;
+    const directory = linear >>> 22;
+    const isLarge = this.large[directory] !== 0;
+    const first = isLarge ? directory << 10 : linear >>> 12;
+    const end = first + (isLarge ? 1024 : 1);
+    for (const table of [SUPER_READ, SUPER_WRITE, USER_READ, USER_WRITE]) this.m32.fill(TLB_INVALID, table + first, table + end);
+    this.large[directory] = 0;
     this.flushes++;
   }
   /** Sets bits of a physical page's flags and takes its fast TLB entries away. */

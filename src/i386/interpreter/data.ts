@@ -3,7 +3,7 @@
 // Nothing here sets flags. Stack pointers move only after the memory access has succeeded. What it leaves out: segment registers (system.ts).
 // Source: SDM vol. 2, each mnemonic.
 
-import type { Cpu } from '../cpu';
+import { type Cpu, NEAR_TOP } from '../cpu';
 import { R } from '../decode';
 import type { Row } from '../opcodes';
 import { EAX, EBP, EBX, EDX, ESP, SS, W } from '../state';
@@ -183,7 +183,7 @@ const push32 = (c: Cpu, value: number): void => {
   const m = c.m32;
   if (m[W.SS_BIG] !== 0) {
     const esp = (m[ESP] - 4) | 0;
-    c.write32((m[W.FLAT] >> SS) & 1 ? esp : c.checkSegment(SS, esp, 4, true), value);
+    c.write32((m[W.FLAT] >> SS) & 1 && (esp | NEAR_TOP) !== -1 ? esp : c.checkSegment(SS, esp, 4, true), value);
     m[ESP] = esp;
   } else c.push32(value);
 };
@@ -195,7 +195,7 @@ const pop_Z: Handler = (c, i) => {
   const e = (c.code[i + R.REGS] >> 4) & 7;
   if (m[W.SS_BIG] !== 0) {
     const esp = m[ESP];
-    const value = c.read32((m[W.FLAT] >> SS) & 1 ? esp : c.checkSegment(SS, esp, 4, false));
+    const value = c.read32((m[W.FLAT] >> SS) & 1 && (esp | NEAR_TOP) !== -1 ? esp : c.checkSegment(SS, esp, 4, false));
     m[ESP] = (esp + 4) | 0;
     m[e] = value;
   } else m[e] = c.pop32();

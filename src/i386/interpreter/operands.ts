@@ -4,7 +4,7 @@
 // their own (a closure that calls a captured function costs an indirect call); the rest go through the width-generic accessors here.
 // What it leaves out: meaning. See index.ts for how forms find their handlers.
 
-import type { Cpu } from '../cpu';
+import { type Cpu, NEAR_TOP } from '../cpu';
 import { M, R } from '../decode';
 import type { Row } from '../opcodes';
 import { W } from '../state';
@@ -34,13 +34,13 @@ export const segment = (c: Cpu, i: number): number => (c.code[i + R.META] >> M.S
 export const linR = (c: Cpu, i: number, bytes: number): number => {
   const seg = (c.code[i + R.META] >> M.SEG_SHIFT) & 7;
   const offset = ea(c, i);
-  return (c.m32[W.FLAT] >> seg) & 1 ? offset : c.checkSegment(seg, offset, bytes, false);
+  return (c.m32[W.FLAT] >> seg) & 1 && (offset | NEAR_TOP) !== -1 ? offset : c.checkSegment(seg, offset, bytes, false);
 };
 /** Linear address of the memory operand, checked for a write of `bytes`. */
 export const linW = (c: Cpu, i: number, bytes: number): number => {
   const seg = (c.code[i + R.META] >> M.SEG_SHIFT) & 7;
   const offset = ea(c, i);
-  return ((c.m32[W.FLAT] & ~2) >> seg) & 1 ? offset : c.checkSegment(seg, offset, bytes, true);
+  return ((c.m32[W.FLAT] & ~2) >> seg) & 1 && (offset | NEAR_TOP) !== -1 ? offset : c.checkSegment(seg, offset, bytes, true);
 };
 
 /**

@@ -176,9 +176,7 @@ const clearTaskSwitched: Handler = (c) => {
 
 const invalidatePage: Handler = (c, i) => {
   requirePrivilege(c);
-  // A large page may have been filled in as many small ones.
-  if (c.m32[W.CR4] & CR4.PSE) c.flushTlb();
-  else c.flushPage((c.m32[W.BASE + segment(c, i)] + ea(c, i)) | 0);
+  c.flushPage((c.m32[W.BASE + segment(c, i)] + ea(c, i)) | 0);
 };
 
 // ---- debug registers ------------------------------------------------------------------------------------------------------------------

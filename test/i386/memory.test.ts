@@ -1,0 +1,99 @@
+// Where memory accesses end: at 4 GB in flat segments, and what INVLPG forgets when a large page is in the TLB.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Processor } from '../../src/i386/processor';
+import { CS, EAX, EBP, EBX, EXC, RAM_BASE, W } from '../../src/i386/state';
+
+const CODE = 0x1000;
+const MEGABYTE = 1 << 20;
+
+/** A processor in ring 0 with flat segments and paging off; every exception comes back from run(). */
+const flat = (jit: boolean): Processor => {
+  const proc = new Processor({ ramBytes: 12 * MEGABYTE, countRing0: true, jit, jitThreshold: 0 });
+  const { m32 } = proc.cpu;
+  proc.reset();
+  for (let seg = 0; seg < 6; seg++) {
+    m32[W.BASE + seg] = 0;
+    m32[W.LIMIT + seg] = -1;
+    m32[W.ACCESS + seg] = seg === CS ? 0xc09b : 0xc093;
+  }
+  m32[W.CR0] = 0x11;
+  m32[W.EFLAGS] = 2;
+  m32[W.EIP] = CODE;
+  proc.cpu.intercept.fill(1);
+  proc.cpu.updateMode();
+  return proc;
+};
+
+const run = (proc: Processor, code: number[]): ReturnType<Processor['run']> => {
+  proc.cpu.m32[W.EIP] = CODE;
+  proc.cpu.m8.set([...code, 0xf4], RAM_BASE + CODE);
+  proc.blocks.clear();
+  return proc.run(20);
+};
+
+for (const jit of [false, true]) {
+  const engine = jit ? 'translated' : 'interpreted';
+
+  test(`an access across 4 GB is beyond the limit of a flat segment (${engine})`, () => {
+    const cases: [string, number[], number][] = [
+      ['mov eax,[FFFFFFFD]', [0x8b, 0x05, 0xfd, 0xff, 0xff, 0xff], EXC.GP],
+      ['mov [FFFFFFFF],ax', [0x66, 0x89, 0x05, 0xff, 0xff, 0xff, 0xff], EXC.GP],
+      ['add [ebx],eax', [0x01, 0x03], EXC.GP],
+      ['movsx eax,word [ebx+1]', [0x0f, 0xbf, 0x43, 0x01], EXC.GP],
+      ['mov eax,[ebp]', [0x8b, 0x45, 0x00], EXC.SS],
+      ['leave', [0xc9], EXC.SS],
+      ['fld tword [ebx]', [0xdb, 0x2b], EXC.GP],
+    ];
+    for (const [name, code, vector] of cases) {
+      const proc = flat(jit);
+      proc.cpu.m32[EBX] = -2;
+      proc.cpu.m32[EBP] = -1;
+      assert.deepEqual(run(proc, code), { kind: 'intercept', vector, errorCode: 0, software: false }, name);
+      assert.equal(proc.cpu.m32[W.EIP], CODE, name);
+    }
+  });
+
+  test(`an access that ends at 4 GB is within a flat segment (${engine})`, () => {
+    const proc = flat(jit);
+    proc.cpu.m32[EBX] = -4;
+    assert.equal(run(proc, [0x8b, 0x03, 0x89, 0x03, 0x66, 0x8b, 0x4b, 0x02, 0x8a, 0x53, 0x03]).kind, 'halt');
+    assert.equal(proc.cpu.m32[EAX], -1, 'there is no memory, so all ones');
+  });
+
+  test(`INVLPG forgets the whole of a large page, and nothing of other pages (${engine})`, () => {
+    const proc = flat(jit);
+    const { m32 } = proc.cpu;
+    const word = (physical: number, value: number): void => {
+      m32[(RAM_BASE + physical) >> 2] = value;
+    };
+    const DIRECTORY = 0x2000;
+    const TABLE = 0x3000;
+    word(DIRECTORY, 0x83);
+    word(DIRECTORY + 4, 0x83);
+    word(DIRECTORY + 8, TABLE | 3);
+    word(TABLE, 0x5003);
+    word(0x5000, 0x5555);
+    word(0x6000, 0x6666);
+    word(0x10000, 1);
+    word(0x20000, 2);
+    word(4 * MEGABYTE + 0x10000, 0x11);
+    word(4 * MEGABYTE + 0x20000, 0x22);
+    m32[W.CR4] = 0x10;
+    m32[W.CR3] = DIRECTORY;
+    m32[W.CR0] = 0x80000011 | 0;
+    const load = (linear: number): number => {
+      assert.equal(run(proc, [0x8b, 0x05, linear & 0xff, (linear >> 8) & 0xff, (linear >> 16) & 0xff, 0]).kind, 'halt');
+      return m32[EAX];
+    };
+    assert.deepEqual([load(0x410000), load(0x420000), load(0x800000)], [1, 2, 0x5555]);
+    word(DIRECTORY + 4, 0x400083);
+    word(TABLE, 0x6003);
+    assert.deepEqual([load(0x410000), load(0x420000), load(0x800000)], [1, 2, 0x5555], 'until INVLPG the TLB holds what it had');
+    assert.equal(run(proc, [0x0f, 0x01, 0x3d, 0, 0, 0x42, 0]).kind, 'halt');
+    assert.deepEqual([load(0x410000), load(0x420000), load(0x800000)], [0x11, 0x22, 0x5555]);
+    assert.equal(run(proc, [0x0f, 0x01, 0x3d, 0, 0, 0x80, 0]).kind, 'halt');
+    assert.equal(load(0x800000), 0x6666);
+  });
+}
