@@ -24,6 +24,14 @@ const stackTrace = (s: Context, args: Arguments): object => {
 const frameBody = (s: Context, d: Debugger, f: Frame): DebugProtocol.StackFrame => {
   const id = s.nextHandle++;
   s.frames.set(id, f);
+  if (f.kind === 'decision' && d.trapSteps.decision !== undefined && s.sources !== undefined) {
+    const { record, steps, index } = d.trapSteps.decision;
+    const source = s.sources.page(
+      `decisions of trap ${record.k}`,
+      steps.map((x, i) => `${i + 1}. ${x.fn} (${x.section}): ${x.condition}  [${x.values}]  → ${x.taken}`).join('\n'),
+    );
+    return { id, name: f.name, line: s.outLine(index + 1), column: s.columnsStartAt1 ? 1 : 0, source };
+  }
   if (f.kind !== 'code') return { id, name: f.name, line: 0, column: 0, presentationHint: 'label' };
   // The line that did what the stop is about, when that is not the line of the next instruction.
   const about = f.pc === d.target.pc && f.method === 'exact' ? d.stop?.instruction : undefined;
@@ -104,6 +112,8 @@ const setExpression = (s: Context, args: Arguments): object => {
 const source = (s: Context, args: Arguments): object => {
   const source = (args.source ?? {}) as DebugProtocol.Source;
   const reference = source.sourceReference ?? wantNumber(args, 'sourceReference', 0);
+  const page = s.sources?.pageText(reference);
+  if (page !== undefined) return { content: page, mimeType: 'text/plain' };
   const listing = s.sources?.listing(reference) ?? (source.name === undefined ? undefined : s.sources?.listingNamed(s.core, source.name));
   if (listing === undefined) throw new RequestError(ERRORS.badArgument, 'There is no such listing.');
   return { content: listing.text, mimeType: 'text/x-lguest-listing' };

@@ -3,6 +3,7 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { Debugger, Granularity, StopInfo } from '../debugger/session';
 import { hex8 } from '../debugger/target';
+import { trapTargetOf } from '../debugger/trap-steps';
 import type { Context } from './context';
 import { exitCode, stopMachine, stopped, terminated } from './events';
 import { taskOfThread } from './threads';
@@ -63,11 +64,15 @@ export const runRequests = (s: Context): Handlers => ({
   stepIn: (a) => {
     const { targetId } = a;
     if (typeof targetId !== 'number') return step(s, 'in', a);
-    resume(s, (d) => d.stepInto(targetId));
+    const trap = trapTargetOf(targetId);
+    resume(s, (d) => (trap === undefined ? d.stepInto(targetId) : d.stepIntoTrap(trap)));
     return undefined;
   },
   stepOut: (a) => step(s, 'out', a),
-  stepInTargets: () => ({ targets: s.standing.calls().map((c) => ({ id: c.address, label: c.name })) }),
+  stepInTargets: () => {
+    const d = s.standing;
+    return { targets: [...d.trapTargets(), ...(d.stop?.pending ? [] : d.calls().map((c) => ({ id: c.address, label: c.name })))] };
+  },
   gotoTargets: (a) => gotoTargets(s, a),
   goto: (a) => goto(s, a),
   terminate: () => {

@@ -10,6 +10,7 @@ import type { Files, LaunchArguments } from './launch';
 export class Sources {
   private readonly resolved = new Map<string, string | undefined>();
   private readonly listings = new Map<number, Listing>();
+  private readonly pages = new Map<number, string>();
   private readonly references = new Map<string, number>();
   /** Paths that the client itself named, by their last part. */
   private readonly clientPaths = new Map<string, string[]>();
@@ -93,6 +94,21 @@ export class Sources {
       this.listings.set(reference, listing);
     }
     return { reference, listing };
+  }
+
+  /** A page of finished text, such as the Host's decisions about one trap. */
+  page(name: string, text: string): DebugProtocol.Source {
+    const key = `page ${name}`;
+    let reference = this.references.get(key);
+    if (reference === undefined) {
+      reference = this.references.size + 1;
+      this.references.set(key, reference);
+    }
+    this.pages.set(reference, text);
+    return { name, sourceReference: reference, origin: 'Host' };
+  }
+  pageText(reference: number): string | undefined {
+    return this.pages.get(reference);
   }
 
   listing(reference: number): Listing | undefined {

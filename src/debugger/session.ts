@@ -4,8 +4,8 @@
 // stands, every question is answered at once from memory. What it leaves out: text for editors (adapter), names (programs.ts), stacks (stack.ts).
 
 import { Disassembler, type Decoded, type Syntax } from '../i386/disassembly';
-import { REGS } from '../lguest/abi';
 import type { TrapFilter } from '../lguest/host';
+import { LGUEST_TRAP_ENTRY, REGS } from '../lguest/abi';
 import { formatPosition, type TrapRecord } from '../lguest/trap-record';
 import type { Stop } from '../launcher/machine';
 import { stripType, type Type } from '../symbols/dwarf/types';
@@ -28,6 +28,7 @@ import { type Task, Tasks } from './tasks';
 import { EXEC_FUNCTIONS, UserPrograms } from './user-programs';
 import { splitFormat, type ValueContext } from './value';
 import { numberOf, numberText, type Watch, type WatchHit, type WatchWish, Watches } from './watches';
+import { TRAP_TARGET, TrapSteps, type TrapTarget } from './trap-steps';
 
 export type StopReason =
   | 'entry'
@@ -167,6 +168,13 @@ export class Debugger {
     };
     this.conditions = new Conditions(target, programs, this.tasks, this.machineQuestions, this.printers);
     watchSlots(target.host);
+    this.trapSteps = new TrapSteps({
+      target,
+      oneStep: () => this.oneStep(),
+      judge: (stop) => this.judge(stop),
+      stopAt: (description, record) => this.stopInfo('step', description, record === undefined ? {} : { record, pending: true }),
+      restoreFilters: () => this.installFilters(),
+    });
     this.disassembler = new Disassembler(syntax);
     this.namesWanted = programs.list.length === 0 && target.guestMemory !== undefined;
     target.processor.onBreakpoint = (linear) => this.asked(linear);
@@ -329,6 +337,7 @@ export class Debugger {
   }
   /** A stop found at a world switch. */
   private switchStop: StopInfo | undefined;
+  readonly trapSteps: TrapSteps<StopInfo>;
   private readonly logLimit = new LogLimit((text) => this.onTrapLog(text));
   private logLine(id: string, record: TrapRecord | undefined, direction: 'enter' | 'exit' | undefined): string {
     const { target, programs } = this;
@@ -455,15 +464,24 @@ export class Debugger {
 
   /** @param task one that is not on the processor: runs until it is, first. */
   step(kind: 'in' | 'over' | 'out', granularity: Granularity, task?: Task): void {
+    const { target, trapSteps } = this;
+    if (trapSteps.decision !== undefined) {
+      this.stepDecision(kind);
+      return;
+    }
     const away = task === undefined || task.current ? undefined : this.whenCurrent(task);
     this.start(async () => {
       const early = await away?.();
       if (early !== undefined) return early;
       const outcome = await (kind === 'out'
-        ? this.stepOut()
-        : granularity === 'instruction'
-          ? this.stepInstruction(kind)
-          : this.stepLine(kind));
+        ? target.host?.inSwitcher
+          ? this.trapSteps.outOfSwitcher()
+          : this.stepOut()
+        : target.host?.inSwitcher
+          ? this.trapSteps.switcher()
+          : granularity === 'instruction'
+            ? this.stepInstruction(kind)
+            : this.stepLine(kind));
       const whose = task === undefined || task.current ? 'Paused on step' : `Paused on step, when pid ${task.pid} ran again`;
       return outcome ?? this.stopInfo('step', whose);
     });
@@ -510,6 +528,43 @@ export class Debugger {
     return [...found].map(([address, name]) => ({ address, name }));
   }
 
+  /** What can be stepped into at a trap that is decided, or at an instruction that is made to trap. */
+  trapTargets(): { id: number; label: string }[] {
+    const { target, programs, stop } = this;
+    if (target.host === undefined) return [];
+    const decoded = this.decode(target.pc);
+    const switcher = { id: TRAP_TARGET.switcher, label: 'Switcher: instruction by instruction' };
+    if (target.host.inSwitcher) return [switcher];
+    const decisions = { id: TRAP_TARGET.decisions, label: 'Host: decision by decision' };
+    const record = stop?.pending ? stop.record : undefined;
+    const handler = (name: string): { id: number; label: string } => ({ id: TRAP_TARGET.handler, label: `Guest handler${name}` });
+    if (record !== undefined) {
+      const name = record.handler === undefined ? undefined : ` ${programs.nameOf(record.handler) ?? hex8(record.handler)}`;
+      return [...(name === undefined ? [] : [handler(name)]), decisions, switcher];
+    }
+    if (decoded?.flow !== 'int') return [decisions, switcher];
+    return [...(decoded.vector === LGUEST_TRAP_ENTRY ? [] : [handler('')]), decisions, switcher];
+  }
+  stepIntoTrap(what: TrapTarget): void {
+    const pending = this.stop?.pending ? this.stop.record : undefined;
+    this.start(async () => {
+      if (what === 'handler') return (await this.stepInstruction('in')) ?? this.stopInfo('step', 'Paused on step');
+      return what === 'switcher' ? this.trapSteps.switcher() : this.trapSteps.toDecisions(pending);
+    });
+  }
+  /** Among the Host's decisions: to the next one, or on to what they lead to. Nothing runs in between. */
+  private stepDecision(kind: 'in' | 'over' | 'out'): void {
+    const next = kind === 'out' ? undefined : this.trapSteps.next();
+    if (next === undefined) {
+      this.trapSteps.decision = undefined;
+      this.start(async () => (await this.oneStep()) ?? this.stopInfo('step', 'Paused on step: the decision is applied'));
+      return;
+    }
+    this.stop = next;
+    this.cachedStack = undefined;
+    this.onStop(next);
+  }
+
   /** Steps into one of the calls of this line; stops behind the line when it is not made. */
   stepInto(address: number): void {
     this.start(async () => {
@@ -533,6 +588,7 @@ export class Debugger {
     this.running = true;
     this.pendingRecord = this.stop?.pending ? this.stop.record : undefined;
     this.stop = undefined;
+    this.trapSteps.decision = undefined;
     this.returned = undefined;
     this.cachedStack = undefined;
     this.pauseWanted = false;
@@ -1043,7 +1099,10 @@ export class Debugger {
 
   /** The chain of frames at this stop. */
   stack(): Stack {
-    this.cachedStack ??= new Stack(this.target, this.programs, this.stop?.pending ? this.stop.record : undefined, { tasks: this.tasks });
+    this.cachedStack ??= new Stack(this.target, this.programs, this.stop?.pending ? this.stop.record : undefined, {
+      tasks: this.tasks,
+      decision: this.trapSteps.decision,
+    });
     return this.cachedStack;
   }
   /** The chain of a task that is not on the processor; of the current task: the processor's own. @throws ExpressionError when nothing is kept of it. */

@@ -4,10 +4,13 @@
 // interrupted. What cannot be followed ends the chain; no frame is made up. What it leaves out: values of variables (frame-environment.ts).
 
 import type { GuestRegister } from '../lguest/context';
+import type { Host } from '../lguest/host';
 import type { TrapRecord } from '../lguest/trap-record';
 import type { Frame as SymbolFrame } from '../symbols/dwarf/frame';
 import { boundaryText } from './explain';
 import type { Programs } from './programs';
+import { switcherPlace } from './switcher-place';
+import type { Decision } from './trap-steps';
 import { hex8, LINEAR, type Space, type Target } from './target';
 import type { SavedContext, Task, Tasks } from './tasks';
 
@@ -15,7 +18,8 @@ import type { SavedContext, Task, Tasks } from './tasks';
 export type Method = 'exact' | 'call frame information' | 'frame pointer' | 'trap record' | 'trap frame' | 'saved by the switch';
 
 export interface Frame {
-  kind: 'code' | 'boundary' | 'note';
+  /** decision: what the Host asks about a trap that is not yet applied. */
+  kind: 'code' | 'boundary' | 'note' | 'decision';
   name: string;
   pc: number;
   /** By DWARF number, 0 to 8 (eax ecx edx ebx esp ebp esi edi eip); undefined: not recoverable. */
@@ -44,6 +48,8 @@ export interface FrameView {
 }
 
 export interface StackOptions {
+  /** The user walks the Host's decisions. */
+  decision?: Decision | undefined;
   /** Knows the words of trap frames, so that the chain goes on where no trap record is kept any more. */
   tasks?: Tasks;
   /** A task that is not on the processor: the chain begins at what its switch kept. */
@@ -124,7 +130,28 @@ export class Stack {
     }
     const registers = DWARF_REGISTERS.map((name) => (name === 'eip' ? target.pc : target.register(name)));
     this.cursor = { registers, method: 'exact', afterCall: false, cpl: target.register('cs') & 3 };
+    if (target.host?.inSwitcher) this.switcher(target.host, registers);
+    const { decision } = options;
+    if (decision !== undefined) {
+      const step = decision.steps[decision.index];
+      this.note(`Host: ${step?.fn ?? ''}: ${step?.condition ?? ''} → ${step?.taken ?? ''}`);
+      this.frames[0] = { ...this.frames[0], kind: 'decision', record: decision.record };
+    }
     if (pending !== undefined) this.boundary(pending);
+  }
+
+  /** The Switcher's frame; below it the Guest as it is saved. */
+  private switcher(host: Host, registers: (number | undefined)[]): void {
+    const place = switcherPlace(host);
+    this.note(place);
+    this.frames[0] = { ...this.frames[0], kind: 'code', pc: registers[EIP] ?? 0, registers, cpl: 0 };
+    this.note(`── in the Switcher; the Guest as its registers are saved ──`);
+    this.cursor = {
+      registers: DWARF_REGISTERS.map((name) => host.context.get(name)),
+      method: 'exact',
+      afterCall: false,
+      cpl: host.context.get('cs') & 3,
+    };
   }
 
   /** The frame that the processor is in, without its name and line: enough for conditions, and cheap. */

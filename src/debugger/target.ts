@@ -5,7 +5,7 @@
 
 import { CS, RAM_BASE, W } from '../i386/state';
 import type { Processor } from '../i386/processor';
-import type { GuestRegister } from '../lguest/context';
+import { Context, type GuestContext, type GuestRegister } from '../lguest/context';
 import type { Host, TrapFilter } from '../lguest/host';
 import type { Position, TrapLog, TrapRecord } from '../lguest/trap-record';
 import type { BareMachine } from '../launcher/bare';
@@ -51,6 +51,8 @@ export interface Target {
   run(options: RunOptions): Stop;
   step(options: RunOptions): Stop;
   skipIdle(): void;
+  /** One instruction of whatever runs, the Switcher included, or one step of the Host. */
+  stepHost?(): Stop;
   /** What the user does to the Guest from outside; only a Guest has it. */
   readonly inputs?: Inputs;
   readonly end: Stop | undefined;
@@ -110,6 +112,7 @@ export class GuestTarget extends MemoryTarget implements Target {
     super();
     this.processor = machine.processor;
     this.host = machine.host;
+    this.own = new Context({ cpu: machine.processor.cpu, lg: machine.host.lg, inGuest: true });
   }
 
   get inputs(): Inputs {
@@ -141,12 +144,15 @@ export class GuestTarget extends MemoryTarget implements Target {
   setFilter(filter: TrapFilter | undefined): void {
     this.host.setFilter(filter);
   }
+  /** The Guest's, wherever they are saved; the processor's own only while the Switcher is being stepped. */
   register(name: GuestRegister): number {
-    return this.host.context.get(name);
+    return this.host.inSwitcher ? this.own.get(name) : this.host.context.get(name);
   }
   setRegister(name: GuestRegister, value: number): void {
+    if (this.host.inSwitcher) throw new Error("the Switcher's registers cannot be changed: step out of it first");
     this.host.context.set(name, value);
   }
+  private readonly own: GuestContext;
 
   locate(address: number, space: Space = LINEAR): number {
     const { host, processor } = this;
@@ -154,6 +160,10 @@ export class GuestTarget extends MemoryTarget implements Target {
     const { memBase } = host.layout;
     if (space.kind === 'machine') return a < processor.cpu.ramBytes ? a : -1;
     if (space.kind === 'physical') return a < this.machine.memory.maxBytes ? memBase + a : -1;
+    if (host.inSwitcher && space.directory === undefined) {
+      const here = processor.cpu.peekTranslate(a | 0);
+      if (here >= 0 && here < processor.cpu.ramBytes) return here;
+    }
     const guest = host.guestWalk(a, space.directory).target;
     if (guest !== undefined && guest < this.machine.memory.maxBytes) return memBase + guest;
     // What the processor still has although the Guest's tables say no; and the Switcher.
@@ -171,6 +181,9 @@ export class GuestTarget extends MemoryTarget implements Target {
   }
   step(options: RunOptions): Stop {
     return this.machine.step(options);
+  }
+  stepHost(): Stop {
+    return this.machine.stepHost();
   }
   skipIdle(): void {
     this.machine.skipIdle();

@@ -421,8 +421,13 @@ export class Host {
   /** One instruction of the processor, in the Switcher too; outside it, one phase of the Host. */
   stepHost(): HostExit {
     if (this.phase !== 'guest') return this.rounds(this.processor.retired, 0, false, true);
-    const exit = this.processor.step();
-    return this.afterRun(exit) ?? { kind: 'budget' };
+    // The Guest's instructions keep their deadlines: stepping must not change the run.
+    const exit = this.inGuest
+      ? this.injection !== undefined
+        ? this.inject(this.injection)
+        : this.stepGuest()
+      : this.afterRun(this.processor.step());
+    return exit ?? { kind: 'budget' };
   }
 
   private rounds(end: number, entriesLeft: number, stepping: boolean, onePhase = false): HostExit {

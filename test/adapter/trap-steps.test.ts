@@ -1,0 +1,68 @@
+// Steps into a trap over DAP: the targets that a client is offered, the decisions as a page with a current line, the Switcher with its own registers.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { demoFile, Session } from './client';
+
+interface Frame {
+  id: number;
+  name: string;
+  line: number;
+  source?: { name: string; sourceReference: number };
+  presentationHint?: string;
+  instructionPointerReference?: string;
+}
+
+test('over DAP a trap is stepped into: decisions on a page, Switcher in the disassembly, injection in the console', async () => {
+  const s = await Session.start();
+  const stack = async (): Promise<Frame[]> => (await s.request('stackTrace', { threadId: 1, levels: 4 })).stackFrames as Frame[];
+  const target = async (label: RegExp): Promise<number> => {
+    const { targets } = (await s.request('stepInTargets', { frameId: (await stack())[0].id })) as {
+      targets: { id: number; label: string }[];
+    };
+    return targets.find((t) => label.test(t.label))?.id ?? assert.fail(`no target ${label} in ${JSON.stringify(targets)}`);
+  };
+  try {
+    await s.launch({ program: demoFile('demo.elf'), cmdline: 'do=off', console: 'internalConsole' });
+    await s.request('setExceptionBreakpoints', { filters: [], filterOptions: [{ filterId: 'pf.guest', condition: 'cr2 == 0xd0000000' }] });
+    await s.done();
+    await s.stop();
+    await s.request('stepIn', { threadId: 1, targetId: await target(/^Host: /) });
+    assert.match((await s.stop()).description ?? '', /^Host decision 1 of \d+: demand_page$/);
+    const [top] = await stack();
+    assert.deepEqual([top.line, top.presentationHint], [1, undefined]);
+    const page = String((await s.request('source', { source: top.source, sourceReference: top.source?.sourceReference })).content).split(
+      '\n',
+    );
+    assert.match(page[0], /^1\. demand_page \(8\.6\.1\): is the Guest PDE present\?/);
+    await s.request('next', { threadId: 1 });
+    assert.match((await s.stop()).description ?? '', /^Host decision 2 of/);
+    assert.equal((await stack())[0].line, 2);
+    await s.request('stepIn', { threadId: 1, targetId: await target(/^Switcher/) });
+    await s.stop();
+    await s.request('stepIn', { threadId: 1, granularity: 'instruction' });
+    await s.stop();
+    let at = '';
+    for (let n = 0; n < 8 && !at.startsWith('switch_to_guest'); n++) {
+      await s.request('stepIn', { threadId: 1, granularity: 'instruction' });
+      await s.stop();
+      at = (await stack())[0].name;
+    }
+    assert.match(at, /^switch_to_guest(\+0x\w+)? in the Switcher, Host's address space$/);
+    const reference = (await stack())[0].instructionPointerReference;
+    const { instructions } = (await s.request('disassemble', { memoryReference: reference, instructionCount: 3 })) as {
+      instructions: { address: string; instruction: string }[];
+    };
+    assert.equal(instructions[0].address, reference);
+    assert.match(instructions[0].instruction, /push|mov|lea/);
+    assert.match(await s.failing('setExpression', { expression: '$eax', value: '1' }), /Switcher's registers cannot be changed/);
+    await s.request('stepOut', { threadId: 1 });
+    await s.stop();
+    assert.match((await stack())[0].name, /entry_page_fault/);
+    assert.match(await s.evaluate('inject irq 2'), /irq 2 is pending/);
+    assert.match(String((await s.request('lguest/inject', { vector: 6 })).text), /#UD invalid opcode comes before the instruction at/);
+    assert.match(await s.failing('lguest/inject', { vector: 99 }), /vector 99 cannot be injected/);
+  } finally {
+    await s.end();
+  }
+});
