@@ -299,7 +299,7 @@ export class Host {
     this.delivered = true;
     const d = this.draft;
     const { cpu, lg } = this;
-    if (plain) {
+    if (plain && !this.injecting) {
       const retired = this.retiredNow() + (cause & 1);
       if (retired !== this.stepRetired) {
         this.stepRetired = retired;
