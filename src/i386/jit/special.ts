@@ -1,6 +1,6 @@
 // String instructions without a repeat, x87 through its kernel, FNSTSW and SAHF.
 //
-// What it leaves out: repeats (the interpreter's handler does them), the x87 arithmetic itself (x87/kernel).
+// What it leaves out: repeats (repeats.ts), the x87 arithmetic itself (x87/kernel).
 
 import { M, R } from '../decode';
 import { ROWS } from '../rows';
@@ -9,10 +9,10 @@ import { KIND } from './layout';
 import { KERNEL } from '../x87/kernel';
 import { X87_ENTRY } from './coverage';
 import { OP } from './wasm';
-import { Multiply } from './multiply';
+import { Repeats } from './repeats';
 import { KERNEL_SLOT, MEMORY_ENTRY, REGISTER_ENTRY, type FlagState } from './emission';
 
-export abstract class Special extends Multiply {
+export abstract class Special extends Repeats {
   /** MOVS, LODS, STOS, SCAS, CMPS without a repeat prefix. */
   protected string(i: number, name: string): void {
     const { f } = this;

@@ -321,7 +321,8 @@ export class Translator extends Instructions {
         return;
       case 'interpret':
         // A REP string instruction: straight on when it is done.
-        this.interpret(i);
+        if (this.canRepeat(i)) this.repeated(i);
+        else this.interpret(i);
         return;
       case 'system':
         this.system(i, t.straight);
