@@ -9,6 +9,8 @@ export interface Files {
   /** Throws an Error with one line. */
   read(path: string): Uint8Array;
   exists(path: string): boolean;
+  /** Opens a file for writing in place. Throws an Error with one line. Missing where files cannot be written. */
+  writeInto?(path: string): (at: number, bytes: Uint8Array) => void;
   /** What a folder holds; empty when it cannot be read. Missing where folders cannot be listed. */
   list?(folder: string): { name: string; folder: boolean }[];
   join(folder: string, name: string): string;
@@ -36,6 +38,8 @@ export interface LaunchArguments {
   stopOnEntry: boolean;
   runToEntryPoint: string | undefined;
   blockDevices: string[];
+  /** The Guest's writes go into the images too. */
+  blockWrite: boolean;
   network: 'none' | 'loopback';
   sourceMap: [from: string, to: string][];
   sysroot: string | undefined;
@@ -62,6 +66,7 @@ const KNOWN = [
   'stopOnEntry',
   'runToEntryPoint',
   'blockDevices',
+  'blockWrite',
   'network',
   'exceptionFilters',
   'sourceMap',
@@ -171,6 +176,7 @@ export const parseLaunch = (given: Readonly<Record<string, unknown>>, files: Pic
     blockDevices: list('blockDevices').map((v) =>
       typeof v === 'string' ? v : problem(`"blockDevices" must hold paths, not ${JSON.stringify(v)}.`),
     ),
+    blockWrite: bool('blockWrite', false),
     network: one('network', ['none', 'loopback'], 'none'),
     sourceMap: Object.entries(map as Record<string, unknown>).map(([from, to]) => [
       from,

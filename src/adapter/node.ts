@@ -1,6 +1,6 @@
 // The adapter on Node: files, stdio and a TCP port on the loopback interface. Left out: everything that runs elsewhere too (session.ts).
 
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, openSync, readdirSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { dirname, isAbsolute, join } from 'node:path';
 import type { Files } from './launch';
@@ -17,6 +17,12 @@ export const nodeFiles = (demo: string): Files => ({
     }
   },
   exists: (path) => existsSync(path),
+  writeInto: (path) => {
+    const file = openSync(path, 'r+');
+    return (at, bytes) => {
+      writeSync(file, bytes, 0, bytes.length, at);
+    };
+  },
   list: (folder) => {
     try {
       return readdirSync(folder, { withFileTypes: true }).map((e) => ({ name: e.name, folder: e.isDirectory() }));

@@ -12,7 +12,7 @@ import { capabilities, filterBody } from './capabilities';
 import type { Context } from './context';
 import { changed, guestEnded, guestPrinted, logged, stopped } from './events';
 import { connectGuestFiles } from './guest-files';
-import { type LaunchArguments, openSymbols, parseLaunch, readFile } from './launch';
+import { type LaunchArguments, LaunchProblem, openSymbols, parseLaunch, readFile } from './launch';
 import { moduleOf } from './modules';
 import { type Arguments, ERRORS, type Handlers, RequestError } from './requests';
 import { lastPart, Sources } from './sources';
@@ -100,8 +100,32 @@ const guestTarget = (s: Context, a: LaunchArguments, image: Uint8Array): Target 
   });
   machine.onConsole = (bytes) => guestPrinted(s, bytes);
   machine.onWarning = (line) => s.output(line, 'stderr');
+  if (a.blockWrite) for (const [i, path] of a.blockDevices.entries()) machine.blocks[i].onWrite = diskWriter(s, path);
   s.machine = machine;
   return new GuestTarget(machine);
+};
+
+/** Writes go into the file; when that fails it is said once, and the Guest goes on with its own copy. */
+const diskWriter = (s: Context, path: string): ((at: number, bytes: Uint8Array) => void) => {
+  const { writeInto } = s.files;
+  const refuse = (why: string): never => {
+    throw new LaunchProblem(`"blockWrite": ${path} cannot be written: ${why}; leave "blockWrite" out to keep the writes in memory.`);
+  };
+  if (writeInto === undefined) return refuse('this editor has no files to write');
+  let write: ((at: number, bytes: Uint8Array) => void) | undefined;
+  try {
+    write = writeInto(path);
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+  return (at, bytes) => {
+    try {
+      write?.(at, bytes);
+    } catch (error) {
+      write = undefined;
+      s.output(`${path} cannot be written any more: ${(error as Error).message}`, 'important');
+    }
+  };
 };
 
 const configurationDone = (s: Context): undefined => {

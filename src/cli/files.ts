@@ -1,6 +1,6 @@
 // Files that the command line names: read whole, with a line that names the fix when that fails.
 
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { openSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { UsageError } from './options';
 
 export const readBytes = (what: string, path: string): Uint8Array => {
@@ -20,4 +20,19 @@ export const writeText = (what: string, path: string, text: string): void => {
   } catch (error) {
     throw new UsageError(`${what} ${path} cannot be written: ${(error as Error).message}`);
   }
+};
+
+/** Opens a file for writing in place. @returns writes bytes at an offset; a full disk ends the run with its line. */
+export const writeInto = (what: string, path: string): ((at: number, bytes: Uint8Array) => void) => {
+  const guarded = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw new UsageError(`${what} ${path} cannot be written: ${(error as Error).message}`);
+    }
+  };
+  const file = guarded(() => openSync(path, 'r+'));
+  return (at, bytes) => {
+    guarded(() => writeSync(file, bytes, 0, bytes.length, at));
+  };
 };

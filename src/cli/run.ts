@@ -9,7 +9,7 @@ import { HYPERCALLS } from '../lguest/abi';
 import { toJson, type TrapRecord } from '../lguest/trap-record';
 import { LauncherError } from '../launcher/errors';
 import { Machine, type Stop } from '../launcher/machine';
-import { readBytes, writeText } from './files';
+import { readBytes, writeInto, writeText } from './files';
 import { type Parsed, parseOptions, sizeInBytes, UsageError, wholeNumber } from './options';
 
 /** Exit statuses. */
@@ -24,7 +24,7 @@ const WINDOW = 65_536;
 const LEAVE = 0x1d;
 
 export const RUN_USAGE = `usage: lguest-debug run KERNEL [--initrd F] [--memory 64M] [--cmdline S] [--input FILE|-] [--until console:/REGEX/|traps:N|instructions:N]
-         [--limit N] [--block F]... [--network none|loopback] [--trap-log F.ndjson|.csv|.json] [--trap-totals] [--stats F.json] [--tsc-khz N] [--seed N] [--no-jit]
+         [--limit N] [--block F]... [--block-write] [--network none|loopback] [--trap-log F.ndjson|.csv|.json] [--trap-totals] [--stats F.json] [--tsc-khz N] [--seed N] [--no-jit]
 exit status: 0 power-off or --until reached, 1 killed, 2 panic, 3 emulator fault, 4 limit met or --until not reached, 5 nothing left to do, 64 usage`;
 
 type Until = { kind: 'console'; pattern: RegExp } | { kind: 'traps' | 'instructions'; count: number };
@@ -55,7 +55,7 @@ interface Plan {
 
 const TABLE = {
   values: ['initrd', 'memory', 'cmdline', 'input', 'until', 'limit', 'block', 'network', 'trap-log', 'stats', 'tsc-khz', 'seed'],
-  flags: ['trap-totals', 'no-jit', 'help'],
+  flags: ['trap-totals', 'no-jit', 'block-write', 'help'],
   many: ['block'],
 };
 
@@ -75,17 +75,22 @@ const plan = (p: Parsed): Plan => {
   const seed = one('seed');
   const input = one('input');
   const typed = input === undefined ? undefined : input === '-' ? new Uint8Array(readFileSync(0)) : readBytes('--input', input);
+  const disks = p.values.get('block') ?? [];
   const machine = new Machine({
     kernel,
     memoryBytes: sizeInBytes('memory', one('memory') ?? '64M'),
     cmdline: one('cmdline') ?? '',
     network,
-    blockDevices: (p.values.get('block') ?? []).map((f) => readBytes('--block', f)),
+    blockDevices: disks.map((f) => readBytes('--block', f)),
     jit: !p.flags.has('no-jit'),
     ...(initrd === undefined ? {} : { initrd: readBytes('--initrd', initrd) }),
     ...(tsc === undefined ? {} : { tscKhz: wholeNumber('tsc-khz', tsc) }),
     ...(seed === undefined ? {} : { seed: wholeNumber('seed', seed) }),
   });
+  if (p.flags.has('block-write')) {
+    if (disks.length === 0) throw new UsageError('--block-write needs a disk: name one with --block');
+    for (const [i, path] of disks.entries()) machine.blocks[i].onWrite = writeInto('--block', path);
+  }
   const terminal = typed === undefined && process.stdin.isTTY === true;
   if (typed !== undefined) machine.inputs.console(typed);
   if (!terminal) machine.inputs.consoleEnd();

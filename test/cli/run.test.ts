@@ -6,6 +6,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { LD, LHCALL } from '../../src/lguest/abi';
+import { elf, LOOP } from '../launcher/bench';
+import { Code } from '../lguest/bench';
 
 const folder = mkdtempSync(join(tmpdir(), 'lguest-cli-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -143,4 +146,56 @@ test('--trap-log writes CSV and Chrome trace when the file is named so, with as 
   assert.equal(csv.trimEnd().split('\n').length, records + 1);
   const { traceEvents } = JSON.parse(chrome) as { traceEvents: { ph: string }[] };
   assert.equal(traceEvents.filter((e) => e.ph === 'i').length, records);
+});
+
+/** A kernel that writes one sector of 0x5a to sector 1 of its disk, waits for nothing, and powers off. */
+const diskWriter = (): Uint8Array => {
+  const [data, pgdir, table, queue, header] = [0x200000, 0x3ff000, 0x230000, 0x401000, 0x210000];
+  const c = new Code(0x100000).esp(0x220ff0);
+  for (const [at, value] of [
+    [data + LD.kernelAddress, 0xc0000000],
+    [data + LD.syscallVec, 0x80],
+    [pgdir + 4, table | 7],
+    [table + 4, queue | 7],
+    [table + 8, (queue + 0x1000) | 7],
+    [header, 1],
+    [header + 8, 1],
+    [queue, header],
+    [queue + 8, 24],
+    [queue + 12, 1 | (1 << 16)],
+    [queue + 16, header + 0x1000],
+    [queue + 24, 512],
+    [queue + 28, 1 | (2 << 16)],
+    [queue + 32, header + 0x2000],
+    [queue + 40, 1],
+    [queue + 44, 2],
+    [queue + 2048, 1 << 16],
+  ])
+    c.put(at, value);
+  for (let i = 0; i < 64; i += 4) c.put(data + LD.hcallStatus + i, 0xffffffff);
+  for (let i = 0; i < 128; i++) c.put(header + 0x1000 + i * 4, 0x5a5a5a5a);
+  for (const [i, b] of [...Buffer.from('Power down\0\0').entries()].filter(([i]) => i % 4 === 0))
+    c.put(header + 0x3000 + i, b | (Buffer.from('Power down\0\0').readUIntLE(i + 1, 3) << 8));
+  return elf(
+    c
+      .hcall(LHCALL.LGUEST_INIT, data)
+      .hcall(LHCALL.NOTIFY, queue)
+      .hcall(LHCALL.CRASH, header + 0x3000)
+      .raw(...LOOP).bytes,
+  );
+};
+
+test('disks are left alone, and written into only with --block-write', () => {
+  const kernel = join(folder, 'writer.elf');
+  const disk = join(folder, 'disk.img');
+  writeFileSync(kernel, diskWriter());
+  writeFileSync(disk, new Uint8Array(2048));
+  const args = ['run', kernel, '--memory', '4M', '--block', disk];
+  assert.deepEqual(cli(args).status, 0);
+  assert.ok(readFileSync(disk).every((b) => b === 0));
+  const r = cli([...args, '--block-write']);
+  assert.deepEqual([r.status, r.err], [0, 'lguest: CRASH: Power down\n']);
+  const after = readFileSync(disk);
+  assert.deepEqual([after.length, after.indexOf(0x5a), after.lastIndexOf(0x5a)], [2048, 512, 1023]);
+  assert.match(cli(['run', DEMO, '--block-write']).err, /--block-write needs a disk: name one with --block/);
 });

@@ -203,6 +203,36 @@ test('what the Guest writes it reads again, and the image is not changed', () =>
   assert.deepEqual(image, before);
 });
 
+test('each write is told with its place, in order; a barrier among them is served like the rest, after what came before it', () => {
+  const { m, ring } = blockMachine();
+  const told: [number, number, number][] = [];
+  m.blocks[0].onWrite = (at, bytes) => told.push([at, bytes.length, bytes[0]]);
+  const BARRIER = 0x80000000;
+  for (const [i, type, sector] of [
+    [0, 1, 3],
+    [1, BARRIER | 1, 1],
+    [2, 1, 2],
+  ]) {
+    const at = HEADER + i * 0x100;
+    m.memory.set32(at, type);
+    m.memory.set32(at + 8, sector);
+    m.memory.set8(at + 64, 0xaa);
+    m.memory.set8(BLOCK_DATA + i * 512, 0x40 + i);
+    ring.desc(i * 3, at, 24, NEXT, i * 3 + 1).desc(i * 3 + 1, BLOCK_DATA + i * 512, 512, NEXT, i * 3 + 2);
+    ring.desc(i * 3 + 2, at + 64, 1, WRITE).offer(i * 3);
+  }
+  kick(m);
+  assert.deepEqual(told, [
+    [3 * 512, 512, 0x40],
+    [512, 512, 0x41],
+    [2 * 512, 512, 0x42],
+  ]);
+  assert.deepEqual(
+    [0, 1, 2].map((i) => m.memory.u8(HEADER + i * 0x100 + 64)),
+    [0, 0, 0],
+  );
+});
+
 test('a read past the end moves nothing and succeeds', () => {
   const { m, ring } = blockMachine();
   header(m, 0, 100);
