@@ -7,7 +7,7 @@ import { BareMachine } from '../launcher/bare';
 import { LauncherError } from '../launcher/errors';
 import type { Stop } from '../launcher/machine';
 import { LineMerger } from './lines';
-import { type OptionTable, parseOptions, sizeInBytes, UsageError, wholeNumber } from './options';
+import { type OptionTable, parseOptions, sizeInBytes, UsageError, wholeNumber, jitOptions } from './options';
 
 export const BARE_USAGE = `usage: lguest-debug bare IMAGE [options]
   IMAGE              a multiboot ELF kernel, or with --rom a raw ROM of 64 KB or 128 KB
@@ -19,7 +19,7 @@ export const BARE_USAGE = `usage: lguest-debug bare IMAGE [options]
   --input FILE|-     what is typed on COM1 (default: standard input)
   --until WHAT       console:/REGEX/, traps:N or instructions:N
   --limit N          at most so many instructions
-  --no-jit           interpret everything
+  --no-jit           interpret everything (as --jit off; --jit forced translates before the first execution, for tests)
   --stats F.json     instructions, seconds, cpuSeconds, mips, traps, stateHash, exit
 exit status: (value << 1) | 1 of a write to isa-debug-exit (port F4h); 0 reset or 'until' reached; 3 shutdown after a triple fault, or stuck in
 exceptions; 4 limit met or 'until' not reached; 5 nothing left to do (halted for good); 64 usage. The reason stands on stderr.
@@ -49,7 +49,7 @@ interface BareArguments {
   input: string | undefined;
   until: Until | undefined;
   limit: number;
-  jit: boolean;
+  jit: ReturnType<typeof jitOptions>;
   stats: string | undefined;
 }
 
@@ -78,13 +78,14 @@ const until = (text: string): Until => {
 };
 
 const OPTIONS: OptionTable = {
-  values: ['memory', 'cmdline', 'module', 'post-port', 'input', 'until', 'limit', 'stats'],
+  values: ['memory', 'cmdline', 'module', 'post-port', 'input', 'until', 'limit', 'stats', 'jit'],
   flags: ['rom', 'no-jit'],
   many: ['module'],
 };
 
 const parse = (argv: readonly string[]): BareArguments => {
-  const { positional, values, flags } = parseOptions(argv, OPTIONS);
+  const parsed = parseOptions(argv, OPTIONS);
+  const { positional, values, flags } = parsed;
   const value = (name: string): string | undefined => values.get(name)?.[0];
   if (positional.length !== 1) throw new UsageError(`bare: one IMAGE is wanted, not ${positional.length}\n${BARE_USAGE}`);
   const postPort = value('post-port');
@@ -101,7 +102,7 @@ const parse = (argv: readonly string[]): BareArguments => {
     input: value('input'),
     until: untilText === undefined ? undefined : until(untilText),
     limit: limit === undefined ? Number.MAX_SAFE_INTEGER : wholeNumber('limit', limit),
-    jit: !flags.has('no-jit'),
+    jit: jitOptions(parsed),
     stats: value('stats'),
   };
 };
@@ -135,7 +136,7 @@ class Session {
       cmdline: a.cmdline,
       modules: a.modules.map((path) => ({ name: path, bytes: file('module', path) })),
       postPort: a.postPort,
-      jit: a.jit,
+      ...a.jit,
     });
     const { machine } = this;
     machine.onConsole = (chunk) => this.print(0, chunk[0]);

@@ -10,6 +10,7 @@ import { ROWS } from '../i386/rows';
 import { type Exit, Processor } from '../i386/processor';
 import { CS, F, RAM_BASE, W } from '../i386/state';
 import { emitSnippet, type Mode, setUpSystem, SYSTEM_CODE, SYSTEM_DATA } from './fuzz-system';
+import { wholeNumber } from './options';
 
 /** Deterministic 32-bit generator (xorshift). */
 const generator = (seed: number): (() => number) => {
@@ -351,9 +352,9 @@ export const fuzzCommand = (args: readonly string[], print: (line: string) => vo
   let seed = 1;
   let count = Number.POSITIVE_INFINITY;
   for (let i = 0; i < args.length; i++) {
-    if (args[i] === '--seconds') seconds = Number(args[++i]);
-    else if (args[i] === '--seed') seed = Number(args[++i]);
-    else if (args[i] === '--count') count = Number(args[++i]);
+    if (args[i] === '--seconds') seconds = wholeNumber('seconds', args[++i] ?? '');
+    else if (args[i] === '--seed') seed = wholeNumber('seed', args[++i] ?? '');
+    else if (args[i] === '--count') count = wholeNumber('count', args[++i] ?? '');
     else {
       print('usage: lguest-debug fuzz [--seconds N] [--seed N] [--count N]');
       return 64;

@@ -64,3 +64,19 @@ export const sizeInBytes = (name: string, text: string): number => {
   if (m === null || unit === undefined) throw new UsageError(`--${name} ${text}: a number with K, M or G is wanted, such as 64M`);
   return Number(m[1]) * unit;
 };
+
+/** `--no-jit` and `--jit off|on|forced` (forced: translate before the first execution, for tests) as machine options. @throws UsageError. */
+export const jitOptions = ({ values, flags }: Parsed): { jit: boolean; jitThreshold?: number } => {
+  const text = values.get('jit')?.[0] ?? (flags.has('no-jit') ? 'off' : 'on');
+  if (flags.has('no-jit') && text !== 'off') throw new UsageError(`--no-jit and --jit ${text} contradict each other; give one of them`);
+  switch (text) {
+    case 'off':
+      return { jit: false };
+    case 'on':
+      return { jit: true };
+    case 'forced':
+      return { jit: true, jitThreshold: 0 };
+    default:
+      throw new UsageError(`--jit ${text}: off, on or forced`);
+  }
+};

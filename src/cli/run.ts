@@ -10,7 +10,7 @@ import { toJson, type TrapRecord } from '../lguest/trap-record';
 import { LauncherError } from '../launcher/errors';
 import { Machine, type Stop } from '../launcher/machine';
 import { readBytes, writeInto, writeText } from './files';
-import { type Parsed, parseOptions, sizeInBytes, UsageError, wholeNumber } from './options';
+import { jitOptions, type Parsed, parseOptions, sizeInBytes, UsageError, wholeNumber } from './options';
 
 /** Exit statuses. */
 export const EXIT = { ok: 0, killed: 1, panic: 2, emulator: 3, limit: 4, nothingLeft: 5, usage: 64 } as const;
@@ -24,7 +24,7 @@ const WINDOW = 65_536;
 const LEAVE = 0x1d;
 
 export const RUN_USAGE = `usage: lguest-debug run KERNEL [--initrd F] [--memory 64M] [--cmdline S] [--input FILE|-] [--until console:/REGEX/|traps:N|instructions:N]
-         [--limit N] [--block F]... [--block-write] [--network none|loopback] [--trap-log F.ndjson|.csv|.json] [--trap-totals] [--stats F.json] [--tsc-khz N] [--seed N] [--no-jit]
+         [--limit N] [--block F]... [--block-write] [--network none|loopback] [--trap-log F.ndjson|.csv|.json] [--trap-totals] [--stats F.json] [--tsc-khz N] [--seed N] [--no-jit|--jit off|on|forced]
 exit status: 0 power-off or --until reached, 1 killed, 2 panic, 3 emulator fault, 4 limit met or --until not reached, 5 nothing left to do, 64 usage`;
 
 type Until = { kind: 'console'; pattern: RegExp } | { kind: 'traps' | 'instructions'; count: number };
@@ -54,7 +54,7 @@ interface Plan {
 }
 
 const TABLE = {
-  values: ['initrd', 'memory', 'cmdline', 'input', 'until', 'limit', 'block', 'network', 'trap-log', 'stats', 'tsc-khz', 'seed'],
+  values: ['initrd', 'memory', 'cmdline', 'input', 'until', 'limit', 'block', 'network', 'trap-log', 'stats', 'tsc-khz', 'seed', 'jit'],
   flags: ['trap-totals', 'no-jit', 'block-write', 'help'],
   many: ['block'],
 };
@@ -82,7 +82,7 @@ const plan = (p: Parsed): Plan => {
     cmdline: one('cmdline') ?? '',
     network,
     blockDevices: disks.map((f) => readBytes('--block', f)),
-    jit: !p.flags.has('no-jit'),
+    ...jitOptions(p),
     ...(initrd === undefined ? {} : { initrd: readBytes('--initrd', initrd) }),
     ...(tsc === undefined ? {} : { tscKhz: wholeNumber('tsc-khz', tsc) }),
     ...(seed === undefined ? {} : { seed: wholeNumber('seed', seed) }),

@@ -4,13 +4,15 @@
 // one-JSON-a-line real-mode form of SingleStepTests/80286. A case sees a bare Processor; what it states is compared, what it masks is not.
 // What it leaves out: judging. Cases marked q=0 or z are counted apart as advisory.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { R } from '../i386/decode';
 import { SCRATCH_RECORD } from '../i386/blocks';
 import { type Exit, Processor } from '../i386/processor';
 import { CS, ES, FL, LDTR, RAM_BASE, SS, TR, W } from '../i386/state';
+import { readBytes } from './files';
+import { UsageError, wholeNumber } from './options';
 
 export type Engine = 'interpreter' | 'jit';
 
@@ -527,22 +529,43 @@ export const runRealCase = (proc: Processor, test: RealCase): string[] => {
   return wrong;
 };
 
+/** Lines of a file, unpacked. @throws UsageError, one line. */
+const linesOf = (path: string): string[] => {
+  const raw = readBytes('vectors', path);
+  try {
+    const text = Buffer.from(raw[0] === 0x1f && raw[1] === 0x8b ? gunzipSync(raw) : raw).toString('utf8');
+    return text.split('\n').filter((line) => line !== '');
+  } catch (thrown) {
+    throw new UsageError(`${path}: cannot be unpacked (${(thrown as Error).message}); give a whole .jsonl or .jsonl.gz file`);
+  }
+};
+
 /** Calls `each` with the verdict of every case of a file (gzip or plain JSON lines). */
 export const runVectorFile = (path: string, engine: Engine, each: (verdict: Verdict) => void): void => {
-  const raw = readFileSync(path);
-  const text = (raw[0] === 0x1f && raw[1] === 0x8b ? gunzipSync(raw) : raw).toString('utf8');
-  const lines = text.split('\n').filter((line) => line !== '');
-  const head = lines.length > 0 ? JSON.parse(lines[0]) : {};
+  const lines = linesOf(path);
+  const parse = (n: number, fields: readonly string[]): Record<string, unknown> => {
+    try {
+      const value = JSON.parse(lines[n]);
+      if (fields.every((field) => value[field] !== undefined)) return value;
+    } catch {
+      // Told below.
+    }
+    throw new UsageError(
+      `${path}: line ${n + 1} is not a vector${fields.length > 0 ? ` with ${fields.join(', ')}` : ''}; is the file cut off?`,
+    );
+  };
+  // biome-ignore lint/suspicious/noExplicitAny: two formats, told apart by their fields
+  const head: any = lines.length > 0 ? parse(0, []) : {};
   if (head.format === 'hwvec-1') {
     const runner = new HardwareRunner(head, engine);
-    for (let i = 1; i < lines.length; i++) each(runner.run(JSON.parse(lines[i])));
+    for (let i = 1; i < lines.length; i++) each(runner.run(parse(i, ['n', 'b', 'r', 'f', 'o']) as unknown as HwCase));
     return;
   }
   if (head.bytes === undefined || head.init === undefined)
-    throw new Error(`${path}: neither hwvec-1 nor SingleStepTests JSON lines; give a .jsonl or .jsonl.gz vector file`);
+    throw new UsageError(`${path}: neither hwvec-1 nor SingleStepTests JSON lines; give a .jsonl or .jsonl.gz vector file`);
   const proc = new Processor({ ramBytes: 0x120000, countRing0: true, jit: engine === 'jit', jitThreshold: 0 });
-  for (const line of lines) {
-    const test: RealCase = JSON.parse(line);
+  for (const [n, line] of lines.entries()) {
+    const test = parse(n, ['bytes', 'name', 'init', 'final']) as unknown as RealCase;
     const differences = runRealCase(proc, test);
     each({
       name: test.name,
@@ -554,13 +577,15 @@ export const runVectorFile = (path: string, engine: Engine, each: (verdict: Verd
   }
 };
 
-const filesOf = (path: string): string[] =>
-  statSync(path).isDirectory()
-    ? readdirSync(path)
-        .filter((name) => /\.jsonl(\.gz)?$/.test(name))
-        .sort()
-        .map((name) => join(path, name))
-    : [path];
+/** The vector files that a path names. @throws UsageError. */
+const filesOf = (path: string): string[] => {
+  const what = statSync(path, { throwIfNoEntry: false });
+  if (what === undefined) throw new UsageError(`${path}: there is no such file or folder; name vector files or folders of them`);
+  if (!what.isDirectory()) return [path];
+  const names = readdirSync(path).filter((name) => /\.jsonl(\.gz)?$/.test(name));
+  if (names.length === 0) throw new UsageError(`${path}: no .jsonl or .jsonl.gz file in this folder`);
+  return names.sort().map((name) => join(path, name));
+};
 
 /** The command. @returns the exit status. */
 export const vectorsCommand = (args: readonly string[], print: (line: string) => void): number => {
@@ -570,12 +595,14 @@ export const vectorsCommand = (args: readonly string[], print: (line: string) =>
   const paths: string[] = [];
   for (let i = 0; i < args.length; i++) {
     if (args[i] === '--engine') engine = args[++i] ?? '';
-    else if (args[i] === '--show') show = Number(args[++i]);
+    else if (args[i] === '--show') show = wholeNumber('show', args[++i] ?? '');
     else if (args[i] === '--advisory') advisory = true;
     else paths.push(args[i]);
   }
   if (paths.length === 0 || !['interpreter', 'jit', 'both'].includes(engine)) {
-    print('usage: lguest-debug vectors PATH... [--engine interpreter|jit|both] [--show N] [--advisory]');
+    print(
+      'usage: lguest-debug vectors PATH... [--engine interpreter|jit|both] (jit: translated before the first execution) [--show N] [--advisory]',
+    );
     return 64;
   }
   let passed = 0;

@@ -199,3 +199,19 @@ test('disks are left alone, and written into only with --block-write', () => {
   assert.deepEqual([after.length, after.indexOf(0x5a), after.lastIndexOf(0x5a)], [2048, 512, 1023]);
   assert.match(cli(['run', DEMO, '--block-write']).err, /--block-write needs a disk: name one with --block/);
 });
+
+test('run and bare take --jit off, on and forced, and the state after so many instructions is the same', () => {
+  const hashes = ['off', 'on', 'forced'].map((jit) => {
+    const file = join(folder, `jit-${jit}.json`);
+    const r = cli(['run', DEMO, '--jit', jit, '--until', 'instructions:60000', '--stats', file]);
+    assert.equal(r.status, 0, r.err);
+    return JSON.parse(readFileSync(file, 'utf8')).stateHash;
+  });
+  assert.deepEqual(hashes, [hashes[0], hashes[0], hashes[0]]);
+  for (const command of ['run', 'bare']) {
+    const odd = cli([command, DEMO, '--jit', 'maybe']);
+    assert.deepEqual([odd.status, odd.err], [64, 'lguest-debug: --jit maybe: off, on or forced\n']);
+    const both = cli([command, DEMO, '--jit', 'forced', '--no-jit']);
+    assert.deepEqual([both.status, both.err], [64, 'lguest-debug: --no-jit and --jit forced contradict each other; give one of them\n']);
+  }
+});
