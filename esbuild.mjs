@@ -1,10 +1,12 @@
 // Bundles everything that ships and everything that is tested:
-//   dist/extension.js, dist/adapter.js, dist/cli.js   one file each, third-party code included (the .vsix carries no node_modules)
+//   dist/extension.js, dist/adapter.js, dist/cli.js   one file each, third-party code included (the .vsix carries no node_modules), and the disassembler
+//                                                     (dist/iced_x86*) beside them
 //   dist/test/**/*.test.js                            one file per test; packages stay outside, since tests run in the checkout
 // `node esbuild.mjs PART...` builds only entries whose path contains a part, while the rest of the tree is being worked on.
 // An entry whose source does not exist is named and skipped, so that a part of the tree can be built alone.
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { build, context } from 'esbuild';
 
 const watch = process.argv.includes('--watch');
@@ -12,26 +14,24 @@ const parts = process.argv.slice(2).filter((arg) => !arg.startsWith('-'));
 const wanted = (path) => parts.length === 0 || parts.some((part) => path.includes(part));
 
 /**
- * iced-x86 reads its WebAssembly file beside the running script. A bundle has no such file, so the bytes travel inside it, and are decoded and compiled at
- * the first call: a boot that disassembles nothing does not wait for them.
+ * The disassembler (iced-x86) is as large as all the rest together. It lies beside our programs in dist/ and is loaded when something is first disassembled,
+ * so that a boot need not even read it.
  */
-const inlineIced = {
-  name: 'inline-iced-x86',
+const lazyIced = {
+  name: 'lazy-iced-x86',
   setup(bundle) {
-    bundle.onLoad({ filter: /iced-x86[\\/]iced_x86\.js$/ }, ({ path }) => {
-      const source = readFileSync(path, 'utf8');
-      const wasm = readFileSync(join(path, '..', 'iced_x86_bg.wasm')).toString('base64');
-      const readsFile = /const path = require\('path'\)[^\n]*\nconst bytes = require\('fs'\)[^\n]*[\s\S]*$/;
-      if (!readsFile.test(source)) throw new Error('esbuild.mjs: iced-x86 no longer loads its wasm as expected; adapt inlineIced.');
-      const lazy = `wasm = new Proxy({}, {
-  get(_, name) {
-    const bytes = Uint8Array.from(atob('${wasm}'), (c) => c.charCodeAt(0));
-    wasm = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports).exports;
-    return wasm[name];
-  },
-});`;
-      return { contents: source.replace(readsFile, () => lazy) };
+    bundle.onResolve({ filter: /^iced-x86$/ }, () => ({ path: 'iced-x86', namespace: 'lazy' }));
+    bundle.onLoad({ filter: /.*/, namespace: 'lazy' }, () => {
+      const from = dirname(createRequire(import.meta.url).resolve('iced-x86'));
+      mkdirSync('dist', { recursive: true });
+      for (const file of ['iced_x86.js', 'iced_x86_bg.wasm']) copyFileSync(join(from, file), join('dist', file));
+      // Named imports are looked up in the prototype, at their first use.
+      return {
+        contents:
+          "module.exports = Object.create(new Proxy({}, { get: (_, name) => (name === '__esModule' ? undefined : require('./iced_x86.js')[name]) }));",
+      };
     });
+    bundle.onResolve({ filter: /^\.\/iced_x86\.js$/ }, ({ path }) => ({ path, external: true }));
   },
 };
 
@@ -63,7 +63,8 @@ const programs = [
 const jobs = [];
 for (const { source, out, ...rest } of programs) {
   if (!wanted(source)) continue;
-  if (existsSync(source)) jobs.push({ ...common, ...rest, entryPoints: [source], outfile: out, plugins: [inlineIced] });
+  if (existsSync(source))
+    jobs.push({ ...common, ...rest, entryPoints: [source], outfile: out, plugins: [lazyIced], minifyWhitespace: true, minifySyntax: true });
   else console.log(`skipped ${out}: ${source} does not exist yet`);
 }
 const tests = testFiles();

@@ -1,6 +1,7 @@
 // The command line's entry: picks the subcommand. Each subcommand has a file of its own.
 
 import { existsSync } from 'node:fs';
+import { tuneEngine } from '../adapter/engine';
 import { bareCommand } from './bare';
 import { DAP_USAGE, dapCommand, demoImage } from './dap';
 import { demoCommand } from './demo';
@@ -21,6 +22,8 @@ const USAGE = `lguest-debug: boots and debugs lguest Guests of Linux 2.6.24
 ${RUN_USAGE}
 ${DAP_USAGE}
 `;
+
+tuneEngine();
 
 const main = async (argv: readonly string[]): Promise<number | undefined> => {
   const [command, ...rest] = argv;

@@ -47,50 +47,55 @@ export interface Decoded {
   constants: number[];
 }
 
-const REGISTERS = new Map<number, string>(
-  (
-    [
-      'EAX',
-      'ECX',
-      'EDX',
-      'EBX',
-      'ESP',
-      'EBP',
-      'ESI',
-      'EDI',
-      'AX',
-      'CX',
-      'DX',
-      'BX',
-      'SP',
-      'BP',
-      'SI',
-      'DI',
-      'ES',
-      'CS',
-      'SS',
-      'DS',
-      'FS',
-      'GS',
-    ] as const
-  ).map((name) => [Register[name], name.toLowerCase()]),
-);
+// Made with the first disassembler, not with the program: iced-x86 is large, and most runs never disassemble.
 
-const FLOWS = new Map<number, Flow>([
-  [FlowControl.Next, 'next'],
-  [FlowControl.UnconditionalBranch, 'jump'],
-  [FlowControl.IndirectBranch, 'jump'],
-  [FlowControl.ConditionalBranch, 'branch'],
-  [FlowControl.Call, 'call'],
-  [FlowControl.IndirectCall, 'call'],
-  [FlowControl.Return, 'return'],
-  [FlowControl.Interrupt, 'int'],
-]);
+/** Name by number. */
+const makeRegisters = (): Map<number, string> =>
+  new Map<number, string>(
+    (
+      [
+        'EAX',
+        'ECX',
+        'EDX',
+        'EBX',
+        'ESP',
+        'EBP',
+        'ESI',
+        'EDI',
+        'AX',
+        'CX',
+        'DX',
+        'BX',
+        'SP',
+        'BP',
+        'SI',
+        'DI',
+        'ES',
+        'CS',
+        'SS',
+        'DS',
+        'FS',
+        'GS',
+      ] as const
+    ).map((name) => [Register[name], name.toLowerCase()]),
+  );
 
-const IRETS = new Set<number>([Mnemonic.Iret, Mnemonic.Iretd]);
+const makeFlows = (): Map<number, Flow> =>
+  new Map<number, Flow>([
+    [FlowControl.Next, 'next'],
+    [FlowControl.UnconditionalBranch, 'jump'],
+    [FlowControl.IndirectBranch, 'jump'],
+    [FlowControl.ConditionalBranch, 'branch'],
+    [FlowControl.Call, 'call'],
+    [FlowControl.IndirectCall, 'call'],
+    [FlowControl.Return, 'return'],
+    [FlowControl.Interrupt, 'int'],
+  ]);
 
 export class Disassembler {
   private readonly formatter: Formatter;
+  private readonly registers = makeRegisters();
+  private readonly flows = makeFlows();
 
   constructor(readonly syntax: Syntax = 'att') {
     this.formatter = new Formatter(syntax === 'att' ? FormatterSyntax.Gas : FormatterSyntax.Nasm);
@@ -118,8 +123,8 @@ export class Disassembler {
   }
 
   private describe(i: IcedInstruction, address: number): Decoded {
-    let flow = FLOWS.get(i.flowControl) ?? 'next';
-    if (IRETS.has(i.mnemonic)) flow = 'iret';
+    let flow = this.flows.get(i.flowControl) ?? 'next';
+    if (i.mnemonic === Mnemonic.Iret || i.mnemonic === Mnemonic.Iretd) flow = 'iret';
     else if (i.mnemonic === Mnemonic.Hlt) flow = 'halt';
     let target: number | undefined;
     const constants: number[] = [];
@@ -139,11 +144,11 @@ export class Disassembler {
           break;
         case OpKind.Memory:
           memory = {
-            base: REGISTERS.get(i.memoryBase),
-            index: REGISTERS.get(i.memoryIndex),
+            base: this.registers.get(i.memoryBase),
+            index: this.registers.get(i.memoryIndex),
             scale: i.memoryIndexScale,
             displacement: Number(i.memoryDisplacement & 0xffffffffn) >>> 0,
-            segment: REGISTERS.get(i.segmentPrefix),
+            segment: this.registers.get(i.segmentPrefix),
             size: 0,
           };
           constants.push(memory.displacement);
