@@ -4,6 +4,7 @@
 // cr2-history.ts, storm.ts, record-query.ts, statistics.ts, exports.ts).
 
 import type { Host } from '../lguest/host';
+import { addressKind } from './address-kind';
 import { explain } from '../lguest/explain';
 import { cr2History, type Cr2Name, cr2Text } from './cr2-history';
 import { gateAudit, gdtRows, gdtText, idtRows, idtText, tssFields, tssText } from './descriptors';
@@ -73,6 +74,7 @@ export const QUESTIONS: Readonly<Record<string, (d: Debugger, args: Arguments) =
     return {
       row: trapRow(d.programs, r),
       record: r,
+      ...(r.cr2 === undefined ? {} : { address: addressKind(d, r.cr2) }),
       what: whatText(r),
       became: becameText(r, d.programs),
       chain: explain(r),
@@ -99,7 +101,7 @@ export const QUESTIONS: Readonly<Record<string, (d: Debugger, args: Arguments) =
   pageWalk: (d, a) => {
     const { va, access } = walkArguments(d, a);
     const answer = walkPage(hostOf(d), va, access);
-    return { ...answer, text: walkText(answer, d.programs.nameOf(va)) };
+    return { ...answer, kind: addressKind(d, va), text: walkText(answer, addressKind(d, va)) };
   },
   mappings: (d, a) => {
     const kind = a.table === 'shadow' ? 'shadow' : 'guest';
@@ -176,7 +178,7 @@ const irqNumber = (value: unknown): number => {
   return Number.isInteger(irq) && irq >= 0 && irq < 32 ? irq : fail(`"${String(value)}" is no virtual interrupt: 0 to 31`);
 };
 const whyRecord = (d: Debugger, r: TrapRecord): string =>
-  `${whyText(r, d.programs, instructionAt(d, r))}${r.frame === undefined ? '' : `\nPushed on the Guest's stack:\n${pushedText(r, d.programs)}`}`;
+  `${r.cr2 === undefined ? '' : `cr2 ${hex8(r.cr2)} is ${addressKind(d, r.cr2)}\n`}${whyText(r, d.programs, instructionAt(d, r))}${r.frame === undefined ? '' : `\nPushed on the Guest's stack:\n${pushedText(r, d.programs)}`}`;
 
 /** `dmesg [LEVEL]`. */
 const dmesg = (d: Debugger, rest: string): string => {
@@ -252,7 +254,7 @@ const COMMANDS: Readonly<Record<string, (d: Debugger, rest: string) => string | 
     const host = hostOf(d);
     const m = /^(.*?)\s*((?:\s(?:user|kernel|read|write|execute))*)$/.exec(` ${rest}`);
     const va = address(d, m?.[1]?.trim(), () => d.record?.cr2 ?? d.target.pc);
-    return walkText(walkPage(host, va, parsePageAccess(m?.[2])), d.programs.nameOf(va));
+    return walkText(walkPage(host, va, parsePageAccess(m?.[2])), addressKind(d, va));
   },
   why: (d, rest) => (rest === '' ? undefined : whyRecord(d, recordNumbered(d, rest))),
   trap: (d, rest) => {
@@ -263,7 +265,7 @@ const COMMANDS: Readonly<Record<string, (d: Debugger, rest: string) => string | 
         : r.instructions === undefined
           ? 'its handler has not returned\n'
           : `its handler returned after ${r.instructions} instructions\n`;
-    return `${line(d, r)}${mnemonic(r)}: ${whatText(r)}\n${becameText(r, d.programs)}.\n${lasts}${r.frame === undefined ? '' : pushedText(r, d.programs)}`;
+    return `${line(d, r)}${mnemonic(r)}: ${whatText(r)}\n${r.cr2 === undefined ? '' : `address ${hex8(r.cr2)}: ${addressKind(d, r.cr2)}\n`}${becameText(r, d.programs)}.\n${lasts}${r.frame === undefined ? '' : pushedText(r, d.programs)}`;
   },
   traps: (d, rest) => traps(d, rest),
   tasks: (d, rest) => tasks(d, rest),

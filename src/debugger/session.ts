@@ -10,6 +10,7 @@ import { formatPosition, type TrapRecord } from '../lguest/trap-record';
 import type { Stop } from '../launcher/machine';
 import { stripType, type Type } from '../symbols/dwarf/types';
 import { type Breakpoint, Breakpoints, type BreakpointSpec, hitCondition } from './breakpoints';
+import { addressKind } from './address-kind';
 import { becameText, chainText, mnemonic, whatText, whyText } from './explain';
 import { Conditions } from './conditions';
 import { evaluate, ExpressionError, fit, load, parse, type Value } from './expression';
@@ -1176,6 +1177,7 @@ export class Debugger {
     const lines = [
       stop.filter === 'killed' || stop.filter === 'panic' ? `${stop.text ?? stop.description}` : whatText(record),
       `${instruction ?? '(unreadable instruction)'} ${at === undefined ? `at ${hex8(record.eip)}` : `in ${at}`}, ${formatPosition(record.pos)}, trap ${record.k}.`,
+      ...(record.cr2 === undefined ? [] : [`${hex8(record.cr2)} is ${addressKind(this, record.cr2)}.`]),
       parent === undefined ? `${becameText(record, this.programs)}.` : `${whatText(parent)} ${becameText(parent, this.programs)}.`,
     ];
     return {
@@ -1195,7 +1197,9 @@ export class Debugger {
     if (k !== undefined && record === undefined) throw new ExpressionError(`trap ${k} is not kept`);
     if (record === undefined) return 'Nothing has trapped yet.\n';
     const parent = record.kind === 'kill' && record.parent !== undefined ? this.target.records.get(record.parent) : undefined;
-    const text = whyText(parent ?? record, this.programs, this.decode(record.eip)?.text);
+    const { cr2 } = parent ?? record;
+    const kind = cr2 === undefined ? '' : `cr2 ${hex8(cr2)} is ${addressKind(this, cr2)}\n`;
+    const text = kind + whyText(parent ?? record, this.programs, this.decode(record.eip)?.text);
     return parent === undefined ? text : `The Guest is dead: ${record.message ?? ''}\n\n${text}`;
   }
 }

@@ -5,6 +5,7 @@
 import { formatPosition } from '../lguest/trap-record';
 import { becameText, decisionChain, errorWords, hypercallText, mnemonic, nearestFlip, whatText } from './explain';
 import { type PageAccess, type WalkLevel, walkPage } from './page-walk';
+import { addressKind } from './address-kind';
 import type { Debugger } from './session';
 import { hex8 } from './target';
 
@@ -48,6 +49,7 @@ export const trapTree = (d: Debugger): TreeRow[] => {
       label: 'error code',
       description: r.vector === 14 ? `0x${r.err.toString(16)}: ${errorWords(r.err)}` : `0x${r.err.toString(16)}`,
     });
+  if (r.cr2 !== undefined) children.push({ label: 'address', description: `${hex8(r.cr2)}: ${addressKind(d, r.cr2)}` });
   children.push({ label: 'at', description: `${named(r.eip)}, ring ${r.cpl}, ${formatPosition(r.pos)}` });
   if (r.hypercall !== undefined) children.push({ label: 'call', description: hypercallText(r) });
   children.push({ label: becameText(r, programs) });
@@ -126,7 +128,7 @@ export const walkTree = (d: Debugger, va: number, access: PageAccess): { rows: T
   const name = d.programs.nameOf(answer.va);
   return {
     rows: [
-      { label: hex8(answer.va), description: name === undefined ? answer.access : `${name}, ${answer.access}` },
+      { label: hex8(answer.va), description: `${name ?? addressKind(d, answer.va)}, ${answer.access}` },
       { label: answer.answer },
       ...(answer.flip === undefined ? [] : [{ label: answer.flip }]),
       ladder('Guest tables', 'guest', 'guest-physical'),

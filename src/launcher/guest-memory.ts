@@ -51,7 +51,12 @@ export class GuestMemory {
     }
   }
   write(address: number, bytes: Uint8Array): void {
-    for (let i = 0; i < bytes.length; i++) this.set8(address + i, bytes[i]);
+    let i = 0;
+    // Word by word where it can be: devices move whole pages.
+    for (; i < bytes.length && ((this.base + address + i) & 3) !== 0; i++) this.set8(address + i, bytes[i]);
+    for (; i + 4 <= bytes.length; i += 4)
+      this.cpu.physWrite(this.base + address + i, bytes[i] | (bytes[i + 1] << 8) | (bytes[i + 2] << 16) | (bytes[i + 3] << 24), 4);
+    for (; i < bytes.length; i++) this.set8(address + i, bytes[i]);
   }
   /** Before the first instruction: straight into memory. */
   load(address: number, bytes: Uint8Array): void {

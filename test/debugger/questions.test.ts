@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { addressKind } from '../../src/debugger/address-kind';
 import { cr2History, cr2Text } from '../../src/debugger/cr2-history';
 import { gdtRows, idtRows, tssFields, tssText } from '../../src/debugger/descriptors';
 import { chromeTrace, CSV_HEAD, csvLine, exportText, formatOfPath } from '../../src/debugger/exports';
@@ -253,7 +254,7 @@ test('the page command shows both tables side by side with the deciding level ma
   const text = ask(d, 'page 0xd0000000 write');
   assert.match(text, /Guest {2}\(directory 0x[0-9a-f]{8}, guest-physical\) +\| Shadow \(directory/);
   assert.match(text, /▶ \[\d+\] 0x[0-9a-f]{8}: .*\(P=0\)/);
-  assert.equal(text, walkText(walkPage(fault().machine.host, PAGE, { write: true, user: false }), d.programs.nameOf(PAGE)));
+  assert.equal(text, walkText(walkPage(fault().machine.host, PAGE, { write: true, user: false }), addressKind(d, PAGE)));
 });
 
 // ---- mappings -----------------------------------------------------------------------------------------------------------------------------------
