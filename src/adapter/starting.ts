@@ -54,6 +54,7 @@ const build = (s: Context, given: Arguments): void => {
     });
   };
   d.onTrapLog = (text) => s.output(text);
+  d.onLive = (numbers) => s.event('lguest/live', numbers);
   d.onWrite = () => changed(s);
   d.onBound = (b) => s.event('breakpoint', { reason: 'changed', breakpoint: breakpointBody(s, b) });
   d.onNames = (program) => {

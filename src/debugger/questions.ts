@@ -10,6 +10,7 @@ import { cr2History, type Cr2Name, cr2Text } from './cr2-history';
 import { gateAudit, gdtRows, gdtText, idtRows, idtText, tssFields, tssText } from './descriptors';
 import { becameText, mnemonic, nearestFlip, whatText, whyText } from './explain';
 import { ExpressionError } from './expression';
+import { fpuState } from './fpu-state';
 import { hypercallRing, irqRows, irqState, irqText, ringText, whyNotDelivered } from './irq-state';
 import { type InjectWish, inject, parseInject } from './inject';
 import { auditMappings, mappingDifference, mappingsOf, mappingsText, shadowSlots, slotsText } from './mappings';
@@ -92,7 +93,9 @@ export const QUESTIONS: Readonly<Record<string, (d: Debugger, args: Arguments) =
   },
   trapStats: (d, a) => {
     const by = oneOf(a.by ?? 'outcome', 'by', GROUPINGS);
-    return { rows: statistics(d.target.records, d.programs, by, recordFilter(textOf(a.filter), d.programs)) };
+    const rows = statistics(d.target.records, d.programs, by, recordFilter(textOf(a.filter), d.programs));
+    // Filled without a trap: no record tells of them.
+    return by === 'refault' ? { rows, pinned: d.target.records.totals.pinnedFilled } : { rows };
   },
   export: (d, a) => ({ text: exportTraps(d, oneOf(a.format ?? 'ndjson', 'format', EXPORT_FORMATS), textOf(a.filter)) }),
   gateAudit: (d) => ({ rows: gateAudit(hostOf(d), d.programs) }),
@@ -152,6 +155,7 @@ export const QUESTIONS: Readonly<Record<string, (d: Debugger, args: Arguments) =
       return { text: '', problem: error.message };
     }
   },
+  fpu: (d) => fpuState(hostOf(d)),
   filterCounts: (d) => ({ filters: d.filterCounts }),
   storm: (d) => {
     const storm = findStorm(d.target.records);
@@ -229,6 +233,10 @@ const INFO: Readonly<Record<string, (d: Debugger, rest: string) => string>> = {
     const which = (['hw', 'host', 'guest'] as const).find((w) => w === rest) as Cr2Name | undefined;
     return `cr2.hw ${hex8(hw)}, cr2.host ${hex8(host)}, cr2.guest ${guest === undefined ? 'unknown before LGUEST_INIT' : hex8(guest)}${guest !== undefined && guest !== host ? '  (differs: the newest fault was not given to the Guest)' : ''}\n${cr2Text(cr2History(d.target.records, which), d.programs)}`;
   },
+  fpu: (d) => {
+    const f = fpuState(hostOf(d));
+    return `the FPU is with ${f.owner}; its next use ${f.nextUse}\n`;
+  },
   filters: (d) => d.filterCounts.map((f) => `${f.id.padEnd(12)} ${f.mode.padEnd(6)} ${f.count}\n`).join('') || 'no filter is set\n',
   storm: (d) => stormText(findStorm(d.target.records), d.programs),
   tasks: (d, rest) => tasks(d, rest),
@@ -279,7 +287,8 @@ const COMMANDS: Readonly<Record<string, (d: Debugger, rest: string) => string | 
     const m = /^by (\S+)\s*(.*)$/s.exec(rest);
     if (m === null) return rest === '' ? undefined : fail(`stats by what? ${GROUPINGS.join(', ')}`);
     const by = parseGrouping(m[1]);
-    return statisticsText(statistics(d.target.records, d.programs, by, recordFilter(m[2], d.programs)), by);
+    const text = statisticsText(statistics(d.target.records, d.programs, by, recordFilter(m[2], d.programs)), by);
+    return by === 'refault' ? `${text}pinned kernel stack pages, filled without a trap: ${d.target.records.totals.pinnedFilled}\n` : text;
   },
   gates: (d) =>
     gateAudit(hostOf(d), d.programs)
@@ -311,6 +320,7 @@ const COMMANDS: Readonly<Record<string, (d: Debugger, rest: string) => string | 
 export const QUESTION_HELP = `  info idt|gdt|tss     descriptors and gates: asked, installed, why
   info mem|tlb|audit   the Guest's mappings, the shadow's, what is odd about them
   info irq [N]         interrupts; why irq N is not delivered
+  info fpu             whose the FPU is, and what its next use will do
   info hcall|shadow    the ring of asynchronous hypercalls; shadow slots and evictions
   info cr2 [hw|host|guest], info storm   the three cr2 and their history; a fault that repeats without progress
   info filters         what each exception filter does (stop, log, count) and how much it found

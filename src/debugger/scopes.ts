@@ -1,3 +1,4 @@
+import { fpuState } from './fpu-state';
 // What a frame shows: locals, registers, the trap, flags, segments, control registers and the three cr2, as a tree of named texts that can be opened and edited.
 //
 // Names and order never change, so that editors keep what is open. A value's text holds the value alone. What it leaves out: numbering (the adapter's handles).
@@ -356,6 +357,8 @@ export class Scopes {
     rows.push({ name: 'cw', value: h4(m32[W.FPU_CW]) }, { name: 'sw', value: h4(m32[W.FPU_SW]) }, { name: 'top', value: String(top) });
     const lg = this.d.target.host?.lg;
     if (lg !== undefined) rows.push({ name: 'lg.ts', value: String(lg.ts), evaluateName: 'lg.ts' });
+    const { host } = this.d.target;
+    if (host !== undefined) rows.push({ name: 'owner', value: fpuState(host).owner }, { name: 'next use', value: fpuState(host).nextUse });
     return rows;
   }
   private debugRegisters(): Item[] {

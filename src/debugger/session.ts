@@ -16,6 +16,7 @@ import { Conditions } from './conditions';
 import { evaluate, ExpressionError, fit, load, parse, type Value } from './expression';
 import { type ActiveFilter, COMPACT_FILTERS, FILTER_MODES, type FilterMode, hostFilter, isFilterId, vectorName } from './filters';
 import { FrameEnvironment } from './frame-environment';
+import { Live, type LiveNumbers } from './live';
 import { LogLimit } from './log-limit';
 import { watchSlots } from './mappings';
 import type { MachineQuestions } from './machine-functions';
@@ -169,6 +170,7 @@ export class Debugger {
     };
     this.conditions = new Conditions(target, programs, this.tasks, this.machineQuestions, this.printers);
     watchSlots(target.host);
+    this.live = new Live(target);
     this.trapSteps = new TrapSteps({
       target,
       oneStep: () => this.oneStep(),
@@ -339,6 +341,9 @@ export class Debugger {
   /** A stop found at a world switch. */
   private switchStop: StopInfo | undefined;
   readonly trapSteps: TrapSteps<StopInfo>;
+  private readonly live: Live;
+  /** Four times a second at most while the Guest runs. */
+  onLive: (numbers: LiveNumbers) => void = () => {};
   private readonly logLimit = new LogLimit((text) => this.onTrapLog(text));
   private logLine(id: string, record: TrapRecord | undefined, direction: 'enter' | 'exit' | undefined): string {
     const { target, programs } = this;
@@ -590,6 +595,7 @@ export class Debugger {
     this.pendingRecord = this.stop?.pending ? this.stop.record : undefined;
     this.stop = undefined;
     this.trapSteps.decision = undefined;
+    this.live.start();
     this.returned = undefined;
     this.cachedStack = undefined;
     this.pauseWanted = false;
@@ -659,6 +665,8 @@ export class Debugger {
           if (this.stopWhenNamed) return undefined;
         }
         if (stop.kind === 'budget' || stop.kind === 'slice') this.adapt(spent, this.target.processor.retired - before);
+        const numbers = this.live.tick();
+        if (numbers !== undefined) this.onLive(numbers);
         // Whoever asks is answered in time, but a watch that is met again and again does not wait each time.
         if (performance.now() - turned > SLICE_MS / 2) {
           await nextTurn();
