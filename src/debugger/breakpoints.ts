@@ -83,6 +83,8 @@ interface Placed {
 }
 const NONE: readonly Placed[] = [];
 
+const FREED = 'Its code is not in memory now: a module frees what only its start needs';
+
 export class Breakpoints {
   private readonly all = new Map<number, Breakpoint>();
   private readonly byAddress = new Map<number, Placed[]>();
@@ -251,6 +253,8 @@ export class Breakpoints {
   }
 
   private place(b: Breakpoint, program: Program, link: number): void {
+    // A module's init part is gone once it runs, and other code lies there then.
+    if (program.segments.length > 0 && !program.segments.some((s) => link >= s.low && link < s.high)) return;
     const { m32 } = this.target.processor.cpu;
     // A user program's place counts in its own process; at a physical alias only a kernel before its paging can mean this code.
     const mine = this.programs.isUser(program) ? () => this.isMine(program) : undefined;
@@ -299,6 +303,11 @@ export class Breakpoints {
         b.verified = true;
       }
     }
+    if (b.places.length === 0) {
+      b.message = FREED;
+      b.pending = true;
+      return;
+    }
     const line = this.programs.lineAt(b.places[0].address);
     b.file = line?.file;
     b.line = line?.line;
@@ -318,6 +327,11 @@ export class Breakpoints {
       return;
     }
     for (const { program, at } of found) this.place(b, program, at.address);
+    if (b.places.length === 0) {
+      b.message = FREED;
+      b.pending = true;
+      return;
+    }
     b.line = found[0].at.line;
     b.column = found[0].at.column === 0 ? undefined : found[0].at.column;
     if (found.length > 1) b.message = `${found.length} places`;

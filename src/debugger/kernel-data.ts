@@ -93,13 +93,20 @@ export class KernelData {
     return undefined;
   }
 
-  /** Run-time address of a global: by debug information, else by the symbol table. */
+  /** Every run-time address of a global, by debug information, else by the symbol table: virtual, then the physical one of an early boot. */
+  addresses(name: string): number[] {
+    const { programs } = this;
+    const global = programs.globalNamed(name);
+    if (global !== undefined) return programs.addresses(global.program, global.address);
+    const symbol = programs.addressOf(name);
+    const at = symbol === undefined ? undefined : programs.linked(symbol);
+    return at === undefined ? (symbol === undefined ? [] : [symbol]) : programs.addresses(at.program, at.link);
+  }
+  /** Run-time address of the first of these globals that there is; of its two, the one that is mapped. */
   address(...names: string[]): number | undefined {
     for (const name of names) {
-      const global = this.programs.globalNamed(name);
-      const places = global === undefined ? [] : this.programs.addresses(global.program, global.address);
-      const place = places.find((a) => this.target.locate(a) >= 0) ?? places[0] ?? this.programs.addressOf(name);
-      if (place !== undefined) return place;
+      const places = this.addresses(name);
+      if (places.length > 0) return places.find((a) => this.target.locate(a) >= 0) ?? places[0];
     }
     return undefined;
   }

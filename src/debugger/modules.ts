@@ -112,8 +112,9 @@ export class Modules {
   }
 
   /** Looks at the list again: opens what is new, closes what is gone. */
-  sync(): { added: ModuleInfo[]; removed: ModuleInfo[] } {
-    if (!this.known) return { added: [], removed: [] };
+  sync(): { added: ModuleInfo[]; removed: ModuleInfo[]; freed: boolean } {
+    if (!this.known) return { added: [], removed: [], freed: false };
+    let freed = false;
     const now = this.walk();
     const same = (a: ModuleInfo, b: ModuleInfo): boolean => a.address === b.address && a.name === b.name && a.core.low === b.core.low;
     const removed = this.list.filter((m) => !now.some((n) => same(m, n)));
@@ -124,11 +125,14 @@ export class Modules {
       const before = this.list.find((m) => same(m, n));
       if (before === undefined) return n;
       before.state = n.state;
-      if (before.init.low !== n.init.low) this.dropInit(before);
+      if (before.init.low !== n.init.low) {
+        this.dropInit(before);
+        freed = true;
+      }
       return before;
     });
     this.list.splice(0, this.list.length, ...kept);
-    return { added, removed };
+    return { added, removed, freed };
   }
 
   private open(m: ModuleInfo): void {

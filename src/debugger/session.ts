@@ -456,9 +456,9 @@ export class Debugger {
   }
   /** Looks at what the kernel has loaded; breakpoints find their places in what is new. Cheap when nothing is. */
   loaded(): void {
-    const { added, removed } = this.modules.sync();
+    const { added, removed, freed } = this.modules.sync();
     const programs = this.userPrograms.sync();
-    if (added.length === 0 && removed.length === 0 && !programs) return;
+    if (added.length === 0 && removed.length === 0 && !freed && !programs) return;
     this.cachedStack = undefined;
     for (const m of removed) this.onModule(m, 'removed');
     for (const m of added) this.onModule(m, 'new');

@@ -79,7 +79,7 @@ const stateLetter = (state: number | undefined, exit: number | undefined): strin
 
 export class Tasks {
   readonly data: KernelData;
-  private currentPlace: { count: number; address: number | undefined } | undefined;
+  private currentPlaces: { count: number; addresses: readonly number[] } | undefined;
 
   constructor(
     readonly target: Target,
@@ -99,24 +99,27 @@ export class Tasks {
       );
   }
 
-  /** Where the kernel keeps the pointer to the task on the processor. */
-  private currentPointer(): number | undefined {
+  /** Where the kernel keeps the pointer to the task on the processor: its virtual address, and the physical one that counts early in a boot. */
+  private currentPointers(): readonly number[] {
     const { programs, data } = this;
-    if (this.currentPlace?.count !== programs.list.length) {
-      const at = data.address('per_cpu__current_task', 'current_task');
-      this.currentPlace = { count: programs.list.length, address: at };
+    if (this.currentPlaces?.count !== programs.list.length) {
+      const found = ['per_cpu__current_task', 'current_task'].flatMap((name) => data.addresses(name));
+      this.currentPlaces = { count: programs.list.length, addresses: found };
     }
-    const { address } = this.currentPlace;
-    if (address === undefined) return undefined;
+    const { addresses } = this.currentPlaces;
+    if (addresses.length === 0) return addresses;
     // One processor: the first area of per-CPU variables, where there are several.
     const offset = data.address('__per_cpu_offset');
-    return offset === undefined ? address : (address + (data.read32(offset) ?? 0)) >>> 0;
+    if (offset === undefined) return addresses;
+    const area = data.read32(offset) ?? 0;
+    return addresses.map((at) => (at + area) >>> 0);
   }
 
   /** Address of the current task_struct. Cheap: conditions ask it. */
   currentAddress(): number | undefined {
-    const pointer = this.currentPointer();
-    const at = pointer === undefined ? this.fromStack() : this.target.read32(pointer);
+    const pointers = this.currentPointers();
+    let at = pointers.length === 0 ? this.fromStack() : undefined;
+    for (let i = 0; i < pointers.length && at === undefined; i++) at = this.target.read32(pointers[i]);
     return at === undefined || at < 0x1000 ? undefined : at;
   }
   /** Kernels without such a pointer: thread_info lies at the bottom of the kernel stack and knows its task. */
@@ -369,9 +372,7 @@ export class Tasks {
     const field = name === 'pid' || name === 'tgid' ? this.data.field('task_struct', name) : undefined;
     if (field === undefined || !this.known) return undefined;
     const { target } = this;
-    const pointer = this.currentPointer();
-    const where = (): number | undefined => (pointer === undefined ? this.currentAddress() : target.read32(pointer));
-    return { get: () => (target.read32((where() ?? 0) + field.offset) ?? -1) | 0, signed: true };
+    return { get: () => (target.read32((this.currentAddress() ?? 0) + field.offset) ?? -1) | 0, signed: true };
   }
   /** Whether the current task's name is a text, for compiled conditions. */
   commIs(text: string): (() => boolean) | undefined {

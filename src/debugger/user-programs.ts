@@ -11,6 +11,7 @@ import type { Mapping, Task, Tasks } from './tasks';
 export const EXEC_FUNCTIONS: readonly string[] = ['load_elf_binary'];
 const ET_DYN = 3;
 const KEPT = 64;
+const VDSO_MOST = 0x4000;
 
 export class UserPrograms {
   /** Finds a file of the Guest by its path there. */
@@ -20,7 +21,8 @@ export class UserPrograms {
   onProblem: (text: string) => void = () => {};
   /** Everything that was opened by path, so that breakpoints know it also while another process runs. */
   readonly opened = new Map<string, Program | undefined>();
-  private readonly spaces = new Map<string, Program[]>();
+  /** Programs by file and place, so that the same one stays the same object. */
+  private readonly placed = new Map<string, Program>();
 
   constructor(
     private readonly tasks: Tasks,
@@ -36,19 +38,13 @@ export class UserPrograms {
     if (!this.wanted || task.mm === 0) return [];
     const named = this.named.filter((n) => n.process === task.comm).map((n) => n.program);
     if (this.find === undefined) return named;
-    const mm = this.tasks.data.at('mm_struct', task.mm);
-    const key = `${task.mm} ${mm.number('pgd')} ${mm.number('map_count')} ${mm.number('start_code')} ${mm.number('mmap')}`;
-    let found = this.spaces.get(key);
-    if (found === undefined) {
-      found = this.tasks.mappings(task.mm).flatMap((m) => this.program(m));
-      if (this.spaces.size >= KEPT) this.spaces.clear();
-      this.spaces.set(key, found);
-    }
+    const found = this.tasks.mappings(task.mm).flatMap((m) => this.program(m));
     return [...named, ...found];
   }
 
   private program(m: Mapping): Program[] {
-    if (!m.executable || m.file === undefined || !m.file.startsWith('/')) return [];
+    if (m.executable && m.file === undefined) return this.inMemory(m);
+    if (!m.executable || !m.file?.startsWith('/')) return [];
     const path = m.file;
     if (!this.opened.has(path)) this.opened.set(path, this.open(path));
     const base = this.opened.get(path);
@@ -58,7 +54,34 @@ export class UserPrograms {
       (s) => s.type === 1 && m.offset >= (s.offset & ~0xfff) && m.offset < s.offset + s.fileSize,
     );
     const offset = segment === undefined ? 0 : (m.start - ((segment.vaddr & ~0xfff) + (m.offset - (segment.offset & ~0xfff)))) >>> 0;
-    return [base.offset === offset ? base : { ...base, offset }];
+    return [this.at(path, base, offset)];
+  }
+  private at(name: string, base: Program, offset: number): Program {
+    const key = `${name}@${offset}`;
+    let found = this.placed.get(key);
+    if (found === undefined) {
+      if (this.placed.size >= KEPT) this.placed.clear();
+      this.placed.set(key, (found = base.offset === offset ? base : { ...base, offset }));
+    }
+    return found;
+  }
+
+  /** The kernel's own page in every process (vDSO) is an ELF file in memory, with call frame information for the way into the kernel. */
+  private inMemory(m: Mapping): Program[] {
+    this.vdso ??= this.readVdso(m);
+    if (this.vdso === undefined) return [];
+    const low = this.vdso.segments[0]?.low ?? 0;
+    return [this.at('[vdso]', this.vdso, (m.start - (low & ~0xfff)) >>> 0)];
+  }
+  private vdso: Program | undefined;
+  private readVdso(m: Mapping): Program | undefined {
+    const bytes = this.tasks.target.read(m.start, Math.min(m.end - m.start, VDSO_MOST));
+    if (bytes.length < 52 || bytes[0] !== 0x7f || bytes[1] !== 0x45 || bytes[2] !== 0x4c || bytes[3] !== 0x46) return undefined;
+    try {
+      return openProgram(bytes, '[vdso]');
+    } catch {
+      return undefined;
+    }
   }
   private open(path: string): Program | undefined {
     const file = this.find?.(path);
