@@ -578,7 +578,18 @@ export const evaluate = (node: Node, env: Environment): Value => {
       return findMember(env, v, node.name) ?? fail(`${typeName(v.type)} has no member "${node.name}"`);
     }
     case 'index': {
-      const a = decay(evaluate(node.a, env));
+      const array = evaluate(node.a, env);
+      const t = stripType(array.type);
+      if (t.kind === 'array' && array.address === undefined && array.bytes !== undefined) {
+        const size = sizeOf(t.element);
+        const from = Number(decay(evaluate(node.b, env)).bits) * size;
+        const bytes = array.bytes.subarray(from, from + size);
+        if (from < 0 || bytes.length < size) return fail('there are not that many elements');
+        return isAggregate(t.element)
+          ? { type: t.element, bits: 0n, bytes }
+          : { type: t.element, bits: fromBytes(bytes, t.element), bytes };
+      }
+      const a = decay(array);
       const at = binary('+', stripType(a.type).kind === 'pointer' ? a : { ...a, type: pointerTo(UINT) }, evaluate(node.b, env));
       return load(env, target(at), Number(at.bits));
     }

@@ -123,7 +123,7 @@ export class Stack {
       this.cursor = {
         registers: sleeping.saved.registers,
         method: 'saved by the switch',
-        afterCall: false,
+        afterCall: sleeping.saved.afterCall,
         cpl: target.host === undefined ? 0 : 1,
       };
       return;

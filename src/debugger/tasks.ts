@@ -42,6 +42,8 @@ export interface SavedContext {
   registers: (number | undefined)[];
   /** It has never run: the way back to ring 3 or its first function stands on its stack. */
   fresh: boolean;
+  /** Its place is behind a call. */
+  afterCall: boolean;
 }
 
 const ESP = 4;
@@ -244,9 +246,16 @@ export class Tasks {
     let pc = eip;
     let sp = esp;
     // A switch pushes what it wants kept before it stores the stack pointer; the code at the saved place pops it again.
-    for (let n = 0; n < 6 && !fresh; n++) {
+    let afterCall = false;
+    for (let n = 0; n < 8 && !fresh && !afterCall; n++) {
       const op = this.target.read(pc, 1)[0];
       if (op === undefined) break;
+      if (op === 0xc3) {
+        pc = this.data.read32(sp) ?? 0;
+        sp += 4;
+        afterCall = true;
+        break;
+      }
       if (op >= 0x58 && op <= 0x5f && op !== 0x5c) registers[POP[op - 0x58]] = this.data.read32(sp);
       else if (op !== 0x9d) break;
       sp += 4;
@@ -254,7 +263,7 @@ export class Tasks {
     }
     registers[ESP] = sp >>> 0;
     registers[EIP] = pc >>> 0;
-    return { registers, fresh };
+    return { registers, fresh, afterCall };
   }
 
   /** Registers that a task had in ring 3 when it entered the kernel: the words at the very top of its kernel stack. By DWARF number. */
