@@ -5,12 +5,13 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { COMPACT_FILTERS } from '../debugger/filters';
 import type { Item } from '../debugger/scopes';
+import type { Program } from '../debugger/programs';
 import type { Debugger } from '../debugger/session';
 import type { Frame } from '../debugger/stack';
 import type { BareMachine } from '../launcher/bare';
 import type { Machine } from '../launcher/machine';
 import type { Files, LaunchArguments } from './launch';
-import { type Arguments, ERRORS, RequestError } from './requests';
+import { type Arguments, ERRORS, type Job, RequestError } from './requests';
 import type { Sources } from './sources';
 
 export const THREAD = 1;
@@ -42,6 +43,13 @@ export class Context {
   consoleTimer = false;
   readonly decoder = new TextDecoder();
   filterWishes: { id: string; condition?: string; mode?: string }[] = COMPACT_FILTERS.filter((f) => f.on).map((f) => ({ id: f.id }));
+  /** Requests on their way by their number, and those that show progress by its name. */
+  readonly jobs = new Map<number, Job>();
+  readonly progress = new Map<string, Job>();
+  /** Files with symbols that were opened, for a restart. */
+  readonly symbols = new Map<string, { bytes: Uint8Array; program: Program }>();
+  /** Places in code that variables lead to, by number. */
+  readonly locations = new Map<number, number>();
   /** What a handler wants to be done once its answer is on the way: events that the answer must precede. */
   afterResponse: (() => void) | undefined;
 
@@ -83,6 +91,7 @@ export class Context {
   forgetHandles(): void {
     this.frames.clear();
     this.opened.clear();
+    this.locations.clear();
   }
   outLine(line: number): number {
     return this.linesStartAt1 ? line : line - 1;

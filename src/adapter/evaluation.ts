@@ -2,7 +2,14 @@
 
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { commandNames, runCommand } from '../debugger/commands';
+import { ExpressionError } from '../debugger/expression';
+import { COMPACT_FILTERS } from '../debugger/filters';
 import { valueItem } from '../debugger/scopes';
+import type { Debugger } from '../debugger/session';
+import type { Frame } from '../debugger/stack';
+import { watchableRegisters } from '../debugger/watch-places';
+import { GUEST_REGISTERS } from '../lguest/context';
+import { stripType } from '../symbols/dwarf/types';
 import { type Context, THREAD } from './context';
 import { variableBody } from './inspection';
 import { type Arguments, ERRORS, type Handlers, RequestError, wantNumber, wantText } from './requests';
@@ -18,13 +25,14 @@ const evaluate = (s: Context, args: Arguments): object => {
       {
         debugger: d,
         send: (typed) => type(s, typed),
+        print: (expression) => String((evaluate(s, { ...args, expression, context: 'watch' }) as { result: string }).result),
         number: (expression) => Number(BigInt.asUintN(32, d.evaluate(expression, undefined, false).value.bits)),
         resume: (how, granularity) => resume(s, (x) => (how === 'continue' ? x.continue() : x.step(how, granularity))),
       },
       text.replace(/^\?\s*/, ''),
     );
     if (result !== undefined) {
-      if (/^(c|s|n|si|ni|fin)$/.test(text.trim())) {
+      if (s.afterResponse !== undefined) {
         const go = s.afterResponse;
         s.afterResponse = () => {
           s.event('continued', { threadId: THREAD, allThreadsContinued: true });
@@ -46,8 +54,14 @@ const evaluate = (s: Context, args: Arguments): object => {
     ...(v.type === undefined ? {} : { type: v.type }),
     ...(v.memoryReference === undefined ? {} : { memoryReference: v.memoryReference }),
     ...(v.indexedVariables === undefined ? {} : { indexedVariables: v.indexedVariables }),
+    ...(v.valueLocationReference === undefined ? {} : { valueLocationReference: v.valueLocationReference }),
   };
 };
+
+const REGISTERS = [
+  ...GUEST_REGISTERS,
+  ...['cr0', 'cr2', 'cr3', 'cr4', 'al', 'ah', 'ax', 'bl', 'bh', 'bx', 'cl', 'ch', 'cx', 'dl', 'dh', 'dx'],
+];
 
 const completions = (s: Context, args: Arguments): object => {
   const d = s.core;
@@ -61,36 +75,38 @@ const completions = (s: Context, args: Arguments): object => {
   const add = (label: string, type: DebugProtocol.CompletionItemType): void => {
     if (label.startsWith(word)) targets.push({ label, type, start, length: word.length });
   };
-  const registers = [
-    'eax',
-    'ebx',
-    'ecx',
-    'edx',
-    'esi',
-    'edi',
-    'ebp',
-    'esp',
-    'eip',
-    'eflags',
-    'cs',
-    'ss',
-    'ds',
-    'es',
-    'fs',
-    'gs',
-    'cr0',
-    'cr2',
-    'cr3',
-    'cr4',
-  ];
+  // Behind a dot or an arrow: the members of what stands before it.
+  const member = /([\w$.>\-[\]()*&']+?)(?:\.|->)\w*$/.exec(before);
+  if (member !== null && !d.running) {
+    const frame = s.frame(args.frameId);
+    for (const name of membersOf(d, member[1], frame?.kind === 'code' ? frame : undefined)) add(name, 'field');
+    for (const name of watchableRegisters(d.target))
+      if (name.startsWith(`${member[1]}.`)) add(name.slice(member[1].length + 1), 'property');
+    return { targets };
+  }
+  if (/^\s*(log|catch|filter)\s+\w*$/.test(before)) for (const f of COMPACT_FILTERS) add(f.id, 'enum');
   if (before.trim() === word) for (const name of commandNames()) add(name, 'keyword');
-  for (const name of registers) add(name, 'variable');
+  for (const name of REGISTERS) add(name, 'variable');
   if (m?.[1] === '') {
     if (!d.running) for (const v of d.environment(s.frame(args.frameId), false).locals()) add(v.name, 'variable');
     if (word.length > 0)
       for (const name of d.programs.completions(word, 200)) targets.push({ label: name, type: 'text', start, length: word.length });
   }
   return { targets };
+};
+
+/** Members of a structure, or of what a pointer leads to. */
+const membersOf = (d: Debugger, expression: string, frame: Frame | undefined): string[] => {
+  try {
+    let t = stripType(d.evaluate(expression, frame, false).value.type);
+    if (t.kind === 'pointer') t = stripType(t.target);
+    return t.kind === 'struct' || t.kind === 'union' || t.kind === 'class'
+      ? t.members.flatMap((x) => (x.name === undefined || x.name === '' ? [] : [x.name]))
+      : [];
+  } catch (error) {
+    if (error instanceof ExpressionError) return [];
+    throw error;
+  }
 };
 
 const type = (s: Context, text: string): void => {

@@ -74,12 +74,28 @@ const variables = (s: Context, args: Arguments): object => {
   return { variables: item.open(start, count).map((i) => variableBody(s, i)) };
 };
 
+const locationOf = (s: Context, pc: number): number => {
+  const n = s.nextHandle++;
+  s.locations.set(n, pc);
+  return n;
+};
+const locations = (s: Context, args: Arguments): object => {
+  const pc = s.locations.get(wantNumber(args, 'locationReference'));
+  if (pc === undefined) throw new RequestError(ERRORS.badArgument, 'This place is gone: the Guest has run since.');
+  const d = s.standing;
+  const line = d.programs.lineAt(pc);
+  const place = s.sources?.at(d, pc, line?.file, line?.line);
+  if (place === undefined) throw new RequestError(ERRORS.badArgument, `There is no text for ${hex8(pc)}.`);
+  return { source: place.source, line: s.outLine(place.line), column: s.columnsStartAt1 ? place.column : place.column - 1 };
+};
+
 export const variableBody = (s: Context, i: Item): DebugProtocol.Variable => {
   const v: DebugProtocol.Variable = { name: i.name, value: i.value, variablesReference: s.handle(i) };
   if (i.type !== undefined) v.type = i.type;
   if (i.evaluateName !== undefined) v.evaluateName = i.evaluateName;
   if (i.memory !== undefined) v.memoryReference = hex8(i.memory);
   if (i.indexed !== undefined) v.indexedVariables = i.indexed;
+  if (i.code !== undefined) v.valueLocationReference = locationOf(s, i.code);
   if (i.set === undefined) v.presentationHint = { attributes: ['readOnly'] };
   return v;
 };
@@ -134,6 +150,7 @@ export const inspectionRequests = (s: Context): Handlers => ({
   variables: (a) => variables(s, a),
   setVariable: (a) => setVariable(s, a),
   setExpression: (a) => setExpression(s, a),
+  locations: (a) => locations(s, a),
   source: (a) => source(s, a),
   loadedSources: () => loadedSources(s),
 });

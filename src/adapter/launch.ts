@@ -236,13 +236,27 @@ export const readFile = (files: Files, attribute: string, path: string): Uint8Ar
   }
 };
 
-/** Opens symbols: of the files named, else of the kernel if it has any. Problems are lines for the user, never an end. */
-export const openSymbols = (a: LaunchArguments, image: Uint8Array, files: Files): { programs: Program[]; notes: string[] } => {
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+};
+
+/** Opens symbols: of the files named, else of the kernel if it has any. Problems are lines for the user, never an end. @param kept what a run before had opened: used again when the file is the same. */
+export const openSymbols = (
+  a: LaunchArguments,
+  image: Uint8Array,
+  files: Files,
+  kept: Map<string, { bytes: Uint8Array; program: Program }>,
+): { programs: Program[]; notes: string[] } => {
   const programs: Program[] = [];
   const notes: string[] = [];
   const open = (bytes: Uint8Array, path: string, offset: number): void => {
     try {
-      const program = openProgram(bytes, path, offset);
+      const key = `${path} ${offset}`;
+      const before = kept.get(key);
+      const program = before !== undefined && sameBytes(before.bytes, bytes) ? before.program : openProgram(bytes, path, offset);
+      kept.set(key, { bytes, program });
       programs.push(program);
       for (const text of program.symbols?.problems ?? []) notes.push(text);
     } catch (error) {

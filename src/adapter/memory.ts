@@ -1,12 +1,15 @@
 // Memory and code: reading, writing, disassembly.
 
 import type { DebugProtocol } from '@vscode/debugprotocol';
-import { CodeRows } from '../debugger/code-rows';
+import { type CodeRow, CodeRows } from '../debugger/code-rows';
+import { operandNote, patchNote } from '../debugger/code-notes';
 import { targetNote } from '../debugger/listing';
-import { hex8 } from '../debugger/target';
+import { parsePattern, parseRegion, REGION_FORMATS, regionText, Search } from '../debugger/memory-tools';
+import { hex8, LINEAR } from '../debugger/target';
+import { inPieces } from './jobs';
 import type { Context } from './context';
 import { reference, spaceName } from './memory-reference';
-import { type Arguments, ERRORS, type Handlers, RequestError, wantNumber, wantText } from './requests';
+import { type Arguments, ERRORS, type Handlers, type Job, oneOf, RequestError, wantNumber, wantText } from './requests';
 import { lastPart } from './sources';
 
 const readMemory = (s: Context, args: Arguments): object => {
@@ -43,7 +46,7 @@ const writeMemory = (s: Context, args: Arguments): object => {
   return { bytesWritten: written };
 };
 
-const disassemble = (s: Context, args: Arguments): object => {
+const disassemble = async (s: Context, args: Arguments, job: Job): Promise<object> => {
   const d = s.core;
   const { address } = reference(s, wantText(args, 'memoryReference'));
   const from = address + wantNumber(args, 'offset', 0);
@@ -53,29 +56,39 @@ const disassemble = (s: Context, args: Arguments): object => {
     wantNumber(args, 'instructionOffset', 0),
     count,
   );
-  let lastLine = '';
-  const instructions = rows.map((row): DebugProtocol.DisassembledInstruction => {
+  const here = d.running ? -1 : d.target.pc;
+  const instructions: DebugProtocol.DisassembledInstruction[] = [];
+  const add = (row: CodeRow): void => {
     const { decoded } = row;
     const out: DebugProtocol.DisassembledInstruction = {
       address: hex8(row.address),
       instruction:
-        decoded === undefined ? (row.bytes.length === 0 ? '??' : '(bad)') : `${decoded.text}${targetNote(d.programs, decoded.target)}`,
+        decoded === undefined
+          ? row.bytes.length === 0
+            ? '??'
+            : '(bad)'
+          : `${decoded.text}${targetNote(d.programs, decoded.target)}${row.address === here ? operandNote(d, decoded.text) : ''}${patchNote(d.programs, row.address, row.bytes)}`,
     };
     if (row.bytes.length > 0) out.instructionBytes = Array.from(row.bytes, (b) => b.toString(16).padStart(2, '0')).join(' ');
     if (decoded === undefined) out.presentationHint = 'invalid';
     const symbol = d.programs.symbolAt(row.address);
     if (symbol?.offset === 0) out.symbol = symbol.name;
     const line = d.programs.lineAt(row.address);
-    const key = line === undefined ? '' : `${line.file}:${line.line}`;
-    if (line !== undefined && key !== lastLine) {
+    // The first instruction of its line, whatever rows were asked for.
+    const before = row.address === 0 ? undefined : d.programs.lineAt(row.address - 1);
+    if (line !== undefined && (line.line !== before?.line || line.file !== before.file)) {
       const path = s.sources?.resolve(line.file);
       if (path !== undefined) {
         out.location = { name: lastPart(path), path };
         out.line = s.outLine(line.line);
       }
     }
-    lastLine = key;
-    return out;
+    instructions.push(out);
+  };
+  let next = 0;
+  await inPieces(s, job, 'Disassembling', () => {
+    for (const end = Math.min(rows.length, next + 100); next < end; next++) add(rows[next]);
+    return next < rows.length ? next / rows.length : undefined;
   });
   return { instructions };
 };
@@ -93,8 +106,57 @@ const fromBase64 = (text: string): Uint8Array => {
   }
 };
 
+/** All places of a pattern in an address space, a piece at a time. */
+const search = async (s: Context, args: Arguments, job: Job): Promise<object> => {
+  const d = s.standing;
+  const pattern = parsePattern(wantText(args, 'pattern'));
+  const { address, space } = reference(s, typeof args.from === 'string' ? args.from : '0x00000000');
+  const end = space.kind === 'linear' ? 2 ** 32 : Math.min(2 ** 32, d.target.processor.cpu.ramBytes);
+  const to = typeof args.to === 'string' ? reference(s, args.to).address : end;
+  const found = new Search(d.target, pattern, address, Math.min(to, end), space, wantNumber(args, 'most', 1000));
+  await inPieces(s, job, 'Searching memory', () => (d.running ? undefined : found.next()));
+  const prefix = typeof args.from === 'string' ? args.from : '';
+  return {
+    matches: found.found.map((at) => ({
+      reference: spaceName(prefix, at),
+      name: space.kind === 'linear' ? (d.programs.nameOf(at) ?? '') : '',
+    })),
+  };
+};
+
+/** A region as a file's content: base64, Intel HEX or S-records. */
+const exportRegion = (s: Context, args: Arguments): object => {
+  const { address, space } = reference(s, wantText(args, 'memoryReference'));
+  const count = wantNumber(args, 'count');
+  const format = oneOf(args, 'format', REGION_FORMATS, 'raw');
+  const bytes = s.standing.target.read(address, count, space);
+  if (bytes.length < count)
+    throw new RequestError(
+      ERRORS.memory,
+      `${hex8(address + bytes.length)} is not mapped: only ${bytes.length} of ${count} bytes can be saved.`,
+    );
+  return format === 'raw' ? { data: toBase64(bytes) } : { text: regionText(bytes, address, format) };
+};
+const importRegion = (s: Context, args: Arguments): object => {
+  const d = s.standing;
+  const at = typeof args.memoryReference === 'string' ? reference(s, args.memoryReference) : undefined;
+  const pieces =
+    typeof args.text === 'string' ? parseRegion(args.text) : [{ address: at?.address ?? 0, bytes: fromBase64(wantText(args, 'data')) }];
+  const space = at?.space ?? LINEAR;
+  for (const { address, bytes } of pieces)
+    for (const end of [address, address + bytes.length - 1])
+      if (d.target.locate(end, space) < 0) throw new RequestError(ERRORS.memory, `${hex8(end)} is not mapped; nothing was loaded.`);
+  let written = 0;
+  for (const { address, bytes } of pieces) written += d.target.write(address, bytes, space);
+  d.forget();
+  return { bytesWritten: written };
+};
+
 export const memoryRequests = (s: Context): Handlers => ({
+  'lguest/memory/search': (a, job) => search(s, a, job),
+  'lguest/memory/export': (a) => exportRegion(s, a),
+  'lguest/memory/import': (a) => importRegion(s, a),
   readMemory: (a) => readMemory(s, a),
   writeMemory: (a) => writeMemory(s, a),
-  disassemble: (a) => disassemble(s, a),
+  disassemble: (a, job) => disassemble(s, a, job),
 });

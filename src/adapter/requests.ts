@@ -1,5 +1,11 @@
 // What every handler needs: its arguments as checked values, and errors with a number and one line for the user.
 
+/** A request on its way. */
+export interface Job {
+  readonly seq: number;
+  cancelled: boolean;
+}
+
 /** What can go wrong for the user, with a number for each kind. */
 export class RequestError extends Error {
   constructor(
@@ -19,10 +25,11 @@ export const ERRORS = {
   expression: 1200,
   memory: 1300,
   internal: 1900,
+  cancelled: 1901,
 } as const;
 
 export type Arguments = Record<string, unknown>;
-export type Handler = (args: Arguments) => object | undefined | Promise<object | undefined>;
+export type Handler = (args: Arguments, job: Job) => object | undefined | Promise<object | undefined>;
 
 export const wantText = (args: Arguments, name: string): string => {
   const v = args[name];

@@ -45,7 +45,16 @@ export class AdapterSession extends ProtocolServer {
       ...memoryRequests(s),
       ...moduleRequests(s),
       ...trapRequests(s),
-      cancel: () => undefined,
+      cancel: (a) => {
+        const job =
+          typeof a.requestId === 'number'
+            ? s.jobs.get(a.requestId)
+            : typeof a.progressId === 'string'
+              ? s.progress.get(a.progressId)
+              : undefined;
+        if (job !== undefined) job.cancelled = true;
+        return undefined;
+      },
       disconnect: () => {
         stopMachine(s);
         s.finished = true;
@@ -62,11 +71,13 @@ export class AdapterSession extends ProtocolServer {
     const { command } = request;
     const answer: Record<string, unknown> = { type: 'response', seq: 0, request_seq: request.seq, command, success: true };
     let after: (() => void) | undefined;
+    const job = { seq: request.seq, cancelled: false };
+    this.context.jobs.set(request.seq, job);
     try {
       const handler = Object.hasOwn(this.handlers, command) ? this.handlers[command] : undefined;
       if (handler === undefined) throw new RequestError(ERRORS.unknownRequest, `The request "${command}" is not known to this adapter.`);
       const args = request.arguments;
-      const body = await handler(typeof args === 'object' && args !== null ? (args as Arguments) : {});
+      const body = await handler(typeof args === 'object' && args !== null ? (args as Arguments) : {}, job);
       if (body !== undefined) answer.body = body;
       after = this.context.afterResponse;
       this.context.afterResponse = undefined;
@@ -77,6 +88,7 @@ export class AdapterSession extends ProtocolServer {
       answer.body = { error: { id: e.id, format: e.message, showUser: e.showUser } };
       this.context.afterResponse = undefined;
     }
+    this.context.jobs.delete(request.seq);
     this.sendResponse(answer as unknown as DebugProtocol.Response);
     after?.();
   }

@@ -40,7 +40,7 @@ const build = (s: Context, given: Arguments): void => {
   const a = parseLaunch(given, s.files);
   const image = readFile(s.files, 'program', a.program);
   const target = a.machine === 'bare' ? bareTarget(s, a, image) : guestTarget(s, a, image);
-  const { programs, notes } = openSymbols(a, image, s.files);
+  const { programs, notes } = openSymbols(a, image, s.files, s.symbols);
   for (const note of [...a.notes, ...notes]) s.output(note);
   const d = new Debugger(target, new Programs(programs), a.disassemblySyntax);
   d.onStop = (stop) => stopped(s, stop);
@@ -188,9 +188,10 @@ const restart = async (s: Context, args: Arguments): Promise<undefined> => {
   const given = typeof args.arguments === 'object' && args.arguments !== null ? (args.arguments as Arguments) : s.rawLaunch;
   s.forgetHandles();
   const kept = [...old.breakpoints].map((b) => ({ id: b.id, spec: b.spec }));
+  const watches = old.watches.all.map((w) => w.wish).filter((w) => !w.dataId.startsWith('local:'));
   build(s, given);
   s.rawLaunch = given;
-  s.core.adopt(kept, old);
+  s.core.adopt(kept, watches, old);
   s.finished = false;
   s.afterResponse = () => go(s, s.core);
   return undefined;

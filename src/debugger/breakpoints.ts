@@ -24,6 +24,10 @@ export interface BreakpointSpec {
   condition?: string;
   hitCondition?: string;
   logMessage?: string;
+  /** Made in the Debug Console: the client's lists do not replace it. */
+  console?: boolean;
+  /** Goes with its first hit. */
+  once?: boolean;
 }
 
 export interface Breakpoint {

@@ -2,14 +2,16 @@
 //
 // A line is a command when its first word is one and what follows does not make it an expression. What it leaves out: expressions (session.ts).
 
+import { W } from '../i386/state';
 import { HYPERCALLS } from '../lguest/abi';
 import { formatPosition } from '../lguest/trap-record';
+import { BREAKPOINT_COMMANDS, breakpointTable, SPELLINGS } from './breakpoint-commands';
 import { ExpressionError } from './expression';
 import { vectorName } from './filters';
 import { flagNames } from './scopes';
 import type { Debugger, Granularity } from './session';
 import { askInConsole, QUESTION_HELP, questionNames } from './questions';
-import { hex8 } from './target';
+import { hex8, LINEAR, type Space } from './target';
 import { stringAt } from './value';
 import { trapTree, treeText } from './views';
 
@@ -18,6 +20,8 @@ export interface CommandHost {
   debugger: Debugger;
   /** Types on the Guest's console. */
   send(text: string): void;
+  /** An expression's value as text. */
+  print?(expression: string): string;
   number(expression: string): number;
   resume(how: 'continue' | 'in' | 'over' | 'out', granularity: Granularity): void;
 }
@@ -30,12 +34,17 @@ Commands:
   page VA [ACCESS]     Guest and shadow tables for an address (read, write, user write ...)
   x/NFU ADDRESS        memory: N units, F one of x d u s i c, U one of b h w
   bt                   the call chain
-  info reg|trap        registers; the trap at hand as the view shows it
+  info reg|cr|trap|b    registers; the trap at hand as the view shows it
   disas [ADDRESS]      instructions
   when                 position and Guest time
+  b PLACE [if COND] [-> LOG], tb  breakpoint: NAME, file.c:LINE, 0xADDR, p:0xADDR, v@0xCR3:0xADDR, #INSTRUCTIONS
+  watch|rwatch|awatch WHAT [if COND]  variable, $reg, eflags.IF, cr3, pte(VA) & MASK
+  delete [N], info b, watchlog [N]
+  find "text"|0xWORD|bytes 12 34 [from 0x… to 0x…], what ADDRESS, set PLACE = VALUE
   send TEXT            types TEXT and Enter on the Guest's console
   c, s, n, si, ni, fin continue, step, next, by instruction, finish
   help                 this
+gdb's and Bochs' words are known too: break, tbreak, print/x, stepi, finish, where; vb, lb, pb, sb, blist, bpd, r, creg, xp, u.
 `;
 
 const fail = (message: string): never => {
@@ -66,6 +75,14 @@ const info = (c: CommandHost, what: string): string => {
           .join('  '),
         '',
       ].join('\n');
+    }
+    case 'b':
+    case 'break':
+    case 'breakpoints':
+      return breakpointTable(d);
+    case 'cr': {
+      const { m32 } = target.processor.cpu;
+      return `cr0 ${hex8(m32[W.CR0])} cr2 ${hex8(m32[W.CR2])} cr3 ${hex8(m32[W.CR3])} cr4 ${hex8(m32[W.CR4])}\n`;
     }
     case 'trap':
       return treeText(trapTree(d));
@@ -108,7 +125,9 @@ const examine = (c: CommandHost, spec: string, text: string): string => {
   const letter = /[xdusic]/.exec(parts[2])?.[0] ?? 'x';
   const unitLetter = /[bhw]/.exec(parts[2])?.[0];
   const { target, programs } = c.debugger;
-  let at = c.number(text);
+  const physical = /^p:\s*(.+)$/.exec(text);
+  const space: Space = physical === null ? LINEAR : { kind: 'physical' };
+  let at = c.number(physical?.[1] ?? text);
   const lines: string[] = [];
   if (letter === 's') {
     for (let i = 0; i < count; i++) {
@@ -137,7 +156,7 @@ const examine = (c: CommandHost, spec: string, text: string): string => {
     for (let i = 0; i < count; i += perLine) {
       const values: string[] = [];
       for (let k = i; k < Math.min(count, i + perLine); k++) {
-        const bytes = target.read(at + k * unit, unit);
+        const bytes = target.read(at + k * unit, unit, space);
         if (bytes.length < unit) values.push('??');
         else {
           const v = bytes.reduceRight((s, b) => s * 256 + b, 0);
@@ -180,6 +199,9 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   why: (c) => c.debugger.why(),
   stats: (c) => stats(c.debugger),
   bt: (c) => backtrace(c.debugger),
+  ...Object.fromEntries(
+    Object.entries(BREAKPOINT_COMMANDS).map(([name, run]): [string, Command] => [name, (c, rest) => run(c.debugger, rest)]),
+  ),
   info: (c, rest) => info(c, rest),
   disas: (c, rest) => {
     const at = rest === '' ? c.debugger.target.pc : c.number(rest);
@@ -189,6 +211,16 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     const { target } = c.debugger;
     return `${formatPosition(target.position)}, ${target.nowNs} ns of Guest time, ${target.records.count} trap records\n`;
   },
+};
+/** Bochs' and gdb's words in ours. A symbol of the program with that name goes first. */
+const spelled = (c: CommandHost, text: string): string => {
+  const m = /^([a-z]+)(\/\S+)?(?:\s+(.*))?$/s.exec(text);
+  if (m === null || !Object.hasOwn(SPELLINGS, m[1]) || c.debugger.programs.addressOf(m[1]) !== undefined) return text;
+  if (/^(=|\+=|-=|->|\[|\.|==)/.test(m[3] ?? '')) return text;
+  const ours = SPELLINGS[m[1]];
+  if (ours === 'xp') return `x${m[2] ?? ''} p:${m[3] ?? ''}`;
+  if (ours === 'print') return (m[3] ?? '') + (m[2] === undefined ? '' : m[2].replace('/', ','));
+  return /[:#]$/.test(ours) ? `${ours}${m[3] ?? ''}` : `${ours}${m[2] ?? ''}${m[3] === undefined ? '' : ` ${m[3]}`}`;
 };
 const RESUME: Readonly<Record<string, ['continue' | 'in' | 'over' | 'out', Granularity]>> = {
   c: ['continue', 'line'],
@@ -205,7 +237,11 @@ export const commandNames = (): string[] => [...new Set([...Object.keys(COMMANDS
 
 /** Runs a line if it is a command. @returns the text, or undefined when the line is an expression. Throws ExpressionError. */
 export const runCommand = (c: CommandHost, line: string): string | undefined => {
-  const text = line.trim();
+  const text = spelled(c, line.trim());
+  if (text !== line.trim() && /^(p|print)\b/.test(line.trim())) {
+    standing(c);
+    return c.print?.(text);
+  }
   const x = /^x(?:\/(\S+))?\s+(.+)$/.exec(text);
   if (x !== null && (x[1] !== undefined || !/^[-+*/=.[<>&|^]/.test(x[2]))) {
     standing(c);

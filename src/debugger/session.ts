@@ -192,7 +192,7 @@ export class Debugger {
   setBreakpoints(kind: BreakpointSpec['kind'], matches: (b: Breakpoint) => boolean, specs: BreakpointSpec[]): Breakpoint[] {
     const kept: Breakpoint[] = [];
     for (const b of [...this.breakpoints]) {
-      if (b.spec.kind === kind && matches(b)) {
+      if (b.spec.kind === kind && b.spec.console !== true && matches(b)) {
         this.breakpoints.remove(b);
         kept.push(b);
       }
@@ -206,14 +206,17 @@ export class Debugger {
   }
 
   /** After a restart: the breakpoints of the old run, under their numbers. */
-  adopt(kept: readonly { id: number; spec: BreakpointSpec }[], old: Debugger): void {
+  adopt(kept: readonly { id: number; spec: BreakpointSpec }[], watches: WatchWish[], old: Debugger): void {
     this.nextId = old.nextId;
+    this.watches.adopt(old.watches);
+    this.setWatches(watches);
     for (const { id, spec } of kept) this.breakpoints.add(id, spec, (b) => this.prepare(b));
   }
 
   /** Data breakpoints; each answer has the problem, if there is one. */
-  setWatches(wanted: WatchWish[]): Watch[] {
-    const made = wanted.map((wish) => {
+  setWatches(given: WatchWish[]): Watch[] {
+    const mine = this.watches.all.map((w) => w.wish).filter((w) => w.console === true && !given.includes(w));
+    const made = [...mine, ...given].map((wish) => {
       const same = this.watches.all.find((w) => w.wish.dataId === wish.dataId && w.wish.access === wish.access);
       const watch = this.watches.make(same?.id ?? this.newId(), wish);
       watch.hits = same?.hits ?? 0;
@@ -230,7 +233,7 @@ export class Debugger {
     this.watches.set(made);
     this.plantEnds();
     this.installFilters();
-    return made;
+    return made.slice(mine.length);
   }
 
   private prepare(b: Breakpoint): void {
@@ -267,7 +270,16 @@ export class Debugger {
       this.onExpired(w);
     }
   }
-  private dropWatch(w: Watch): void {
+  /** A breakpoint of the Debug Console, beside those of the client. */
+  addBreakpoint(spec: BreakpointSpec): Breakpoint {
+    return this.breakpoints.add(this.newId(), { ...spec, console: true }, (b) => this.prepare(b));
+  }
+  /** A watch of the Debug Console, beside those of the client. */
+  addWatch(wish: WatchWish): Watch {
+    const [made] = this.setWatches([...this.watches.all.map((w) => w.wish), wish]).slice(-1);
+    return made;
+  }
+  dropWatch(w: Watch): void {
     this.watches.remove(w);
     this.plantEnds();
   }
@@ -858,6 +870,7 @@ export class Debugger {
 
   private atBreakpoint(): StopInfo | 'temporary' | 'go on' {
     if (this.hit.length === 0) return this.hitTemporary !== undefined ? 'temporary' : 'go on';
+    for (const b of this.hit) if (b.spec.once) this.breakpoints.remove(b);
     const [first] = this.hit;
     const reason: StopReason =
       first.spec.kind === 'function' ? 'function breakpoint' : first.spec.kind === 'instruction' ? 'instruction breakpoint' : 'breakpoint';

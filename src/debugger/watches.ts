@@ -18,6 +18,8 @@ export interface WatchWish {
   /** May end in `| log` or `| count`: then no stop. */
   condition?: string;
   hitCondition?: string;
+  /** Made in the Debug Console: the client's list does not replace it. */
+  console?: boolean;
 }
 export interface Watch {
   id: number;
@@ -106,6 +108,11 @@ export class Watches implements MemoryWatcher {
 
   get all(): readonly Watch[] {
     return this.list;
+  }
+
+  /** The watches of the run before, so that they keep their numbers when they are set anew. */
+  adopt(old: Watches): void {
+    this.list = old.list.map((w) => ({ ...w, hits: 0, place: { ranges: [], follow: [] } }));
   }
 
   /** A watch that is not set yet; `problem` says why it cannot be. */

@@ -1,0 +1,142 @@
+// Breakpoints through DAP on the demo Guest: places, address spaces, conditions, counts, messages; never in the Guest's memory.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { demoFile, lineOf } from './client';
+import { Inside } from './inside';
+
+test('functions by name, wildcard, regular expression and file:function bind to every place, and the message counts them', async () => {
+  const s = await Inside.at('start_kernel');
+  const [plain, wild, regex, file, none] = await s.functions('handle_irq', 'show_*', '/^show_(halt|ports)$/', 'clock.c:halt', 'handle_iqr');
+  assert.deepEqual([plain.verified, wild.verified, regex.verified, file.verified, none.verified], [true, true, true, true, false]);
+  assert.equal(wild.message, '9 places');
+  assert.equal(regex.message, '2 places');
+  assert.match(none.message, /No function "handle_iqr" is known/);
+  await s.functions('/^show_(halt|ports)$/');
+  assert.equal((await s.go()).reason, 'function breakpoint');
+  assert.equal((await s.frames())[0].name, 'show_ports');
+  await s.end();
+});
+
+test('a line without code binds to the next that has some, columns are offered, and what cannot be bound says why', async () => {
+  const s = await Inside.at('start_kernel');
+  const path = demoFile('clock.c');
+  const comment = lineOf('clock.c', 'console input: waking up');
+  const { breakpoints } = await s.request('setBreakpoints', { source: { path }, breakpoints: [{ line: comment - 1 }, { line: 4000 }] });
+  assert.equal(breakpoints[0].verified, true);
+  assert.match(breakpoints[1].message, /No code at line 4000/);
+  const foreign = await s.request('setBreakpoints', { source: { path: '/nowhere/else.c' }, breakpoints: [{ line: 1 }] });
+  assert.match(foreign.breakpoints[0].message, /No program of this session was built from else.c/);
+  const line = lineOf('clock.c', 'ticks++;');
+  const spots = await s.request('breakpointLocations', { source: { path }, line: line - 3, endLine: line + 3 });
+  assert.ok(spots.breakpoints.length >= 3 && spots.breakpoints.every((b: { column?: number }) => (b.column ?? 1) >= 1));
+  const column = spots.breakpoints.find((b: { line: number }) => b.line === line)?.column;
+  const exact = await s.request('setBreakpoints', { source: { path }, breakpoints: [{ line, column }] });
+  assert.deepEqual([exact.breakpoints[0].verified, exact.breakpoints[0].line, exact.breakpoints[0].column], [true, line, column]);
+  await s.go();
+  assert.equal((await s.frames())[0].line, line);
+  await s.end();
+});
+
+test('an address counts in its space: linear, guest-physical through any alias, or one page directory only', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const address = Number(/0x[0-9a-f]+/.exec(await s.evaluate('&handle_irq'))?.[0]);
+  const physical = `p:0x${(address - 0xc0000000).toString(16)}`;
+  const linear = `0x${address.toString(16)}`;
+  const [p] = await s.functions(physical);
+  assert.equal(p.verified, true);
+  assert.equal((await s.go()).reason, 'function breakpoint');
+  assert.equal(await s.evaluate('$eip'), `0x${address.toString(16)}`);
+  const directory = /0x[0-9a-f]+/.exec(await s.evaluate('lg.gpgdir'))?.[0];
+  await s.functions(`v@0x00001000:${linear}`, 'shell');
+  assert.equal((await s.frames())[0].name, 'handle_irq');
+  const { breakpoints } = await s.request('setInstructionBreakpoints', {
+    breakpoints: [{ instructionReference: `v@${directory}:${linear}` }],
+  });
+  assert.equal(breakpoints[0].verified, true);
+  assert.equal((await s.go()).reason, 'instruction breakpoint', 'the directory of now');
+  await s.request('setInstructionBreakpoints', { breakpoints: [] });
+  await s.go();
+  assert.equal((await s.frames())[0].name, 'shell', 'the other directory never ran it');
+  await s.end();
+});
+
+test('a number of instructions is a place: the Guest stops when so many have run', async () => {
+  const s = await Inside.at('start_kernel');
+  const [b] = await s.functions('#200000');
+  assert.equal(b.verified, true);
+  assert.equal((await s.go()).reason, 'function breakpoint');
+  assert.match(await s.evaluate('when'), /^#200[ ,.]?000\b/);
+  await s.end();
+});
+
+test('hit counts know == >= > < and %, and start anew with a restart', async () => {
+  for (const [hitCondition, nth] of [
+    ['== 3', 3],
+    ['>= 2', 2],
+    ['> 4', 5],
+    ['% 4', 4],
+  ] as const) {
+    const s = await Inside.at('show_demand_paging');
+    await s.functions({ name: 'printk', hitCondition });
+    await s.go();
+    assert.match(await s.evaluate('info b'), new RegExp(`printk +hits ${nth},`));
+    await s.end();
+  }
+  const s = await Inside.at('start_kernel');
+  const [bad] = await s.functions({ name: 'printk', hitCondition: 'often' });
+  assert.match(bad.message, /"often" is no hit count/);
+  await s.functions({ name: 'printk', hitCondition: '== 2' });
+  await s.go();
+  const first = await s.evaluate('when');
+  await s.go('restart');
+  await s.go();
+  assert.equal(await s.evaluate('when'), first);
+  await s.end();
+});
+
+test("a breakpoint is never in the Guest's memory, and holds when the Guest changes the code there", async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const address = /0x[0-9a-f]+/.exec(await s.evaluate('&handle_irq'))?.[0] ?? '';
+  const read = async (): Promise<string> => (await s.request('readMemory', { memoryReference: address, count: 16 })).data;
+  const before = await read();
+  await s.request('setInstructionBreakpoints', { breakpoints: [{ instructionReference: address }] });
+  await s.go();
+  assert.equal(await read(), before);
+  // The same bytes with a NOP over the first one-byte instruction: code as a kernel patches it.
+  const bytes = Buffer.from(before, 'base64');
+  bytes[0] = 0x90;
+  await s.request('writeMemory', { memoryReference: address, data: bytes.subarray(0, 1).toString('base64') });
+  assert.equal(
+    (await s.request('disassemble', { memoryReference: address, instructionCount: 1 })).instructions[0].instruction.startsWith('nop'),
+    true,
+  );
+  assert.match(
+    (await s.request('disassemble', { memoryReference: address, instructionCount: 1 })).instructions[0].instruction,
+    /file has /,
+  );
+  await s.request('writeMemory', { memoryReference: address, data: Buffer.from(before, 'base64').subarray(0, 1).toString('base64') });
+  assert.equal((await s.go()).reason, 'instruction breakpoint');
+  await s.end();
+});
+
+test('a restart is done in place, keeps breakpoints, watches and filters, and takes at most 200 ms', async () => {
+  const s = await Inside.at('start_kernel');
+  await s.functions('show_halt');
+  await s.watch(['ticks', 'write', 'new == 2']);
+  await s.go();
+  const times: number[] = [];
+  for (let n = 0; n < 5; n++) {
+    // The processor's time: others may be at work on the machine that runs this.
+    const from = process.cpuUsage();
+    await s.request('restart');
+    const { user, system } = process.cpuUsage(from);
+    times.push((user + system) / 1000);
+    await s.stop();
+    assert.equal((await s.frames())[0].name, 'start_kernel');
+  }
+  assert.ok(Math.min(...times) <= 200, `${times.map((t) => t.toFixed(0)).join(' ')} ms`);
+  const [first, second] = [await s.go(), await s.go()];
+  assert.deepEqual([first.reason, second.reason].sort(), ['data breakpoint', 'function breakpoint']);
+  await s.end();
+});

@@ -1,0 +1,136 @@
+// Memory and disassembly through DAP: spaces, search, regions as files, rows, notes, cancelling.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseRegion } from '../../src/debugger/memory-tools';
+import { Inside } from './inside';
+
+test("memory references name linear, guest-physical, another directory's and the machine's memory, and may be expressions", async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const address = Number(/0x[0-9a-f]+/.exec(await s.evaluate('&ticks'))?.[0]);
+  const directory = /0x[0-9a-f]+/.exec(await s.evaluate('lg.gpgdir'))?.[0];
+  const read = async (memoryReference: string): Promise<string> => (await s.request('readMemory', { memoryReference, count: 16 })).data;
+  const linear = await read(`0x${address.toString(16)}`);
+  for (const reference of [`p:0x${(address - 0xc0000000).toString(16)}`, `v@${directory}:0x${address.toString(16)}`, '&ticks'])
+    assert.equal(await read(reference), linear, reference);
+  assert.equal((await s.request('readMemory', { memoryReference: 'host:0x00000000', count: 4 })).address, 'host:0x00000000');
+  assert.match(await s.failing('readMemory', { memoryReference: '&nothing', count: 4 }), /nothing/);
+  await s.end();
+});
+
+test('a search finds text, words and bytes, tells its progress and can be cancelled', async () => {
+  const s = await Inside.at('show_held_interrupt', {}, { supportsProgressReporting: true });
+  const { matches } = await s.request('lguest/memory/search', { pattern: '"held interrupt: timer"', from: '0xc0000000', to: '0xc1000000' });
+  assert.equal(matches.length, 1);
+  const [at] = matches;
+  assert.equal((await s.evaluate(`find "held interrupt: timer"`)).split(' ')[0], at.reference);
+  const physical = await s.request('lguest/memory/search', {
+    pattern: '"held interrupt: timer"',
+    from: 'p:0x00000000',
+    to: 'p:0x02000000',
+  });
+  assert.equal(physical.matches[0].reference, `p:0x${(Number(at.reference) - 0xc0000000).toString(16).padStart(8, '0')}`);
+  const word = await s.request('lguest/memory/search', { pattern: at.reference, from: '0xc0000000', to: '0xc1000000' });
+  assert.ok(word.matches.length >= 0);
+  const bytes = await s.request('lguest/memory/search', { pattern: 'bytes 68 65 6c 64 20 69', from: '0xc0000000', to: '0xc1000000' });
+  assert.ok(bytes.matches.some((m: { reference: string }) => m.reference === at.reference));
+  assert.match(await s.failing('lguest/memory/search', { pattern: '?' }), /nothing to look for/);
+  const long = s.raw('lguest/memory/search', { pattern: '"no such text anywhere"' });
+  await s.request('cancel', { requestId: long.seq });
+  const response = await long.response;
+  assert.deepEqual([response.success, response.message], [false, 'cancelled']);
+  await s.end();
+});
+
+test('a region is saved and loaded as bytes, Intel HEX and S-records', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const from = '0xc0100000';
+  const raw = Buffer.from((await s.request('lguest/memory/export', { memoryReference: from, count: 100 })).data, 'base64');
+  for (const format of ['hex', 'srec']) {
+    const { text } = await s.request('lguest/memory/export', { memoryReference: from, count: 100, format });
+    const whole = Buffer.concat(parseRegion(text).map((p) => p.bytes));
+    assert.deepEqual([parseRegion(text)[0].address, whole.equals(raw)], [0xc0100000, true], format);
+    assert.equal((await s.request('lguest/memory/import', { text })).bytesWritten, 100);
+    const broken = text.replace(/[0-9A-F]\n/, (m: string) => `${m[0] === '0' ? '1' : '0'}\n`);
+    assert.match(await s.failing('lguest/memory/import', { text: broken }), /^line 1: wrong checksum/);
+  }
+  assert.match(await s.failing('lguest/memory/export', { memoryReference: '0xe0000000', count: 4 }), /0xe0000000 is not mapped/);
+  assert.match(await s.failing('lguest/memory/import', { text: 'hello' }), /line 1: neither/);
+  await s.end();
+});
+
+test('reading changes nothing: no page comes in, no accessed bit, and a hole is unreadable without an error', async () => {
+  const s = await Inside.at('show_demand_paging');
+  const fresh = /0x[0-9a-f]+/.exec(await s.evaluate('&fresh'))?.[0];
+  const entry = await s.evaluate(`what ${fresh}`);
+  await s.request('readMemory', { memoryReference: fresh, count: 0x4000 });
+  await s.request('disassemble', { memoryReference: fresh, instructionCount: 50 });
+  assert.equal(await s.evaluate(`what ${fresh}`), entry);
+  assert.match(entry, /Guest's table: kernel read-write\nshadow table: not mapped/);
+  assert.deepEqual(await s.request('readMemory', { memoryReference: '0xe0000000', count: 4096 }), {
+    address: '0xe0000000',
+    unreadableBytes: 4096,
+  });
+  await s.end();
+});
+
+test('a type is laid over bytes by an expression, and every stop tells that what was read may have changed', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const frame = (await s.frames())[0];
+  const body = await s.request('evaluate', { expression: '*(struct task *)&init_stack', context: 'watch', frameId: frame.id });
+  assert.ok(body.variablesReference > 0, body.result);
+  assert.ok((await s.variables(body.variablesReference)).length > 1);
+  await s.request('readMemory', { memoryReference: '&ticks', count: 64 });
+  await s.go('next');
+  const told = s.events.find((e) => e.event === 'memory');
+  assert.deepEqual(told?.body, { memoryReference: '&ticks', offset: 0, count: 64 });
+  await s.end();
+});
+
+test('disassembly gives exactly the rows asked for at both ends of the address space, in either syntax, and agrees with itself', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const rows = async (
+    memoryReference: string,
+    instructionOffset: number,
+    instructionCount: number,
+  ): Promise<{ address: string; instruction: string }[]> =>
+    (await s.request('disassemble', { memoryReference, instructionOffset, instructionCount })).instructions;
+  for (const [where, offset, count] of [
+    ['0x00000000', -50, 100],
+    ['0xffffffff', -50, 100],
+    ['0xc0100000', -200, 400],
+    ['0xc0100000', 37, 5],
+  ] as const)
+    assert.equal((await rows(where, offset, count)).length, count);
+  const [{ instructionPointerReference: pc }] = await s.frames();
+  const wide = await rows(pc ?? '', -60, 160);
+  assert.equal(wide[60].address, pc);
+  assert.deepEqual(await rows(pc ?? '', -30, 60), wide.slice(30, 90));
+  assert.ok(
+    wide.some((r) => /call .*<\w+>/.test(r.instruction)),
+    'targets by name',
+  );
+  await s.end();
+  const intel = await Inside.at('show_held_interrupt', { disassemblySyntax: 'intel' });
+  const { instructions } = await intel.request('disassemble', { memoryReference: pc, instructionOffset: 0, instructionCount: 30 });
+  assert.ok(instructions.some((r: { instruction: string }) => /\be[a-d]x, ?/.test(r.instruction) && !r.instruction.includes('%')));
+  await intel.end();
+});
+
+test('the instruction at hand shows where its memory operand is and what is there; lines and symbols stand on their first row', async () => {
+  const s = await Inside.at('handle_irq');
+  let note = '';
+  for (let n = 0; n < 40 && note === ''; n++) {
+    const [{ instructionPointerReference: pc }] = await s.frames();
+    const { instructions } = await s.request('disassemble', { memoryReference: pc, instructionOffset: 0, instructionCount: 1 });
+    note = /; .*\(%e?\w+.*\) = (0x[0-9a-f]{8}): (0x[0-9a-f]{8})/.exec(instructions[0].instruction)?.[0] ?? '';
+    if (note === '') await s.go('stepIn', { granularity: 'instruction' });
+  }
+  const [, address, value] = /= (0x[0-9a-f]{8}): (0x[0-9a-f]{8})/.exec(note) ?? [];
+  assert.equal(Number(await s.evaluate(`read32(${address}),d`)) >>> 0, Number(value));
+  const { instructions } = await s.request('disassemble', { memoryReference: '&handle_irq', instructionOffset: 0, instructionCount: 40 });
+  assert.equal(instructions[0].symbol, 'handle_irq');
+  const located = instructions.filter((r: { location?: object }) => r.location !== undefined);
+  assert.ok(located.length > 3 && located.length < 40);
+  await s.end();
+});
