@@ -283,11 +283,9 @@ test('a line can be gone to within its function, and one of its calls stepped in
     const { targets: calls } = (await s.request('stepInTargets', { frameId: (await s.frames())[0].id })) as {
       targets: { id: number; label: string }[];
     };
-    assert.deepEqual(
-      calls.map((c) => c.label),
-      ['load_segments'],
-    );
-    await s.go('stepIn', { targetId: calls[0].id });
+    const call = calls.find((c) => c.label === 'load_segments');
+    assert.ok(call, calls.map((c) => c.label).join());
+    await s.go('stepIn', { targetId: call.id });
     assert.equal((await s.frames())[0].name, 'load_segments');
   } finally {
     await s.end();
