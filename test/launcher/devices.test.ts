@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { echo } from '../../src/launcher/echo';
-import type { Device } from '../../src/launcher/devices';
+import { type Device, DevicePage } from '../../src/launcher/devices';
 import type { Machine, Stop } from '../../src/launcher/machine';
 import { elf, hypercall, LOOP, machine } from './bench';
 
@@ -519,6 +519,22 @@ test('T71: power-off and panic end with the text of CRASH, each as its own kind 
   };
   assert.deepEqual(ends('Power down'), ['power-off', 'lguest: CRASH: Power down']);
   assert.deepEqual(ends('Attempted to kill init!'), ['panic', 'lguest: CRASH: Attempted to kill init!']);
+});
+
+test('a receive queue with a buffer of the wrong direction ends the Launcher when a frame arrives', () => {
+  const m = machine({ network: 'wire' }).machine;
+  assert.ok(m.net);
+  new Ring(m, m.net.device, 0).chain([BUFFERS, 8], [BUFFERS + 16, 60]);
+  m.inputs.netReceive(new Uint8Array(60));
+  assert.equal(message(m.run({ instructions: 10 })), 'lguest: Output buffers in network recv queue?');
+});
+
+test('devices whose descriptors do not fit on the page are refused', () => {
+  const { memory } = machine().machine;
+  const page = new DevicePage(memory, () => {});
+  assert.throws(() => {
+    for (let i = 0; i < 200; i++) page.add('block', 2, 0, [{ type: 0x41, bytes: new Uint8Array(32) }]);
+  }, /^LauncherError: Too many devices: take some away$|Too many devices/);
 });
 
 test('more block devices than the device pages hold are refused', () => {

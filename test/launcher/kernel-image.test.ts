@@ -113,3 +113,31 @@ test('64 MB with a console give the Guest 0x4005 pages and a directory at 0x03ff
   assert.equal(host.lg.pfnLimit, 0x4005);
   assert.equal(host.lg.pgdirs[0].gpgdir, 0x03fff000);
 });
+
+test('T68: the same kernel as vmlinux and as bzImage runs alike, with the page directory in the last page of 64 MB', () => {
+  const text = [...new TextEncoder().encode('booted\0')];
+  const ld = 0x200000;
+  const put = (at: number, value: number): number[] => [0xc7, 0x05, ...le32(at), ...le32(value)];
+  const code = [
+    ...put(ld + 1128, 0xc0000000),
+    ...put(ld + 1132, 0x80),
+    ...Array.from({ length: 16 }, (_, i) => put(ld + 20 + i * 4, 0xffffffff)).flat(),
+    ...hypercall(1, ld),
+    ...[0, 4].flatMap((i) =>
+      put(
+        0x210000 + i,
+        text.slice(i, i + 4).reduceRight((sum, b) => sum * 256 + b, 0),
+      ),
+    ),
+    ...hypercall(17, 0x210000),
+    ...LOOP,
+  ];
+  const [a, b] = [elf(code), bzImage(code)].map((kernel) => {
+    const run = machine({ kernel, memoryBytes: 64 << 20 });
+    const stop = run.machine.run({ instructions: 5000 });
+    return { text: run.console(), stop, pgdir: run.machine.host.lg.pgdirs[0].gpgdir, position: run.machine.position };
+  });
+  assert.deepEqual(a, b);
+  assert.deepEqual([a.text, a.pgdir], ['booted', 0x03fff000]);
+});
+const le32 = (value: number): number[] => [value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, (value >>> 24) & 0xff];
