@@ -133,7 +133,7 @@ export class Host {
   private drain: Drain | undefined;
   /** The slot whose record is made already, while a stop lies before its execution. */
   private drainSlot = -1;
-  /** Frames on the Guest's stacks that no IRET has popped yet: address of the eip word to k. Oldest first; a frame in the same place replaces it. */
+  /** Frames on the Guest's stacks that no IRET has popped yet: address of the eip word (int32) to k. Oldest first; a frame in the same place replaces it. */
   private readonly openFrames = new Map<number, number>();
   /** A trap that the user wants, raised before the next Guest instruction. */
   private injection: Injection | undefined;
@@ -380,7 +380,8 @@ export class Host {
   private opened(k: number, d: Draft): void {
     this.openedAt(k, (d.frameAt + (d.hasError ? 4 : 0)) >>> 0);
   }
-  private openedAt(k: number, at: number): void {
+  private openedAt(k: number, address: number): void {
+    const at = address | 0; // a small integer is a far cheaper key than a uint32
     this.openFrames.delete(at);
     this.openFrames.set(at, k);
     if (this.openFrames.size > OPEN_FRAMES) this.openFrames.delete(this.openFrames.keys().next().value ?? 0);
@@ -388,7 +389,7 @@ export class Host {
   /** An IRET popped what stood at `esp`. */
   private returned(esp: number, cpl: number): void {
     if (cpl === 0) return;
-    const at = esp >>> 0;
+    const at = esp | 0;
     const k = this.openFrames.get(at);
     if (k === undefined) return;
     this.openFrames.delete(at);
