@@ -13,6 +13,7 @@ import { ERRORS, type Handlers, RequestError } from './requests';
 /** So many threads say what they wait for; with more of them, that is left to who opens one. */
 const EAGER = 32;
 const MOST = 1000;
+const INDEX_DELAY_MS = 300;
 
 interface Thread {
   id: number;
@@ -32,6 +33,12 @@ const knownOf = (s: Context): Known => {
   return known;
 };
 
+/** Goes through the kernel's names when nobody waits, so that the second stop knows its tasks at once. */
+const prepare = (s: Context): void => {
+  const { d } = s;
+  if (d !== undefined && !d.tasks.ready) setTimeout(() => s.d === d && !s.finished && void d.tasks.known, INDEX_DELAY_MS).unref?.();
+};
+
 const cpuName = (d: Debugger): string => {
   const task = d.tasks.current();
   if (task === undefined) return 'CPU 0';
@@ -44,7 +51,8 @@ export const refreshThreads = (s: Context): void => {
   const known = knownOf(s);
   if (d === undefined || d.running) return;
   if (s.launchArguments?.threads !== 'tasks' || !d.tasks.known) {
-    known.list = [{ id: THREAD, name: d.tasks.known ? cpuName(d) : 'CPU 0' }];
+    prepare(s);
+    known.list = [{ id: THREAD, name: d.tasks.ready ? cpuName(d) : 'CPU 0' }];
     return;
   }
   const before = known.tasks;

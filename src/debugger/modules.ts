@@ -53,7 +53,7 @@ export class Modules {
 
   /** Whether this kernel can have modules. */
   get known(): boolean {
-    return this.data.field('module', 'list') !== undefined && this.data.address('modules') !== undefined;
+    return this.programs.addressOf('modules') !== undefined && this.data.field('module', 'list') !== undefined;
   }
 
   /** The modules as memory has them now, without symbols. */

@@ -152,7 +152,7 @@ export class Scopes {
       add('Debug registers', () => this.debugRegisters(), true);
       add('Descriptor tables', () => this.tables(), true);
       add('Host', () => this.host(), true);
-      const task = this.d.tasks.current();
+      const task = this.d.tasks.ready ? this.d.tasks.current() : undefined;
       if (task !== undefined) add('Task', () => this.task(task), true);
       if (this.statics(frame).length > 0) add('Statics', () => this.staticItems(frame), true);
     }

@@ -468,6 +468,8 @@ export class Debugger {
   }
   /** Looks at what the kernel has loaded; breakpoints find their places in what is new. Cheap when nothing is. */
   loaded(): void {
+    // Nobody asked for modules, and to know what one is would cost a pass over all names.
+    if (!this.modules.searched && !this.userPrograms.wanted && !this.tasks.ready) return;
     const { added, removed, freed } = this.modules.sync();
     const programs = this.userPrograms.sync();
     if (added.length === 0 && removed.length === 0 && !freed && !programs) return;
@@ -993,7 +995,7 @@ export class Debugger {
   private sameTask(): () => boolean {
     const { tasks, target } = this;
     const lg = target.host?.lg;
-    if (tasks.known) {
+    if (tasks.ready) {
       const mine = tasks.currentAddress();
       return () => tasks.currentAddress() === mine;
     }

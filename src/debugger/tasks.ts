@@ -94,6 +94,10 @@ export class Tasks {
   get known(): boolean {
     return this.data.field('task_struct', 'pid') !== undefined && this.data.field('task_struct', 'comm') !== undefined;
   }
+  /** As `known`, but false rather than slow while the names of the kernel have not been gone through: for what is asked at every stop. */
+  get ready(): boolean {
+    return this.programs.list.some((p) => p.symbols?.indexed) && this.known;
+  }
   private want(): void {
     if (!this.known)
       throw new ExpressionError(

@@ -137,6 +137,11 @@ export class ProgramSymbols {
     return this.unitMapCache;
   }
 
+  /** Whether the pass over all names and types, which takes a kernel a third of a second, has been made. */
+  get indexed(): boolean {
+    return this.indexCache !== undefined;
+  }
+
   private get index(): NameIndex {
     this.indexCache ??= new NameIndex(this.dwarf);
     return this.indexCache;
