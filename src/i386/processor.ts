@@ -89,11 +89,19 @@ export class Processor {
 
   // ---- breakpoints ------------------------------------------------------------------------------------------------------------------
 
+  /** True for linear addresses of ring-0 code that `shortCut` may jump over. */
+  isHidden: (linear: number) => boolean = () => false;
+  /** Breakpoints at such addresses. */
+  hiddenBreakpoints = 0;
+  /** Asked when uncounted ring-0 code is about to run at EIP: true when all of it up to and with its HLT has been done. */
+  shortCut: ((eip: number) => boolean) | undefined;
+
   /** Stops before the instruction at a linear address. Counted: as many removals are needed. */
   addBreakpoint(linear: number): void {
     const at = linear >>> 0;
     const n = this.breaks.get(at) ?? 0;
     this.breaks.set(at, n + 1);
+    if (n === 0 && this.isHidden(at)) this.hiddenBreakpoints++;
     if (n === 0 && this.blocks.splits[at & 0xfff]++ === 0) this.blocks.dropAtOffset(at & 0xfff);
   }
   hasBreakpoint(linear: number): boolean {
@@ -105,6 +113,7 @@ export class Processor {
     if (n > 1) this.breaks.set(at, n - 1);
     else if (n === 1) {
       this.breaks.delete(at);
+      if (this.isHidden(at)) this.hiddenBreakpoints--;
       if (--this.blocks.splits[at & 0xfff] === 0) this.blocks.dropAtOffset(at & 0xfff);
     }
   }
@@ -264,6 +273,7 @@ export class Processor {
         }
       }
       this.passBreak = -1;
+      if (!counted && !single && this.shortCut?.(eip)) return { kind: 'halt' };
       if (single || (m[W.EFLAGS] & (FL.TF | FL.RF)) | m[W.SHADOW] | (m[W.DR + 7] & 0xff)) {
         if (single || (m[W.EFLAGS] & FL.TF) | m[W.SHADOW] | (m[W.DR + 7] & 0xff)) {
           this.stepSlowly(eip, linear, cpl);

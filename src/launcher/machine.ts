@@ -47,6 +47,8 @@ export interface MachineOptions {
   records?: number;
   /** Switcher stub alignment; 16 makes the Switcher two pages. */
   stubAlignment?: 4 | 16;
+  /** false: every instruction of the Switcher runs, also when nobody looks. The run is the same. */
+  fastSwitch?: boolean;
 }
 
 /** Everything nondeterministic comes in here. What is given takes effect at the present position. */
@@ -136,6 +138,7 @@ export class Machine {
       tscKhz: options.tscKhz,
       stubAlignment,
       records: options.records,
+      fastSwitch: options.fastSwitch,
     });
     const raise = (irq: number): void => this.request('Triggering irq', LHREQ.IRQ, irq);
     const warn = (line: string): void => this.onWarning(`lguest: ${line}`);

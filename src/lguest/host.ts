@@ -18,6 +18,7 @@ import { applyVirq, planVirq, raiseIrq, VirqPlan } from './interrupts';
 import { ALL_SHADOW_PAGES, buildHost, type Layout, planLayout } from './layout';
 import { initPgdirs, mapSwitcher } from './page-tables';
 import { copyDescriptors, isDirect, isDirectCandidate, setupBootGdt } from './segments';
+import { WorldSwitch } from './world-switch';
 import { Draft, type Position, TrapLog, type TrapRecord, type TrapTotals } from './trap-record';
 
 /** A trap that the user wants. */
@@ -95,6 +96,8 @@ export interface HostOptions {
   shadowPages?: number;
   /** Trap records kept in full, a power of two. */
   records?: number;
+  /** false: every instruction of the Switcher runs, also when nobody looks. The run is the same. */
+  fastSwitch?: boolean;
 }
 
 /** Guest nanoseconds that an entry into the Guest costs, and between two Host ticks. */
@@ -150,6 +153,7 @@ export class Host {
   /** Host steps at the newest transfer out of rings 1 and 3. */
   private transferSteps = 0;
 
+  private readonly worldSwitch: WorldSwitch | undefined;
   private readonly plan = new TrapPlan();
   private readonly virqPlan = new VirqPlan();
   private readonly draft = new Draft();
@@ -187,6 +191,11 @@ export class Host {
     lg.onPinned = () => this.records.totals.pinnedFilled++;
     this.context = new Context(this);
     cpu.pushesRf = false; // as in the recordings of real lguest; no Guest has breakpoint registers
+    if (options.fastSwitch !== false) {
+      const worldSwitch = new WorldSwitch(processor, lg, this.layout);
+      this.worldSwitch = worldSwitch;
+      processor.shortCut = (eip) => worldSwitch.leave(eip);
+    }
     const scale = lg.tscKhz === 0 ? 1 : lg.tscKhz / 1_000_000;
     cpu.tsc = () => Math.floor((this.retiredNow() + this.extraNs) * scale);
     cpu.onReturn = (esp, cpl) => this.returned(esp, cpl);
@@ -482,6 +491,7 @@ export class Host {
           this.enter();
           this.phase = 'guest';
           if (onePhase) return { kind: 'budget' };
+          this.worldSwitch?.enter();
           break;
         case 'guest': {
           if (this.injection !== undefined && this.inGuest) {

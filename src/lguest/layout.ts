@@ -29,7 +29,7 @@ import { Assembler } from './assembler';
 import { assembleSwitcher, type SwitcherCode } from './switcher';
 
 /** The Host's own pages, physical. */
-const HOST = {
+export const HOST = {
   gdt: 0x1000,
   idt: 0x2000,
   tss: 0x3000,
@@ -46,7 +46,7 @@ const SWITCHER_TEXT = 0xb000;
 /** Shadow directories and shadow page tables are taken from here on. */
 const POOL = 0x10000;
 /** Linear address of physical 0 in the Host's directory, as in Linux. */
-const HOST_BASE = 0xc0000000;
+export const HOST_BASE = 0xc0000000;
 
 /** Four directories, each with every page table it can have. */
 export const ALL_SHADOW_PAGES = 4 * 1024;

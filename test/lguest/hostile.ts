@@ -19,7 +19,7 @@ export class Hostile {
   private readonly hostPages: Uint8Array;
   ends: Record<string, number> = {};
 
-  constructor(jit: boolean) {
+  constructor(jit: boolean, fastSwitch = true) {
     this.machine = machine({
       kernel: elf(LOOP),
       blockDevices: [new Uint8Array(4096)],
@@ -27,6 +27,7 @@ export class Hostile {
       jit,
       jitThreshold: 20,
       records: 256,
+      fastSwitch,
     }).machine;
     this.start = this.machine.save();
     this.pgdir = this.machine.host.lg.pgdirs[0].gpgdir;
