@@ -132,6 +132,8 @@ export class Cpu {
     | undefined;
   /** What the latest delivery on the plain road found and pushed: see plain.ts. */
   readonly delivered = new Int32Array(6);
+  /** False: every transfer goes through the general code (see plain.ts). The run is the same. */
+  plainRoad = true;
   /** run() shall come back at the next block boundary. */
   stopRequested = false;
   /** Called after each IRET within protected mode that popped a frame: where ESP and CPL were before. */

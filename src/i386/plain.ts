@@ -6,10 +6,13 @@
 // Source: as the general code; test/i386/plain.test.ts compares the two.
 
 import type { Cpu } from './cpu';
-import { CR0, CS, ESP, EXC, FL, SS, TLB, TR, W } from './state';
+import { CR0, CS, ESP, EXC, FL, SS, TLB, TLB_TABLE_BYTES, TR, W } from './state';
 
 const SUPER_READ = TLB.SUPER_READ >> 2;
 const SUPER_WRITE = TLB.SUPER_WRITE >> 2;
+const USER_READ = TLB.USER_READ >> 2;
+/** Set in the word indexes of the two tables for writing: tables lie in the order read, write, read, write. */
+const WRITE_TABLES = TLB_TABLE_BYTES >> 2;
 const HIGH = 0xffff0000 | 0;
 
 /** Words of Cpu.delivered: what a delivery on the plain road found and pushed. */
@@ -25,13 +28,29 @@ export const enum Delivered {
   EFLAGS = 5,
 }
 
+/**
+ * Index into c.m32 of `bytes` bytes at a linear address that the processor reads (or writes) by itself, or -1. A page that is not in the TLB comes there as it
+ * would through the general code, which makes the same accesses in the same order: accessed bits and CR2 end up the same.
+ */
+const place = (c: Cpu, table: number, at: number, bytes: number): number => {
+  const m = c.m32;
+  if ((at & 3) !== 0 || (at & 0xfff) + bytes > 0x1000) return -1;
+  const index = table + (at >>> 12);
+  let e = m[index];
+  if ((e & 3) !== 0) {
+    if (c.tryTranslate(at, (table & WRITE_TABLES) !== 0, table >= USER_READ) < 0) return -1;
+    e = m[index];
+    if ((e & 3) !== 0) return -1;
+  }
+  return (at + e) >> 2;
+};
+
 /** Index into c.m32 of the eight bytes of the GDT entry that `selector` names, or -1: null, in the LDT, beyond the table, not at hand. */
-const descriptorAt = (m: Int32Array, selector: number): number => {
+const descriptorAt = (c: Cpu, selector: number): number => {
+  const { m32: m } = c;
   const offset = selector & 0xfff8;
   if (offset === 0 || (selector & 4) !== 0 || offset + 7 > m[W.GDT_LIMIT] >>> 0) return -1;
-  const at = (m[W.GDT_BASE] + offset) | 0;
-  const e = m[SUPER_READ + (at >>> 12)];
-  return ((e | at) & 3) !== 0 || (at & 0xfff) > 0xff8 ? -1 : (at + e) >> 2;
+  return place(c, SUPER_READ, (m[W.GDT_BASE] + offset) | 0, 8);
 };
 
 const baseOf = (low: number, high: number): number => (low >>> 16) | ((high & 0xff) << 16) | (high & (0xff000000 | 0));
@@ -56,23 +75,27 @@ const settle = (c: Cpu, m: Int32Array, cpl: number): void => {
 
 /** True while something unusual is on that only the general code knows about. */
 const unusual = (c: Cpu, m: Int32Array): boolean =>
-  (m[W.CR0] & CR0.PE) === 0 || (m[W.EFLAGS] & FL.VM) !== 0 || (m[W.DR + 7] & 0xff) !== 0 || c.alignmentChecks || c.dataBreakpoints;
+  (m[W.CR0] & CR0.PE) === 0 ||
+  (m[W.EFLAGS] & FL.VM) !== 0 ||
+  (m[W.DR + 7] & 0xff) !== 0 ||
+  c.alignmentChecks ||
+  c.dataBreakpoints ||
+  !c.plainRoad;
 
 /** deliver() on the plain road. @param cause see interrupts.ts; 1 and 3 are software interrupts, 0 a fault. */
 export const deliverPlain = (c: Cpu, vector: number, cause: number, errorCode: number): boolean => {
   const m = c.m32;
   if (unusual(c, m) || vector === EXC.DB || vector * 8 + 7 > m[W.IDT_LIMIT] >>> 0) return false;
   const cpl = m[W.CPL];
-  const at = (m[W.IDT_BASE] + vector * 8) | 0;
-  const ge = m[SUPER_READ + (at >>> 12)];
-  if (((ge | at) & 3) !== 0 || (at & 0xfff) > 0xff8) return false;
-  const gateLow = m[(at + ge) >> 2];
-  const gateHigh = m[((at + ge) >> 2) + 1];
+  const g = place(c, SUPER_READ, (m[W.IDT_BASE] + vector * 8) | 0, 8);
+  if (g < 0) return false;
+  const gateLow = m[g];
+  const gateHigh = m[g + 1];
   // Present, a system descriptor, 32-bit interrupt or trap gate.
   if ((gateHigh & 0x9e00) !== 0x8e00) return false;
   if ((cause & 1) !== 0 && (((gateHigh >> 13) & 3) < cpl || c.intercept[vector] !== 0 || c.passIntercept)) return false;
   const selector = gateLow >>> 16;
-  const d = descriptorAt(m, selector);
+  const d = descriptorAt(c, selector);
   if (d < 0) return false;
   const low = m[d];
   const high = m[d + 1];
@@ -93,12 +116,11 @@ export const deliverPlain = (c: Cpu, vector: number, cause: number, errorCode: n
     size += 8;
     const slot = 8 * dpl + 4;
     if ((m[W.ACCESS + TR] & 8) === 0 || slot + 7 > m[W.LIMIT + TR] >>> 0) return false;
-    const tss = (m[W.BASE + TR] + slot) | 0;
-    const te = m[SUPER_READ + (tss >>> 12)];
-    if (((te | tss) & 3) !== 0 || (tss & 0xfff) > 0xff8) return false;
-    esp = m[(tss + te) >> 2];
-    ss = m[((tss + te) >> 2) + 1] & 0xffff;
-    const s = descriptorAt(m, ss);
+    const t = place(c, SUPER_READ, (m[W.BASE + TR] + slot) | 0, 8);
+    if (t < 0) return false;
+    esp = m[t];
+    ss = m[t + 1] & 0xffff;
+    const s = descriptorAt(c, ss);
     if (s < 0 || (ss & 3) !== dpl || !isFlatStack(m[s], m[s + 1], dpl)) return false;
     access = (m[s + 1] >>> 8) & 0xf0ff;
   } else {
@@ -106,13 +128,12 @@ export const deliverPlain = (c: Cpu, vector: number, cause: number, errorCode: n
     if (cpl === 3) table = c.tw;
   }
   const newEsp = (esp - size) | 0;
-  const e = m[table + (newEsp >>> 12)];
-  if (((e | newEsp) & 3) !== 0 || ((esp - 4) ^ newEsp) >>> 12 !== 0) return false;
+  let p = place(c, table, newEsp, size);
+  if (p < 0) return false;
   // Nothing can go wrong from here on.
   const flags = c.getFlags() | (cause === 0 && vector !== EXC.BP && vector !== EXC.OF && c.pushesRf ? FL.RF : 0);
   const oldCs = m[W.SELECTOR + CS];
   const oldEip = m[W.EIP];
-  let p = (newEsp + e) >> 2;
   if (errorCode >= 0) m[p++] = errorCode;
   m[p] = oldEip;
   m[p + 1] = oldCs;
@@ -153,15 +174,14 @@ export const interruptReturnPlain = (c: Cpu): boolean => {
   const old = m[W.EFLAGS];
   if (unusual(c, m) || (old & (FL.NT | FL.AC)) !== 0 || m[W.SS_BIG] === 0 || ((m[W.FLAT] >> SS) & 1) === 0) return false;
   const esp = m[ESP];
-  const e = m[c.tr + (esp >>> 12)];
-  if (((e | esp) & 3) !== 0 || (esp & 0xfff) > 0xfec) return false;
-  const p = (esp + e) >> 2;
+  const p = place(c, c.tr, esp, 20);
+  if (p < 0) return false;
   const eip = m[p];
   const selector = m[p + 1] & 0xffff;
   const flags = m[p + 2];
   const cpl = m[W.CPL];
   const rpl = selector & 3;
-  const d = descriptorAt(m, selector);
+  const d = descriptorAt(c, selector);
   if ((flags & (FL.VM | FL.AC)) !== 0 || d < 0 || rpl < cpl) return false;
   const low = m[d];
   const high = m[d + 1];
@@ -173,7 +193,7 @@ export const interruptReturnPlain = (c: Cpu): boolean => {
   if (rpl === cpl) m[ESP] = (esp + 12) | 0;
   else {
     const ss = m[p + 4] & 0xffff;
-    const s = descriptorAt(m, ss);
+    const s = descriptorAt(c, ss);
     if (s < 0 || (ss & 3) !== rpl || !isFlatStack(m[s], m[s + 1], rpl)) return false;
     m[ESP] = m[p + 3];
     m[W.SELECTOR + SS] = ss;
@@ -223,7 +243,7 @@ export const loadDataPlain = (c: Cpu, seg: number, selector: number): boolean =>
     setNull(m, seg, selector);
     return true;
   }
-  const d = descriptorAt(m, selector);
+  const d = descriptorAt(c, selector);
   if (d < 0) return false;
   const low = m[d];
   const high = m[d + 1];

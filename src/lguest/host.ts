@@ -138,6 +138,9 @@ export class Host {
   private drainSlot = -1;
   /** Frames on the Guest's stacks that no IRET has popped yet: address of the eip word (int32) to k. Oldest first; a frame in the same place replaces it. */
   private readonly openFrames = new Map<number, number>();
+  /** The newest of them, kept apart. newestK -1 = none. */
+  private newestAt = 0;
+  private newestK = -1;
   /** A trap that the user wants, raised before the next Guest instruction. */
   private injection: Injection | undefined;
   /** What comes back from the Guest next is that trap. */
@@ -389,19 +392,33 @@ export class Host {
   private opened(k: number, d: Draft): void {
     this.openedAt(k, (d.frameAt + (d.hasError ? 4 : 0)) >>> 0);
   }
-  private openedAt(k: number, address: number): void {
-    const at = address | 0; // a small integer is a far cheaper key than a uint32
-    this.openFrames.delete(at);
-    this.openFrames.set(at, k);
+  private openedAt(k: number, at: number): void {
+    this.keepNewest();
+    this.newestAt = at | 0;
+    this.newestK = k;
+  }
+  /** Puts the newest frame to the others. Most frames are popped before another one is pushed and never come there. */
+  private keepNewest(): void {
+    if (this.newestK < 0) return;
+    this.openFrames.delete(this.newestAt);
+    this.openFrames.set(this.newestAt, this.newestK);
+    this.newestK = -1;
     if (this.openFrames.size > OPEN_FRAMES) this.openFrames.delete(this.openFrames.keys().next().value ?? 0);
   }
   /** An IRET popped what stood at `esp`. */
   private returned(esp: number, cpl: number): void {
     if (cpl === 0) return;
     const at = esp | 0;
-    const k = this.openFrames.get(at);
-    if (k === undefined) return;
-    this.openFrames.delete(at);
+    let k: number | undefined = this.newestK;
+    if (k >= 0 && at === this.newestAt) {
+      this.newestK = -1;
+      // An older frame in the same place is gone with it.
+      if (this.openFrames.size > 0) this.openFrames.delete(at);
+    } else {
+      k = this.openFrames.size === 0 ? undefined : this.openFrames.get(at);
+      if (k === undefined) return;
+      this.openFrames.delete(at);
+    }
     const start = this.records.retiredAt(k);
     if (start !== undefined) this.records.setEnd(k, this.retiredNow() + 1 - start);
   }
@@ -831,6 +848,7 @@ export class Host {
       drain: this.drain && { status: [...this.drain.status], turns: this.drain.turns },
       drainSlot: this.drainSlot,
       openFrames: [...this.openFrames],
+      newestFrame: this.newestK < 0 ? undefined : [this.newestAt, this.newestK],
       lastHeld: this.lastHeld,
       virqPlanned: this.virqPlan.result !== 'none',
       stepRetired: this.stepRetired,
@@ -852,9 +870,14 @@ export class Host {
     this.drain = s.drain && { status: Uint8Array.from(s.drain.status), turns: s.drain.turns };
     this.drainSlot = s.drainSlot;
     this.openFrames.clear();
+    this.newestK = -1;
     for (const [at, k] of s.openFrames) {
       this.openFrames.set(at, k);
       this.records.setEnd(k, undefined); // it ended in a future that is no more
+    }
+    if (s.newestFrame !== undefined) {
+      [this.newestAt, this.newestK] = s.newestFrame;
+      this.records.setEnd(this.newestK, undefined);
     }
     this.lastHeld = s.lastHeld;
     this.stepRetired = s.stepRetired;
@@ -879,6 +902,7 @@ export interface HostState {
   drain: { status: number[]; turns: number } | undefined;
   drainSlot: number;
   openFrames: [at: number, k: number][];
+  newestFrame: [at: number, k: number] | undefined;
   lastHeld: string;
   virqPlanned: boolean;
   stepRetired: number;

@@ -1,7 +1,6 @@
 // The plain road of transfers against the general code: from the same state both leave the same registers and the same memory.
 //
-// The general code is taken whenever a table or a stack is not in the TLB, so a flush before the instruction selects it. States are varied field by field over
-// whatever decides between the roads: rings, gates, descriptors, selectors, limits, flags, stacks.
+// States are varied field by field over whatever decides between the roads: rings, gates, descriptors, selectors, limits, flags, stacks, paging, the TLB.
 
 import assert from 'node:assert';
 import { test } from 'node:test';
@@ -93,17 +92,26 @@ const memory = (pc: ProtectedMachine): Buffer => Buffer.from(pc.cpu.m8.slice(RAM
 test('deliveries, IRET and segment loads leave the same machine on the plain road as through the general code', () => {
   let plain = 0;
   for (let seed = 1; seed <= 800; seed++) {
-    const run = (cold: boolean): { pc: ProtectedMachine; exit: string } => {
+    const run = (general: boolean): { pc: ProtectedMachine; exit: string } => {
       const r = new Choices(seed);
       const pc = ProtectedMachine.fresh(r.of(0, 1, 3));
-      if (r.rarely(4)) pc.paging();
+      if (r.rarely(3))
+        pc.paging(
+          r.of(
+            {},
+            {},
+            { absent: [r.of(AT.GDT, AT.TSS, AT.STACK0 - 4)] },
+            { readOnly: [AT.STACK0 - 4] },
+            { supervisor: [0x9000, AT.STACK - 4] },
+          ),
+        );
       pc.code(...prepare(pc, r));
       pc.cpu.onTransfer = (...transfer) => {
         if (transfer[6]) plain++;
       };
-      if (cold) pc.cpu.flushTlb();
-      else warm(pc);
-      // The page of the instruction alone is always there.
+      pc.cpu.plainRoad = !general;
+      if (r.rarely(2)) warm(pc);
+      else pc.cpu.flushTlb();
       const exit = pc.proc.step();
       return { pc, exit: exit.kind };
     };
