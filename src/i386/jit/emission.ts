@@ -228,6 +228,10 @@ export abstract class Emission {
 
   // ---- leaving ----------------------------------------------------------------------------------------------------------------------
 
+  /** Emits what must reach memory before an exit besides registers and flags. */
+  protected onLeave: (() => void) | undefined;
+  /** Ends a run of x87 instructions (floating.ts). */
+  protected endRun(): void {}
   /** Number of an exit at `eip`; `refund` instructions of the block have not retired. Names the exit in its local. */
   private exitRecord(eip: number, refund: number, bits: number): void {
     const kind = this.flags === 'memory' ? EXIT.KIND_MEMORY : this.flags === 'dynamic' ? EXIT.KIND_DYNAMIC : this.flags;
@@ -237,11 +241,20 @@ export abstract class Emission {
   }
   /** Leaves through the exit block. Does not change what follows. @param bits of EXIT. */
   protected exitAt(eip: number, refund: number, bits = 0): void {
+    this.onLeave?.();
     this.exitRecord(eip, refund, bits);
     this.f.br(OP.br, this.depthOf(-1));
   }
   /** Leaves when the value on the stack is not zero. */
   protected exitIf(eip: number, refund: number, bits = 0): void {
+    if (this.onLeave !== undefined) {
+      this.f.block(OP.if);
+      this.labels.push({ target: -2 });
+      this.exitAt(eip, refund, bits);
+      this.labels.pop();
+      this.f.op(OP.end);
+      return;
+    }
     this.exitRecord(eip, refund, bits);
     this.f.br(OP.br_if, this.depthOf(-1));
   }

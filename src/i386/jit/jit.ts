@@ -27,6 +27,8 @@ const EXIT_FLAGS = J.EXIT_FLAGS >> 2;
 /** A page where code was dropped more often than that joins no region but its own. */
 const CHURNS = 2;
 const SLOW_PLACE = 4;
+/** Slow accesses at one place count together when no more entries than that lie between two of them. */
+const SLOW_RECENT = 64;
 const SLOW_REGION = 64;
 /** Longest stay in translated code: lets the engine put in better code of a function that never returns. */
 const SLICE = 50_000;
@@ -112,6 +114,7 @@ export class Jit {
   private readonly freeNumbers: number[] = [];
   /** By index of the instruction in the memory: slow accesses seen, and the patience that came of it (Emission). */
   private readonly slowAt = new Map<number, number>();
+  private readonly slowWhen = new Map<number, number>();
   private readonly patience = new Map<number, number>();
   private hurry = false;
   /** While translated code runs: instructions of the budget that W.LEFT does not show. */
@@ -230,7 +233,10 @@ export class Jit {
     t.slow++;
     if ((this.patience.get(place) ?? 0) > patience) t.impatient = true;
     else {
-      const n = (this.slowAt.get(place) ?? 0) + 1;
+      // Now and then is no reason: a first touch, a task switch.
+      const recent = this.stats.entries - (this.slowWhen.get(place) ?? 0) < SLOW_RECENT;
+      const n = recent ? (this.slowAt.get(place) ?? 0) + 1 : 1;
+      this.slowWhen.set(place, this.stats.entries);
       if (n >= Math.min(SLOW_PLACE, this.threshold + 1)) {
         this.slowAt.delete(place);
         this.patience.set(place, patience + 1);
@@ -467,6 +473,7 @@ export class Jit {
     this.live = [];
     this.pending = [];
     this.slowAt.clear();
+    this.slowWhen.clear();
     this.patience.clear();
     this.users.clear();
     this.cells.clear();

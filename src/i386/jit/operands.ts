@@ -133,7 +133,7 @@ export abstract class Operands extends Emission {
   }
 
   /** Place of an operand of 1 << size bytes; leaves the region when it has none. */
-  private place(ref: Ref, size: number, write: boolean): Place {
+  protected place(ref: Ref, size: number, write: boolean): Place {
     const { f, patience } = this;
     const bytes = 1 << size;
     let key: string | undefined;
@@ -408,6 +408,7 @@ export abstract class Operands extends Emission {
   /** Lets the interpreter's handler do record i, then goes on. */
   protected interpret(i: number): void {
     const { f } = this;
+    this.endRun();
     this.spillFlags();
     this.flags = 'memory';
     this.spillRegisters();

@@ -9,10 +9,10 @@ import { KIND } from './layout';
 import { KERNEL } from '../x87/kernel';
 import { X87_ENTRY } from './coverage';
 import { OP } from './wasm';
-import { Repeats } from './repeats';
+import { Floating } from './floating';
 import { KERNEL_SLOT, MEMORY_ENTRY, REGISTER_ENTRY, type FlagState } from './emission';
 
-export abstract class Special extends Repeats {
+export abstract class Special extends Floating {
   /** MOVS, LODS, STOS, SCAS, CMPS without a repeat prefix. */
   protected string(i: number, name: string): void {
     const { f } = this;
@@ -84,6 +84,8 @@ export abstract class Special extends Repeats {
 
   /** An x87 instruction by its kernel entry; what the entry does not take on is the handler's. */
   protected x87(i: number, name: string): void {
+    if (this.floating(i, name)) return;
+    this.endRun();
     const { f, code } = this;
     const n = X87_ENTRY.get(name) ?? 0;
     const { memory, writes } = KERNEL[n];
@@ -123,6 +125,7 @@ export abstract class Special extends Repeats {
   }
 
   protected storeStatusWord(i: number): void {
+    if (this.statusToAx()) return;
     const { f } = this;
     const wait = this.temp();
     f.i32(0);

@@ -262,6 +262,7 @@ export class Translator extends Instructions {
   /** The block's instructions; of the last one what comes before control goes elsewhere. */
   private body(b: RegionBlock, dead: Uint8Array): void {
     const { code } = this;
+    this.beginBlock();
     for (let k = 0; k < b.translated; k++) {
       const i = b.first + k * RECORD;
       this.beginInstruction();
@@ -270,9 +271,12 @@ export class Translator extends Instructions {
       this.refund = b.translated - k;
       this.flagsDead = dead[k] === 1;
       this.patience = this.region.patience(this.eip);
-      if (k === b.translated - 1 && b.terminator !== undefined) this.prepare(b.terminator, i);
-      else this.instruction(i);
+      if (k === b.translated - 1 && b.terminator !== undefined) {
+        this.endRun();
+        this.prepare(b.terminator, i);
+      } else this.instruction(i);
     }
+    this.endRun();
   }
 
   /** dead[k] = 1: the flags of instruction k are replaced before anybody can see them. */

@@ -109,8 +109,7 @@ const operand = (f: Builder, bytes: number): Local => {
   return f.i32(w.add(linear, entry));
 };
 /** The operand as a number; returns 0 from the entry for denormal and special singles and doubles. */
-const fetch = (f: Builder, format: Format): Number80 => {
-  const address = operand(f, BYTES[format]);
+const fetch = (f: Builder, format: Format, address: Code = operand(f, BYTES[format])): Number80 => {
   const m = f.i64();
   const s = f.i32();
   if (format === 'm80') {
@@ -266,8 +265,12 @@ const storeReal = (single: boolean, pops: boolean): Uint8Array => {
   const sw = begin(f, true);
   const p = physical(f, sw, c(0));
   needFilled(f, p);
-  const { s, m } = getSlot(f, slotOf(p));
-  const address = operand(f, single ? 4 : 8);
+  const number = getSlot(f, slotOf(p));
+  conclude(f, sw, roundToReal(f, single, number, operand(f, single ? 4 : 8)), p, pops);
+  return doneMemory(f);
+};
+/** Rounds a number to a single or double at index `address`; the status bits. */
+const roundToReal = (f: Builder, single: boolean, { s, m }: Number80, address: Code): Local => {
   const flags = f.i32(c(0));
   const v = f.i64();
   const e = f.i32(w.sub(exponent(s), c(single ? 16256 : 15360)));
@@ -287,8 +290,7 @@ const storeReal = (single: boolean, pops: boolean): Uint8Array => {
   );
   f.set(v, w.Or(v, w.Shl(w.extend(w.and(s, c(SIGN))), C(single ? 16n : 48n))));
   f.do(single ? w.store32(address, w.wrap(v)) : w.store64(address, v));
-  conclude(f, sw, flags, p, pops);
-  return doneMemory(f);
+  return flags;
 };
 /** FIST, FISTP of zero and of numbers from 0.5 that fit, rounding to nearest or (as C casts do) towards zero. */
 const storeInteger = (bytes: 2 | 4 | 8, pops: boolean): Uint8Array => {
@@ -397,6 +399,25 @@ const storeControl = (): Uint8Array => {
   return f.end(c(1));
 };
 
+// ---- pieces -------------------------------------------------------------------------------------------------------------------------------
+
+// For translated code that keeps status, tags and pointers itself (jit/floating.ts): operands are addresses of slots or indexes of memory operands. They return 0
+// when the operands are not ordinary and nothing has changed, else the status bits (or the order, of a comparison) with bit 0 set.
+
+const piece = (build: (f: Builder) => Code): Entry =>
+  registers(() => {
+    const f = new Builder(REGISTER);
+    return f.end(w.or(build(f), c(1)));
+  });
+const loadPiece = (format: Format): Entry =>
+  piece((f) => {
+    const { s, m } = fetch(f, format, f.param(1));
+    putSlot(f, f.param(0), s, m);
+    return c(0);
+  });
+const storePiece = (single: boolean): Entry => piece((f) => roundToReal(f, single, getSlot(f, f.param(1)), f.param(0)));
+const operationPiece = (op: Operation): Entry => piece((f) => operate(f, op, f.param(0), getSlot(f, f.param(1)), getSlot(f, f.param(2))));
+
 /** An entry: `writes` says which TLB table a memory operand wants. */
 export interface Entry {
   readonly memory: boolean;
@@ -409,6 +430,16 @@ const writes = (body: () => Uint8Array): Entry => ({ memory: true, writes: true,
 
 /** Entries by row name (../../opcodes.ts). */
 export const ENTRIES: Readonly<Record<string, Entry>> = {
+  piece_load_m32: loadPiece('m32'),
+  piece_load_m64: loadPiece('m64'),
+  piece_load_i16: loadPiece('i16'),
+  piece_load_i32: loadPiece('i32'),
+  piece_load_i64: loadPiece('i64'),
+  piece_store_m32: storePiece(true),
+  piece_store_m64: storePiece(false),
+  piece_compare: piece((f) => compareNumbers(f, getSlot(f, f.param(0)), getSlot(f, f.param(1)))),
+  piece_sqrt: piece((f) => rootOfNumber(f, f.param(0), getSlot(f, f.param(1)))),
+  ...Object.fromEntries(OPERATIONS.map((op): [string, Entry] => [`piece_${op}`, operationPiece(op)])),
   fld_m32: reads(() => loadEntry('m32')),
   fld_m64: reads(() => loadEntry('m64')),
   fld_m80: reads(() => loadEntry('m80')),
