@@ -318,15 +318,15 @@ export class Processor {
             if (exit !== undefined) return exit;
             continue;
           }
-        } else {
+        } else if (this.interpretNext) this.interpretNext = false;
+        else {
           const runs = ++blocks.runs[block];
           if (runs > jit.threshold && jit.modeAllows()) {
             jit.heat(block, a, linear, user === 1, runs);
             // Decoded code may all have gone, or a translation have come.
-            if (!this.interpretNext && jit.find(block, linear, user) !== 0) continue;
+            if (jit.find(block, linear, user) !== 0) continue;
           }
         }
-        this.interpretNext = false;
       }
       let n = blocks.count[block];
       if (counted && n > m[W.LEFT]) n = m[W.LEFT];
