@@ -252,6 +252,7 @@ export class Debugger {
     if (linear === this.startEip && this.target.processor.now() === this.startRetired) return false;
     if (this.hit.length > 0) this.hit = [];
     this.hitTemporary = this.temporaries.length === 0 ? undefined : this.temporaries.find((t) => t.address === linear && t.test());
+    if (this.hitTemporary !== undefined && linear === this.resumed) return true;
     for (const { b, when } of this.breakpoints.at(linear)) {
       if ((when !== undefined && !when()) || (b.test !== undefined && !b.test())) continue;
       b.hits++;
@@ -262,6 +263,8 @@ export class Debugger {
     if (this.frameEnds.size > 0 && this.frameEnds.has(linear)) this.expire(linear);
     return this.hit.length > 0 || this.hitTemporary !== undefined;
   }
+  /** The instruction that a step is coming back to. */
+  private resumed: number | undefined;
   /** Where functions return to whose locals are watched. */
   private frameEnds = new Set<number>();
   private expire(pc: number): void {
@@ -1024,7 +1027,10 @@ export class Debugger {
     if (delivered === undefined || target.pc !== delivered.handler) return undefined;
     // A virtual interrupt is not what the user steps into, unless the stop was about it.
     if (delivered.kind === 'virq' ? kind === 'in' && pendingVirq : kind === 'in') return undefined;
+    // Back at an instruction that faulted: it was stopped at before the step, so a breakpoint there is not met anew.
+    this.resumed = delivered.eip === eip ? eip : undefined;
     const returned = await this.back(delivered.eip, delivered.esp);
+    this.resumed = undefined;
     if (returned !== undefined) return returned;
     const again = target.pc === eip && target.register('esp') === esp;
     return again ? this.stepInstruction(kind) : undefined;
