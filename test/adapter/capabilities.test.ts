@@ -31,7 +31,7 @@ const KEPT: Readonly<Record<string, (s: Inside) => Promise<boolean>>> = {
     return (await s.stop()).reason === 'entry';
   },
   supportsValueFormattingOptions: async (s) =>
-    (await s.request('evaluate', { expression: 'ticks + 16', context: 'watch', format: { hex: true } })).result === '0x10',
+    (await s.request('evaluate', { expression: 'ticks + 16', context: 'watch', format: { hex: true } })).result === '0x00000010',
   supportsExceptionInfoRequest: async (s) => /about no trap/.test(await s.failing('exceptionInfo', { threadId: 1 })),
   supportsExceptionFilterOptions: async (s) =>
     (await s.request('setExceptionBreakpoints', { filters: [], filterOptions: [{ filterId: 'gp', condition: 'cpl == 3', mode: 'log' }] }))
