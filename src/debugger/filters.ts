@@ -102,7 +102,8 @@ const concerns = (id: string, r: TrapRecord, lg: Guest | undefined): boolean => 
     case 'switcher':
       return r.outcome === 'switcher-fault';
     case 'pf.guest':
-      return r.vector === 14 && trap && r.outcome === 'reflected';
+      // On the bare machine every page fault is the software's own.
+      return r.vector === 14 && (r.kind === 'direct' || (r.kind === 'trap' && r.outcome === 'reflected'));
     case 'pf.shadow':
       return r.vector === 14 && trap && r.outcome === 'paged-in';
     case 'cr2.hw':

@@ -52,6 +52,8 @@ const USER_READ = TLB.USER_READ >> 2;
 const USER_WRITE = TLB.USER_WRITE >> 2;
 /** Pages remembered for the next flush; when more were filled, whole tables are cleared. */
 const FILLED_MAX = 1 << 16;
+/** RSVD bit of a page fault's error code. */
+const RESERVED = 8;
 
 export interface CpuOptions {
   /** Physical memory in bytes, a multiple of 4096, below 2 GB. */
@@ -140,6 +142,8 @@ export class Cpu {
   onReturn: ((esp: number, cpl: number) => void) | undefined;
   /** The time-stamp counter; by default the counted instructions (the run loop knows them exactly). Below 2^53. */
   tsc: () => number = () => this.f64[F.RETIRED];
+  /** The current instruction went through the IDT or switched tasks: the single-step trap that stood behind it is off. */
+  noStep = false;
   /** DR6 bits of data breakpoints hit by the current instruction (see checkSegment). */
   debugHits = 0;
   /** False: faults push RF as it is. For machines whose software cannot reach the breakpoint registers, where RF has no use. */
@@ -311,7 +315,7 @@ export class Cpu {
   }
 
   /** Notes the data breakpoints that an access touches. SDM vol. 3 "Debug Registers". */
-  private matchData(linear: number, size: number, write: boolean): void {
+  matchData(linear: number, size: number, write: boolean): void {
     const m = this.m32;
     const dr7 = m[W.DR + 7];
     for (let n = 0; n < 4; n++) {
@@ -486,7 +490,7 @@ export class Cpu {
 
   // ---- paging -----------------------------------------------------------------------------------------------------------------------
 
-  /** Linear to physical for one access; sets accessed and dirty bits and fills the TLB. Raises #PF with CR2 and the error code (P W U). */
+  /** Linear to physical for one access; sets accessed and dirty bits and fills the TLB. Raises #PF with CR2 and the error code (P W U RSVD). */
   translate(linear: number, write: boolean, user: boolean): number {
     const physical = this.tryTranslate(linear, write, user);
     if (physical < 0) throw this.fault;
@@ -507,7 +511,10 @@ export class Cpu {
       const pdeAt = (m[W.CR3] & ~0xfff) + ((linear >>> 22) << 2);
       const pde = this.physRead(pdeAt, 4);
       if ((pde & 1) === 0) return this.pageFault(linear, 0, write, user);
-      if (pde & 0x80 && m[W.CR4] & CR4.PSE) {
+      const large = pde & 0x80 && m[W.CR4] & CR4.PSE;
+      // With neither PAT nor PSE-36 announced, bits 12 to 21 of a large page's entry are reserved.
+      if (large && pde & 0x3ff000) return this.pageFault(linear, 1 | RESERVED, write, user);
+      if (large) {
         if (user && (pde & 4) === 0) return this.pageFault(linear, 1, write, user);
         writable = (pde & 2) !== 0 || (!user && (cr0 & CR0.WP) === 0);
         if (write && !writable) return this.pageFault(linear, 1, write, user);
@@ -533,10 +540,11 @@ export class Cpu {
     return physical;
   }
 
-  private pageFault(linear: number, present: number, write: boolean, user: boolean): -1 {
+  /** @param bits P and RSVD of the error code. */
+  private pageFault(linear: number, bits: number, write: boolean, user: boolean): -1 {
     this.m32[W.CR2] = linear;
     this.fault.vector = EXC.PF;
-    this.fault.errorCode = present | (write ? 2 : 0) | (user ? 4 : 0);
+    this.fault.errorCode = bits | (write ? 2 : 0) | (user ? 4 : 0);
     return -1;
   }
 

@@ -27,6 +27,7 @@ export const enum Cause {
  * @param errorCode pushed if not negative. Raises what the delivery itself runs into.
  */
 export const deliver = (c: Cpu, vector: number, cause: Cause, errorCode: number): void => {
+  c.noStep = true;
   if (deliverPlain(c, vector, cause, errorCode)) return;
   const m = c.m32;
   const cs = m[W.SELECTOR + CS];

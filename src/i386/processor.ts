@@ -10,7 +10,7 @@ import { HANDLERS } from './interpreter';
 import { runRecords, warmUp } from './interpreter/hot';
 import { deliver, deliverException } from './interrupts';
 import { Jit, jitAvailable, STALE } from './jit/jit';
-import { CS, EXC, F, FL, PAGE, RAM_BASE, W } from './state';
+import { CS, EXC, F, FL, PAGE, RAM_BASE, Shadow, W } from './state';
 
 /** Why run() or step() returned. EIP is at the next instruction to run unless said otherwise. */
 export type Exit =
@@ -339,7 +339,7 @@ export class Processor {
       c.cur = -1;
       blocks.follow[block] = m[W.EIP];
       if (c.unfinished) {
-        c.unfinished = false;
+        this.interrupted();
         n--;
       }
       if (counted) m[W.LEFT] -= n;
@@ -383,7 +383,7 @@ export class Processor {
     const dr7 = m[W.DR + 7];
     if (dr7 & 0xff) {
       c.debugHits = 0;
-      if (!(m[W.EFLAGS] & FL.RF) && shadow === 0) {
+      if (!(m[W.EFLAGS] & FL.RF) && (shadow & Shadow.ALL) === 0) {
         const hits = matchExecute(m, linear);
         if (hits) {
           m[W.DR + 6] = (m[W.DR + 6] & ~0xf) | hits;
@@ -399,16 +399,31 @@ export class Processor {
     c.blockCpl = cpl;
     c.cur = SCRATCH_RECORD;
     m[W.EIP] = (eip + c.code[SCRATCH_RECORD + R.END]) | 0;
+    c.noStep = false;
     HANDLERS[c.code[SCRATCH_RECORD]](c, SCRATCH_RECORD);
     c.cur = -1;
-    if (c.unfinished) c.unfinished = false;
+    if (c.unfinished) this.interrupted();
     else this.count(1, cpl);
-    const hits = dr7 & 0xff ? c.debugHits : 0;
-    if ((tf && m[W.SHADOW] === 0) || hits) {
-      m[W.DR + 6] = (m[W.DR + 6] & ~0xf) | hits | (tf ? 0x4000 : 0);
-      c.debugHits = 0;
-      c.raise(EXC.DB, 0);
+    const hits = (dr7 & 0xff ? c.debugHits : 0) | (shadow >> Shadow.HITS_SHIFT);
+    const step = tf !== 0 && !c.noStep;
+    if (!step && hits === 0) return;
+    c.debugHits = 0;
+    if (m[W.SHADOW] === Shadow.ALL) {
+      // A load of SS: what its own access hit is reported after the next instruction, a single step not at all.
+      m[W.SHADOW] |= hits << Shadow.HITS_SHIFT;
+      return;
     }
+    m[W.DR + 6] = (m[W.DR + 6] & ~0xf) | hits | (step ? 0x4000 : 0);
+    // A trap takes the processor out of HLT.
+    m[W.HALTED] = 0;
+    c.raise(EXC.DB, 0);
+  }
+
+  /** A REP instruction is between two of its elements: whatever interrupts it there pushes RF, so that its instruction breakpoint does not fire again. */
+  private interrupted(): void {
+    const c = this.cpu;
+    c.unfinished = false;
+    if (c.pushesRf) c.m32[W.EFLAGS] |= FL.RF;
   }
 
   /** Decodes the instruction at EIP into the scratch record, raising what its fetch raises. */

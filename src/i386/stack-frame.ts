@@ -20,7 +20,7 @@ export class StackFrame {
     private esp: number,
     private readonly cpl: number,
     private readonly error: number,
-    private readonly aligned: boolean,
+    private readonly program: boolean,
   ) {
     const m = c.m32;
     this.base = descriptor ? descriptor.base : m[W.BASE + SS];
@@ -29,9 +29,9 @@ export class StackFrame {
     this.wrap = this.access & 0x4000 ? -1 : 0xffff;
   }
 
-  /** The stack in use. @param ext EXT bit of a stack fault's error code. @param program the pushes are an instruction's own: #AC applies. */
+  /** The stack in use. @param ext EXT bit of a stack fault's error code. @param program the pushes are an instruction's own: #AC and data breakpoints apply. */
   static current(c: Cpu, ext = 0, program = false): StackFrame {
-    return new StackFrame(c, c.m32[W.SELECTOR + SS], undefined, c.m32[ESP], c.m32[W.CPL], ext, program && c.alignmentChecks);
+    return new StackFrame(c, c.m32[W.SELECTOR + SS], undefined, c.m32[ESP], c.m32[W.CPL], ext, program);
   }
 
   /**
@@ -60,7 +60,10 @@ export class StackFrame {
     this.check(offset >>> 0, size);
     const linear = (this.base + offset) | 0;
     const { c } = this;
-    if (this.aligned && linear & (size - 1)) c.raise(EXC.AC, 0);
+    if (this.program) {
+      if (c.alignmentChecks && linear & (size - 1)) c.raise(EXC.AC, 0);
+      if (c.dataBreakpoints) c.matchData(linear, size, true);
+    }
     if (this.cpl === 3) {
       if (wide) c.write32(linear, value);
       else c.write16(linear, value);

@@ -43,7 +43,7 @@ export const enum S {
   /** Byte offsets of the TLB tables for the current privilege (supervisor or user). */
   TLB_READ = 0x108,
   TLB_WRITE = 0x10c,
-  /** 1: interrupts and single-step traps wait for one instruction (after STI, MOV SS, POP SS). */
+  /** What waits until after the next instruction: see Shadow. The low four bits of the second byte: data breakpoints that a load of SS hit. */
   SHADOW = 0x110,
   HALTED = 0x114,
   SYSENTER_CS = 0x118,
@@ -121,6 +121,16 @@ export const enum W {
   MXCSR = 136,
   XMM = 140,
   FPU_TEMP = 172,
+}
+
+/** Values of the SHADOW word. */
+export const enum Shadow {
+  NONE = 0,
+  /** After STI: external interrupts wait. */
+  INTERRUPTS = 1,
+  /** After MOV SS and POP SS: external interrupts, single-step traps and breakpoint registers wait, so that SS:ESP can be loaded as one. */
+  ALL = 2,
+  HITS_SHIFT = 8,
 }
 
 /** Float64 fields as indexes into a Float64Array over the memory. */

@@ -138,6 +138,7 @@ export const switchTask = (c: Cpu, selector: number, d: Descriptor, reason: Task
   setSystem(c, TR, selector, d);
   m[W.ACCESS + TR] |= 2;
   m[W.CR0] |= CR0.TS;
+  c.noStep = true;
   try {
     enterTask(c, saved, nested, ext);
     if (saved.eip >>> 0 > m[W.LIMIT + CS] >>> 0) c.gp(ext);

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LINES_A_SECOND, LogLimit } from '../../src/debugger/log-limit';
+import { hostFilter } from '../../src/debugger/filters';
 import { walkPage } from '../../src/debugger/page-walk';
 import { ask, make, standAt, stopAfter } from './stand';
 
@@ -36,6 +37,13 @@ test('the handler of a direct trap and of a virtual interrupt can be stopped at,
   d.setFilters([{ id: 'hypercall', mode: 'handler' }]);
   const call = await stopAfter(d, () => d.continue());
   assert.deepEqual([call.record?.kind, call.pending], ['hypercall', true]);
+});
+
+test('on a bare machine the filter for page faults finds the direct ones', () => {
+  const filter = hostFilter([{ id: 'pf.guest' }], { host: undefined, current: undefined }, () => true);
+  const record = { vector: 14, kind: 'direct', outcome: 'direct' } as Parameters<NonNullable<typeof filter>['test']>[0];
+  assert.equal(filter?.test(record), true);
+  assert.equal(filter?.test({ ...record, kind: 'trap', outcome: 'paged-in' }), false);
 });
 
 test('worldSwitch stops, logs and counts like every other filter', async () => {

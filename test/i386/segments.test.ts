@@ -2,7 +2,7 @@
 
 import assert from 'node:assert';
 import { test } from 'node:test';
-import { DS, EAX, EBX, ECX, EXC, FL, FS, LDTR, SS, TR, W } from '../../src/i386/state';
+import { DS, EAX, EBX, ECX, EXC, FL, FS, LDTR, SS, Shadow, TR, W } from '../../src/i386/state';
 import { AT, ProtectedMachine, SEL, segment } from './protected-machine';
 
 const MOV_DS_AX = [0x8e, 0xd8];
@@ -115,7 +115,7 @@ test('a selector beyond its table raises #GP with the selector; with a null LDTR
 test('MOV SS holds interrupts and single-step traps off for one instruction', () => {
   const pc = holding(SEL.DATA0);
   pc.run(...MOV_SS_AX);
-  assert.equal(pc.m32[W.SHADOW], 1);
+  assert.equal(pc.m32[W.SHADOW], Shadow.ALL);
   pc.run(0x90);
   assert.equal(pc.m32[W.SHADOW], 0);
 });

@@ -8,7 +8,7 @@ import { M, R } from '../decode';
 import { Cause, deliver, interruptReturn } from '../interrupts';
 import type { Row } from '../opcodes';
 import { loadSegment } from '../segments';
-import { CS, DS, ES, ESP, EXC, FL, FS, GS, SS, W } from '../state';
+import { CS, DS, ES, ESP, EXC, FL, FS, GS, SS, Shadow, W } from '../state';
 import { farCall, farJump, farReturn } from '../transfer';
 import { type Binder, type Binders, ea, type Handler, linW, regField, rmField, segment, setReg } from './operands';
 
@@ -33,7 +33,7 @@ const popSegment: Binder = (row, size) => {
     loadSegment(c, seg, selector);
     // The old stack's width decides how the pointer moves, also after POP SS.
     m[ESP] = big ? (m[ESP] + bytes) | 0 : (m[ESP] & ~0xffff) | ((m[ESP] + bytes) & 0xffff);
-    if (seg === SS) m[W.SHADOW] = 1;
+    if (seg === SS) m[W.SHADOW] = Shadow.ALL;
   };
 };
 
@@ -50,7 +50,7 @@ const moveToSegment: Binder = (_row, _size, memory) => (c, i) => {
   if (seg === CS || seg > GS) c.ud();
   const selector = memory ? c.read16(c.linR(segment(c, i), ea(c, i), 2)) : c.m16[rmField(c, i) << 1];
   loadSegment(c, seg, selector);
-  if (seg === SS) c.m32[W.SHADOW] = 1;
+  if (seg === SS) c.m32[W.SHADOW] = Shadow.ALL;
 };
 
 /** Far pointer in memory: the offset is read first, then the selector. */

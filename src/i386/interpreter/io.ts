@@ -98,8 +98,8 @@ const bindString: Binder = (row, size) => {
     const step = c.m32[W.EFLAGS] & FL.DF ? -(1 << size) : 1 << size;
     const repeated = (meta & M.REP) !== 0;
     checkPort(c, c.m16[EDX << 1], 1 << size);
-    // A single-step trap comes after every element.
-    const chunk = c.m32[W.EFLAGS] & FL.TF ? 1 : CHUNK;
+    // A debug trap comes after the element that caused it.
+    const chunk = c.m32[W.EFLAGS] & FL.TF || c.m32[W.DR + 7] & 0xff ? 1 : CHUNK;
     for (let done = 0; ; done++) {
       const left = narrow ? c.m16[ECX << 1] : c.m32[ECX] >>> 0;
       if (repeated && left === 0) return;

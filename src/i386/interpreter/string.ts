@@ -179,8 +179,8 @@ const repeat = (c: Cpu, i: number, kind: Kind, size: Size): void => {
   const step = down ? -(1 << size) : 1 << size;
   const compares = kind >= Kind.CMPS;
   const whileEqual = (meta & M.REPE) !== 0;
-  // A single-step trap comes after every element.
-  const chunk = (m[W.EFLAGS] & FL.TF) === 0 ? CHUNK : 1;
+  // A debug trap comes after the element that caused it.
+  const chunk = (m[W.EFLAGS] & FL.TF) === 0 && !c.dataBreakpoints ? CHUNK : 1;
   const mayBulk = kind !== Kind.LODS && !down && !narrow && chunk > 1;
   for (let done = 0; done < chunk; ) {
     const left = narrow ? c.m16[ECX << 1] : m[ECX] >>> 0;

@@ -7,7 +7,7 @@ import type { Cpu } from '../cpu';
 import { cpuid } from '../cpuid';
 import { changeableFlags, mergeFlags } from '../interrupts';
 import { accessRights, loadLdt, loadTask, mayAccess, segmentLimit } from '../segments';
-import { CR0, CR4, EAX, ECX, EDX, ESP, EXC, F, FL, LDTR, TR, W } from '../state';
+import { CR0, CR4, EAX, ECX, EDX, ESP, EXC, F, FL, LDTR, Shadow, TR, W } from '../state';
 import { loadFlatPair } from '../transfer';
 import { IO } from './io';
 import { type Binder, type Binders, ea, type Handler, linR, linW, readE, regField, rmField, segment, setReg, writeE } from './operands';
@@ -52,7 +52,7 @@ const cli: Handler = (c) => {
 const sti: Handler = (c) => {
   const m = c.m32;
   if (m[W.CPL] > c.iopl) c.gp(0);
-  if ((m[W.EFLAGS] & FL.IF) === 0) m[W.SHADOW] = 1;
+  if ((m[W.EFLAGS] & FL.IF) === 0) m[W.SHADOW] = Shadow.INTERRUPTS;
   m[W.EFLAGS] |= FL.IF;
 };
 
@@ -196,6 +196,8 @@ const debugRegister = (c: Cpu, i: number): number => {
   requirePrivilege(c);
   if (m[W.DR + 7] & DR7_GD) {
     m[W.DR + 6] |= DR6_BD;
+    // Unlike the other debug exceptions this one is an ordinary fault: it pushes RF.
+    if (c.pushesRf) m[W.EFLAGS] |= FL.RF;
     c.raise(EXC.DB, 0);
   }
   return n;
@@ -212,7 +214,7 @@ const moveToDebug: Handler = (c, i) => {
   const value = m[rmField(c, i)];
   if (n === 6) m[W.DR + 6] = (value & 0xe00f) | DR6_FIXED;
   else if (n === 7) {
-    m[W.DR + 7] = (value & (0xffff2fff | 0)) | 0x400;
+    m[W.DR + 7] = (value & (0xffff23ff | 0)) | 0x400;
     c.updateMode(); // data breakpoints come or go
   } else m[W.DR + n] = value;
 };

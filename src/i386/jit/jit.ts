@@ -624,6 +624,7 @@ export class Jit {
         }
         if (cpu.unfinished) {
           cpu.unfinished = false;
+          if (cpu.pushesRf) m32[W.EFLAGS] |= FL.RF;
           return 1;
         }
         return this.dropped ? 2 : 0;

@@ -149,6 +149,29 @@ test('a CR3 load forgets old translations, INVLPG forgets one', () => {
   assert.equal(pc.m32[EAX], 5);
 });
 
+test('a set reserved bit in the entry of a large page raises #PF with RSVD', () => {
+  const pc = ProtectedMachine.fresh(3);
+  pc.paging();
+  pc.m32[W.CR4] = CR4.PSE;
+  for (const [entry, error] of [
+    [0x87, -1],
+    [0x1087, 0xd],
+    [0x200085, 0xf],
+    [0x80, 6],
+  ]) {
+    pc.ring(3);
+    pc.m32[W.EIP] = AT.CODE;
+    pc.m32[ESP] = AT.STACK;
+    // Linear 4 MB is physical 0.
+    pc.write32(0x100004, entry);
+    pc.cpu.flushTlb();
+    pc.m32[EBX] = 0x400000 + 0x50000;
+    pc.run(...(error & 2 && error > 0 ? [0x89, 0x03] : [0x8b, 0x03]));
+    if (error < 0) assert.equal(pc.eip, AT.CODE + 2);
+    else pc.delivered(EXC.PF, error);
+  }
+});
+
 test('CR4 takes the bits of announced features and refuses the rest', () => {
   const pc = ProtectedMachine.fresh();
   pc.m32[EAX] = CR4.TSD | CR4.DE | CR4.PSE | CR4.PGE;
