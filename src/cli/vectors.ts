@@ -198,6 +198,7 @@ const setFpu = (proc: Processor, x: FpuState | undefined): void => {
   m32[W.FPU_CW] = x ? x.cw | 0x40 : 0x37f;
   m32[W.FPU_SW] = x ? x.sw : 0;
   m32[W.FPU_VALID] = x ? x.tw : 0;
+  m32.fill(0, W.FPU_FOP, W.FPU_REGS); // FNINIT's: no last instruction
   for (let n = 0; n < 8; n++) {
     const digits = x?.st[n] ?? '0'.repeat(20);
     const at = W.FPU_REGS + 4 * n;
