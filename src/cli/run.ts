@@ -231,6 +231,8 @@ class Run {
     const { machine } = p;
     machine.onConsole = (bytes) => this.printed(bytes);
     machine.onWarning = (line) => process.stderr.write(`${line}\n`);
+    if (machine.processor.jitRefused)
+      process.stderr.write('lguest-debug: this engine refuses to compile WebAssembly; everything is interpreted, which is slower\n');
     if (p.trapLog !== undefined) this.log = new LogWriter(p.trapLog, machine);
     if (p.input === 'terminal') this.openTerminal();
     const from = performance.now();

@@ -55,6 +55,8 @@ export class Processor {
   private readonly bytes = new Uint8Array(16);
   /** The block at EIP is to be interpreted even when there is a translation of it. */
   private interpretNext = false;
+  /** True when translation was asked for and the engine refuses to compile WebAssembly: whoever owns the machine says so once. */
+  readonly jitRefused: boolean;
   /** The translator; undefined: everything is interpreted. */
   readonly jit: Jit | undefined;
 
@@ -65,7 +67,8 @@ export class Processor {
     warmUp(this.cpu, HANDLERS);
     this.cpu.hostRing0 = !options.countRing0;
     this.cpu.tsc = () => this.now() + this.inBlock();
-    if (options.jit !== false && jitAvailable()) this.jit = new Jit(this.cpu, this.blocks, options.jitThreshold ?? DEFAULT_THRESHOLD);
+    this.jitRefused = options.jit !== false && !jitAvailable();
+    if (options.jit !== false && !this.jitRefused) this.jit = new Jit(this.cpu, this.blocks, options.jitThreshold ?? DEFAULT_THRESHOLD);
     HANDLERS[6] = stale;
     HANDLERS[7] = stale;
   }
