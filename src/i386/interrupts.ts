@@ -94,6 +94,8 @@ const throughGate = (c: Cpu, gate: Descriptor, flags: number, errorCode: number,
   const inner = !d.conforming && d.dpl < cpl;
   if (v86 && (!inner || d.dpl !== 0)) c.gp(error);
   const frame = inner ? StackFrame.inner(c, d.dpl, ext) : StackFrame.current(c, ext);
+  // The stack's limit counts before the code's, page faults of the pushes after both.
+  frame.room((inner ? (v86 ? 9 : 5) : 3) + (errorCode >= 0 ? 1 : 0), wide);
   if (eip >>> 0 > d.limit >>> 0) c.gp(ext);
   if (inner) {
     if (v86) for (const seg of [GS, FS, DS, ES]) frame.push(wide, m[W.SELECTOR + seg]);

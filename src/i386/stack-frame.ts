@@ -54,6 +54,12 @@ export class StackFrame {
     return new StackFrame(c, selector, d, esp, cpl, error, false);
   }
 
+  /** Raises the stack fault that `count` pushes would run into, before any of them is made: the limit alone, no page. */
+  room(count: number, wide: boolean): void {
+    const size = wide ? 4 : 2;
+    for (let n = 1; n <= count; n++) this.check(((this.esp - n * size) & this.wrap) >>> 0, size);
+  }
+
   push(wide: boolean, value: number): void {
     const size = wide ? 4 : 2;
     const offset = (this.esp - size) & this.wrap;

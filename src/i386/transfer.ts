@@ -140,6 +140,7 @@ const callThroughGate = (c: Cpu, gate: Descriptor): void => {
     return;
   }
   const frame = StackFrame.inner(c, target.dpl, 0);
+  frame.room((gate.hi & 0x1f) + 4, wide);
   checkEip(c, target, gate.gateOffset);
   // Parameters are read with the caller's privilege, before the frame is written.
   const parameters: number[] = [];

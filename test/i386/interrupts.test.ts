@@ -259,3 +259,29 @@ test('a gate to code of an outer ring raises #GP with the code selector', () => 
   pc.delivered(EXC.GP, SEL.CODE3 & ~3);
   assert.equal(pc.esp, AT.STACK - 16);
 });
+
+test('a new stack without room is #SS with its selector, even when the entry point is beyond the code limit as well', () => {
+  for (const [limit, offset, vector, error] of [
+    [0xf, 0x20000, EXC.SS, SEL.TEST],
+    [0xf, 0x100, EXC.SS, SEL.TEST],
+    [0xffff, 0x20000, EXC.GP, 0],
+  ]) {
+    for (const viaCall of [false, true]) {
+      const pc = ProtectedMachine.fresh(3);
+      // #SS and #GP go to ring 0 on a task of their own stack: a stack of ring 1 is the short one.
+      pc.describe(SEL.TEST, segment(0, limit, 0xb3, 4));
+      pc.describe(SEL.TEST2, segment(0, 0xffff, 0xbb, 4));
+      pc.write32(AT.TSS + 12, 0x100);
+      pc.write32(AT.TSS + 16, SEL.TEST | 1);
+      if (viaCall) {
+        pc.describe(SEL.LDT, gate(SEL.TEST2, offset, 0xec, 1));
+        pc.run(0x9a, 0, 0, 0, 0, SEL.LDT | 3, 0);
+      } else {
+        pc.describeGate(0x40, gate(SEL.TEST2, offset, 0xee));
+        pc.run(...int(0x40));
+      }
+      pc.delivered(vector, error);
+      assert.equal(pc.stack(2)[1], AT.CODE);
+    }
+  }
+});
