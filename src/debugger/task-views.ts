@@ -116,7 +116,7 @@ export const taskRows = (d: Debugger, task: Task): TreeRow[] => {
   const tls = o.field('thread.tls_array');
   if (tls !== undefined) {
     const words = tasks.data.bytes(task.address + tls.offset, Math.min(24, tls.size));
-    if (words !== undefined && words.some((b) => b !== 0))
+    if (words?.some((b) => b !== 0))
       rows.push({ label: 'TLS', description: [...words].map((b) => b.toString(16).padStart(2, '0')).join(' ') });
   }
   const chain = tryStack(d, task);

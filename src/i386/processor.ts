@@ -440,7 +440,11 @@ export class Processor {
       if (n === 15) c.gp(0);
       if ((eip >>> 0) + n > limit) c.gp(0);
       const at = (linear + n) | 0;
-      if (n === 0 || (at & 0xfff) === 0) a = c.physicalOffset(c.translate(at, false, user));
+      if (n === 0 || (at & 0xfff) === 0) {
+        // What the TLB holds counts, as for whole blocks, whatever the tables say by now.
+        const e = c.m32[c.tr + (at >>> 12)];
+        a = (e & 1) === 0 ? (at + e) | 0 : c.physicalOffset(c.translate(at, false, user));
+      }
       // Whole rest of the page at once, as far as the limit allows.
       const room = Math.min(15 - n, PAGE - (at & 0xfff), limit - (eip >>> 0) - n + 1);
       for (let k = 0; k < room; k++) bytes[n + k] = a < 0 ? 0xff : c.m8[a + k];

@@ -174,6 +174,7 @@ export class Session {
   }
 
   plain(text: string): string {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholder's own spelling
     return text.replaceAll(workspace, '${workspace}').replaceAll('\\', '/');
   }
   async end(): Promise<void> {

@@ -62,6 +62,21 @@ for (const jit of [false, true]) {
     assert.equal(proc.cpu.m32[EAX], -1, 'there is no memory, so all ones');
   });
 
+  test(`a single step fetches by what the TLB holds, as a run does, when the tables say something else by then (${engine})`, () => {
+    const proc = flat(jit);
+    const { m32 } = proc.cpu;
+    m32[(RAM_BASE + 0x2000) >> 2] = 0x3003;
+    for (let page = 0; page < 16; page++) m32[(RAM_BASE + 0x3000 + 4 * page) >> 2] = (page << 12) | 3;
+    m32[W.CR3] = 0x2000;
+    m32[W.CR0] = 0x80000011 | 0;
+    // nop; mov dword [3004h],0 (page 1, where this is); inc ebx; hlt
+    proc.cpu.m8.set([0x90, 0xc7, 0x05, 4, 0x30, 0, 0, 0, 0, 0, 0, 0x43, 0xf4], RAM_BASE + CODE);
+    m32[EBX] = 7;
+    proc.run(2);
+    assert.equal(proc.step().kind, 'budget');
+    assert.equal(m32[EBX], 8);
+  });
+
   test(`INVLPG forgets the whole of a large page, and nothing of other pages (${engine})`, () => {
     const proc = flat(jit);
     const { m32 } = proc.cpu;

@@ -534,7 +534,8 @@ export class Jit {
     const read = (linear: number, size: number): number => {
       const e = m32[cpu.tr + (linear >>> 12)];
       if (crosses(linear, size)) {
-        if (cpu.watcher !== undefined) return punt();
+        // Across 4 GB lies the end of the segment: the interpreter knows which fault that is.
+        if (cpu.watcher !== undefined || linear >>> 12 === 0xfffff) return punt();
         try {
           return size === 2 ? cpu.read16(linear) : cpu.read32(linear);
         } catch (thrown) {
