@@ -2,6 +2,7 @@
 //
 // What it leaves out: opening files (they come through Files) and building the session.
 
+import { STEP_VIRQS, type StepVirq } from '../debugger/session';
 import { openProgram, type Program } from '../debugger/programs';
 
 /** The workstation's files, so that the adapter runs where there is no Node. */
@@ -45,6 +46,7 @@ export interface LaunchArguments {
   sysroot: string | undefined;
   console: 'integratedTerminal' | 'internalConsole' | undefined;
   disassemblySyntax: 'att' | 'intel';
+  stepVirq: StepVirq;
   jit: boolean;
   tscKhz: number | undefined;
   seed: number | undefined;
@@ -75,6 +77,7 @@ const KNOWN = [
   'threads',
   'console',
   'disassemblySyntax',
+  'stepVirq',
   'jit',
   'tscKhz',
   'seed',
@@ -192,6 +195,7 @@ export const parseLaunch = (given: Readonly<Record<string, unknown>>, files: Pic
         ? undefined
         : one<'integratedTerminal' | 'internalConsole'>('console', ['integratedTerminal', 'internalConsole'], 'internalConsole'),
     disassemblySyntax: one('disassemblySyntax', ['att', 'intel'], 'att'),
+    stepVirq: one('stepVirq', STEP_VIRQS, 'hold'),
     jit: bool('jit', true),
     tscKhz: integer('tscKhz'),
     seed,

@@ -43,6 +43,7 @@ const build = (s: Context, given: Arguments): void => {
   const { programs, notes } = openSymbols(a, image, s.files, s.symbols);
   for (const note of [...a.notes, ...notes]) s.output(note);
   const d = new Debugger(target, new Programs(programs), a.disassemblySyntax);
+  d.stepVirq = a.stepVirq;
   d.onStop = (stop) => stopped(s, stop);
   d.onEnd = (end) => guestEnded(s, end);
   d.onLog = (text, b) => logged(s, text, b);

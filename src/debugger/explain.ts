@@ -89,6 +89,7 @@ const HELD: Partial<Record<TrapRecord['reason'], string>> = {
   blocked: 'the Guest masked it (blocked_interrupts)',
   disabled: 'the Guest has interrupts off (irq_enabled is 0)',
   'noirq-range': 'eip is in the range where the Guest is about to return from an interrupt',
+  stepping: 'the debugger holds it while you step (stepVirq); continuing lets it in',
   'no-gate': 'the Guest has no gate for it',
 };
 

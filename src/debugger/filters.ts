@@ -87,6 +87,9 @@ export interface ActiveFilter {
   condition?: (record: TrapRecord) => boolean;
 }
 
+/** The debugger's own: a step stops before a virtual interrupt. */
+export const STEP_VIRQ = 'step.virq';
+
 export const isFilterId = (id: string): boolean =>
   COMPACT_FILTERS.some((f) => f.id === id) || (/^v\d{1,3}$/.test(id) && Number(id.slice(1)) < 256);
 
@@ -122,6 +125,7 @@ const concerns = (id: string, r: TrapRecord, lg: Guest | undefined): boolean => 
     case 'hypercall':
       return r.kind === 'hypercall';
     case 'virq':
+    case STEP_VIRQ:
       return r.kind === 'virq' && r.outcome !== 'virq-held';
     case 'virqHeld':
       return r.kind === 'virq' && r.outcome === 'virq-held';
@@ -159,7 +163,7 @@ export const hostFilter = (
   const filter: TrapFilter = {
     vectors,
     ring: ids.has('hypercall') || ids.has('taskSwitch') || ids.has('v31'),
-    virqDelivered: ids.has('virq'),
+    virqDelivered: ids.has('virq') || ids.has(STEP_VIRQ),
     virqHeld: ids.has('virqHeld'),
     test: (record) => byRecord.some((f) => concerns(f.id, record, lg) && (f.condition?.(record) ?? true) && onStop(f.id, record)),
   };

@@ -16,6 +16,7 @@ export const HELD_REASONS = [
   'noirq range',
   'interrupts disabled',
   'no gate',
+  'held while stepping',
   'will be delivered',
 ] as const;
 export interface IrqAnswer {
@@ -50,6 +51,8 @@ export const whyNotDelivered = (host: Host, irq: number, names?: Names): IrqAnsw
   if (first !== irq) return say('a lower number first', `irq ${first} is pending too and goes first, one for each entry`);
   if (guestGate(lg, 32 + irq) === undefined)
     return say('no gate', `the Guest has no gate for vector ${32 + irq}; the interrupt stays pending`);
+  if (host.holdsVirqs && !lg.halted)
+    return say('held while stepping', 'the debugger holds it while you step (stepVirq "hold"); continuing lets it in');
   return say(
     'will be delivered',
     `nothing is in its way: the Host delivers it before the next entry${lg.halted ? ' and wakes the Guest' : ''}`,

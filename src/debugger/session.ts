@@ -14,8 +14,18 @@ import { addressKind } from './address-kind';
 import { becameText, chainText, mnemonic, whatText, whyText } from './explain';
 import { Conditions } from './conditions';
 import { evaluate, ExpressionError, fit, load, parse, type Value } from './expression';
-import { type ActiveFilter, COMPACT_FILTERS, FILTER_MODES, type FilterMode, hostFilter, isFilterId, vectorName } from './filters';
+import {
+  type ActiveFilter,
+  COMPACT_FILTERS,
+  FILTER_MODES,
+  type FilterMode,
+  hostFilter,
+  isFilterId,
+  STEP_VIRQ,
+  vectorName,
+} from './filters';
 import { FrameEnvironment } from './frame-environment';
+import { whyNotDelivered } from './irq-state';
 import { Live, type LiveNumbers } from './live';
 import { LogLimit } from './log-limit';
 import { watchSlots } from './mappings';
@@ -65,6 +75,12 @@ export interface EndInfo {
 }
 
 export type Granularity = 'instruction' | 'line';
+
+/** What becomes of a virtual interrupt during a step. hold: it waits until the Guest continues. deliver: its handler is run through. stop: the step ends before it. */
+export const STEP_VIRQS = ['hold', 'deliver', 'stop'] as const;
+export type StepVirq = (typeof STEP_VIRQS)[number];
+/** Guest time after which a long step lets interrupts in again: what it steps over may wait for one. */
+const LONGEST_HOLD_NS = 10_000_000;
 
 const SLICE_MS = 8;
 const FIRST_SLICE = 200_000;
@@ -119,6 +135,7 @@ export class Debugger {
   onWrite: (address: number, length: number) => void = () => {};
   /** No one can type on the console any more: a Guest that waits without a timer has nothing left to do. */
   inputPossible = true;
+  stepVirq: StepVirq = 'hold';
   /** Whether a sleeping Guest waits on the wall clock. */
   realTime = true;
 
@@ -324,7 +341,8 @@ export class Debugger {
   private installFilters(): void {
     const { target } = this;
     const cr2 = this.watches.all.flatMap((w): ActiveFilter[] => (w.subject?.cr2 === undefined ? [] : [{ id: `cr2.${w.subject.cr2}` }]));
-    const filter = hostFilter([...this.filters, ...cr2], target, (id, record, direction) => {
+    const virq: ActiveFilter[] = this.stepping && this.stepVirq === 'stop' ? [{ id: STEP_VIRQ }] : [];
+    const filter = hostFilter([...this.filters, ...cr2, ...virq], target, (id, record, direction) => {
       const watch = id.startsWith('cr2.') ? this.watches.all.find((w) => w.subject?.cr2 === id.slice(4)) : undefined;
       if (watch !== undefined && !this.counts(watch)) return false;
       const filter = this.filters.find((f) => f.id === id);
@@ -493,7 +511,7 @@ export class Debugger {
       return;
     }
     const away = task === undefined || task.current ? undefined : this.whenCurrent(task);
-    this.start(async () => {
+    this.startStep(async () => {
       const early = await away?.();
       if (early !== undefined) return early;
       const outcome = await (kind === 'out'
@@ -570,7 +588,7 @@ export class Debugger {
   }
   stepIntoTrap(what: TrapTarget): void {
     const pending = this.stop?.pending ? this.stop.record : undefined;
-    this.start(async () => {
+    this.startStep(async () => {
       if (what === 'handler') return (await this.stepInstruction('in')) ?? this.stopInfo('step', 'Paused on step');
       return what === 'switcher' ? this.trapSteps.switcher() : this.trapSteps.toDecisions(pending);
     });
@@ -580,7 +598,7 @@ export class Debugger {
     const next = kind === 'out' ? undefined : this.trapSteps.next();
     if (next === undefined) {
       this.trapSteps.decision = undefined;
-      this.start(async () => (await this.oneStep()) ?? this.stopInfo('step', 'Paused on step: the decision is applied'));
+      this.startStep(async () => (await this.oneStep()) ?? this.stopInfo('step', 'Paused on step: the decision is applied'));
       return;
     }
     this.stop = next;
@@ -590,7 +608,7 @@ export class Debugger {
 
   /** Steps into one of the calls of this line; stops behind the line when it is not made. */
   stepInto(address: number): void {
-    this.start(async () => {
+    this.startStep(async () => {
       const { target, programs } = this;
       const range = programs.lineRange(target.pc);
       const esp = target.register('esp');
@@ -606,9 +624,29 @@ export class Debugger {
     });
   }
 
-  private start(work: () => Promise<StopInfo | 'ended'>): void {
+  /** A step is under way. */
+  private stepping = false;
+  private startStep(work: () => Promise<StopInfo | 'ended'>): void {
+    this.start(work, true);
+  }
+  private setStepping(on: boolean): void {
+    const before = this.stepping;
+    this.stepping = on;
+    if (before !== on && this.stepVirq === 'stop') this.installFilters();
+  }
+  /** What a step says of the interrupts that it holds. */
+  private heldText(): string {
+    const { host } = this.target;
+    if (host === undefined || !host.holdsVirqs || host.lg.irqsPending === 0) return '';
+    const held = [...Array(32).keys()].filter((irq) => whyNotDelivered(host, irq).reason === 'held while stepping');
+    return held.length === 0 ? '' : `; irq ${held.join(', ')} held until the Guest continues`;
+  }
+  private start(work: () => Promise<StopInfo | 'ended'>, stepping = false): void {
     if (this.running) throw new Error('the Guest is running already');
     this.running = true;
+    this.setStepping(stepping);
+    const hold = stepping && this.stepVirq === 'hold';
+    if (hold || this.target.host?.holdsVirqs) this.target.inputs?.holdVirqs(hold ? LONGEST_HOLD_NS : 0);
     this.pendingRecord = this.stop?.pending ? this.stop.record : undefined;
     this.stop = undefined;
     this.trapSteps.decision = undefined;
@@ -620,15 +658,18 @@ export class Debugger {
     void work().then(
       (outcome) => {
         this.running = false;
+        this.setStepping(false);
         this.logLimit.flush();
         this.cachedStack = undefined;
         if (outcome === 'ended') return;
         this.loaded();
+        if (outcome.reason === 'step') outcome.description = `${outcome.description}${this.heldText()}`.slice(0, 80);
         this.stop = outcome;
         this.onStop(outcome);
       },
       (error: Error) => {
         this.running = false;
+        this.setStepping(false);
         this.stop = {
           reason: 'exception',
           description: 'Emulator fault',
@@ -744,6 +785,11 @@ export class Debugger {
       case 'breakpoint':
         return this.atBreakpoint();
       case 'trap':
+        if (this.filterHit === STEP_VIRQ) {
+          this.filterHit = undefined;
+          const { record } = stop;
+          return this.stopInfo('step', `Paused on step: irq ${record.virq?.irq ?? 0} comes in here`, { record, pending: true });
+        }
         return this.filters.some((f) => f.id === this.filterHit && f.mode === 'handler')
           ? this.atHandler(this.atTrap(stop.record))
           : this.atTrap(stop.record);

@@ -73,6 +73,7 @@ export function completeConfiguration(config: Partial<LaunchConfiguration>, prog
     const value = setting(`launch.${attribute}`);
     if (full[attribute] === undefined && !blank(value)) full[attribute] = value;
   }
+  if (full['stepVirq'] === undefined) full['stepVirq'] = setting('step.virq') ?? 'hold';
   if (full['disassemblySyntax'] === undefined) full['disassemblySyntax'] = setting('disassembly.syntax') ?? 'att';
   return full;
 }

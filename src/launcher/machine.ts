@@ -66,6 +66,11 @@ export interface Inputs {
    * @param error for vectors with an error code. @param cr2 for vector 14. @throws LauncherError.
    */
   trap(vector: number, error?: number, cr2?: number): void;
+  /**
+   * The user steps: virtual interrupts stay pending for so many nanoseconds of Guest time from now, but wake a halted Guest. 0 lets them in again.
+   * @throws LauncherError.
+   */
+  holdVirqs(ns: number): void;
 }
 
 export interface RunOptions {
@@ -175,6 +180,11 @@ export class Machine {
         if (error !== undefined && !code) throw new LauncherError(`vector ${vector} has no error code`);
         if (cr2 !== undefined && vector !== 14) throw new LauncherError('only vector 14 has a cr2');
         this.host.injectTrap({ vector, error: code ? (error ?? 0) : -1, cr2: cr2 ?? 0 });
+      },
+      holdVirqs: (ns) => {
+        if (!Number.isSafeInteger(ns) || ns < 0)
+          throw new LauncherError(`virtual interrupts cannot be held for ${ns} ns: a whole number from 0 on`);
+        this.host.holdVirqs(ns);
       },
     };
   }

@@ -108,6 +108,12 @@ const explainVirq = (r: TrapRecord): DecisionStep[] => {
   if (r.reason === 'noirq-range') return [...steps, yes(fn, '5.4', 'is eip between noirq_start and noirq_end?', `eip=${hex(r.eip)}`)];
   steps.push(no(fn, '5.4', 'is eip between noirq_start and noirq_end?', `eip=${hex(r.eip)}`));
   if (r.reason === 'disabled') return [...steps, no(fn, '5.4', 'is irq_enabled non-zero?', `irq_enabled=${hex(v.irqEnabled)}`)];
+  if (r.reason === 'stepping')
+    return [
+      ...steps,
+      yes(fn, '5.4', 'is irq_enabled non-zero?', `irq_enabled=${hex(v.irqEnabled)}`),
+      does('debugger', '–', 'holds it while the user steps', 'no Host does that; it stays pending until the Guest continues'),
+    ];
   if (r.reason === 'woke-halted') steps.push(yes(fn, '5.4', 'is the Guest halted?', 'it wakes with irq_enabled=0x200, whatever it was'));
   else steps.push(yes(fn, '5.4', 'is irq_enabled non-zero?', `irq_enabled=${hex(v.irqEnabled)}`));
   if (r.reason === 'no-gate') return [...steps, no(fn, '5.4', 'is there a gate?', `vector ${r.vector}; the interrupt stays pending`)];
@@ -305,6 +311,8 @@ export const nearestFlip = (r: TrapRecord): string | undefined => {
       return 'would have been delivered if irq_enabled were not zero';
     case 'noirq-range':
       return 'would have been delivered if eip were outside noirq_start to noirq_end';
+    case 'stepping':
+      return 'would have been delivered if the debugger did not hold it while stepping';
     case 'gate-type-F':
       return 'would have come to the Host first if the Guest gate were an interrupt gate (type E)';
     case 'given':

@@ -147,6 +147,8 @@ export class Host {
   private injecting = false;
   /** Pending interrupts that the user raised, a bit each. */
   private injectedIrqs = 0;
+  /** Virtual interrupts are held back for the debugger until this Guest time, in nanoseconds. */
+  private virqsHeldUntil = 0;
   /** Newest virtual interrupt that was held, as irq and reason: only changes are recorded. */
   private lastHeld = '';
 
@@ -623,7 +625,7 @@ export class Host {
 
   private decideVirq(): TrapRecord | undefined {
     const { lg, virqPlan: plan, draft: d } = this;
-    planVirq(lg, plan);
+    planVirq(lg, plan, this.holdsVirqs);
     if (plan.result === 'none') {
       this.lastHeld = '';
       return undefined;
@@ -796,6 +798,14 @@ export class Host {
   injectIrq(irq: number): void {
     if (this.raiseIrq(irq)) this.injectedIrqs |= 1 << irq;
   }
+  /** Holds virtual interrupts for so many nanoseconds of Guest time from now; 0 lets them in again. One that is decided already is not held. */
+  holdVirqs(ns: number): void {
+    this.virqsHeldUntil = ns === 0 ? 0 : this.nowNs + ns;
+  }
+  /** Whether they are held now. A halted Guest is woken all the same. */
+  get holdsVirqs(): boolean {
+    return this.nowNs < this.virqsHeldUntil;
+  }
   /** Raises a trap before the next Guest instruction, whenever that comes. A second one replaces it. */
   injectTrap(injection: Injection): void {
     this.injection = injection;
@@ -850,7 +860,9 @@ export class Host {
       openFrames: [...this.openFrames],
       newestFrame: this.newestK < 0 ? undefined : [this.newestAt, this.newestK],
       lastHeld: this.lastHeld,
-      virqPlanned: this.virqPlan.result !== 'none',
+      // What the debugger holds needs no deciding again: nothing is to be applied.
+      virqPlanned: this.virqPlan.result !== 'none' && this.virqPlan.reason !== 'stepping',
+      virqsHeldUntil: this.virqsHeldUntil,
       stepRetired: this.stepRetired,
       stepBase: this.stepBase,
       transferSteps: this.transferSteps,
@@ -888,7 +900,8 @@ export class Host {
     this.injectedIrqs = s.injectedIrqs;
     if (this.phase === 'apply') decideTrap(this.lg, this.lg.lastPagefault, this.plan);
     this.virqPlan.result = 'none';
-    if (s.virqPlanned) planVirq(this.lg, this.virqPlan);
+    this.virqsHeldUntil = s.virqsHeldUntil;
+    if (s.virqPlanned) planVirq(this.lg, this.virqPlan, false);
   }
 }
 
@@ -905,6 +918,7 @@ export interface HostState {
   newestFrame: [at: number, k: number] | undefined;
   lastHeld: string;
   virqPlanned: boolean;
+  virqsHeldUntil: number;
   stepRetired: number;
   stepBase: number;
   transferSteps: number;

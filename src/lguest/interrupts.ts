@@ -118,8 +118,8 @@ export class VirqPlan {
   readonly frame = new FramePlan();
 }
 
-/** Decides whether a virtual interrupt goes in before the next entry. */
-export const planVirq = (lg: Guest, plan: VirqPlan): void => {
+/** Decides whether a virtual interrupt goes in before the next entry. @param hold the debugger keeps it back, unless nothing else can wake the Guest. */
+export const planVirq = (lg: Guest, plan: VirqPlan, hold: boolean): void => {
   plan.result = 'none';
   plan.pending = lg.irqsPending;
   if (lg.irqsPending === 0) return;
@@ -149,6 +149,9 @@ export const planVirq = (lg: Guest, plan: VirqPlan): void => {
     irqEnabled = IF;
   } else if (plan.irqEnabled === 0) {
     plan.reason = 'disabled';
+    return;
+  } else if (hold) {
+    plan.reason = 'stepping';
     return;
   }
   const gate = guestGate(lg, FIRST_EXTERNAL_VECTOR + plan.irq);

@@ -71,6 +71,7 @@ export const REASONS = [
   'blocked', // masked in blocked_interrupts
   'disabled', // irq_enabled is zero
   'noirq-range', // eip between noirq_start and noirq_end
+  'stepping', // the debugger holds it while the user steps; no Host does that
   'no-gate',
   // deaths
   'killed-by-hypercall',

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { demoFile, lineOf } from './client';
-import { Inside } from './inside';
+import { type Body, Inside } from './inside';
 
 /** Steps by instruction until the next one looks like this. */
 const upTo = async (s: Inside, pattern: RegExp, command = 'next'): Promise<string> => {
@@ -105,5 +105,106 @@ test('a jump goes to a line of the same function, and is refused anywhere else',
   assert.equal((await s.frames())[0].line, line);
   const { targets: far } = await s.request('gotoTargets', { source: { path: demoFile('clock.c') }, line: lineOf('clock.c', 'ticks++;') });
   assert.match(await s.failing('goto', { threadId: 1, targetId: far[0].id }), /only places in the function at hand/);
+  await s.end();
+});
+
+/** In the task that only computes, some 200 instructions before the timer cuts in. */
+const inSpin = async (launch: Body = {}): Promise<Inside> => {
+  const s = await Inside.at('show_task_switches', launch);
+  await s.request('setBreakpoints', {
+    source: { path: demoFile('tour.c') },
+    breakpoints: [{ line: lineOf('tour.c', 'set_timer(time_slice);') }],
+  });
+  await s.go();
+  await s.evaluate('time_slice = 20000');
+  await s.functions('user_spin');
+  await s.go();
+  for (let n = 0; n < 4; n++) await s.go('next'); // its pages are there now: no trap takes time from here on
+  const ns = Number(/the timer fires in (\d+) ns/.exec(await s.evaluate('info irq 0'))?.[1]);
+  const retired = Number(/^#([\d ]+)/.exec(await s.evaluate('when'))?.[1].replaceAll(' ', ''));
+  assert.ok(ns > 200, 'the timer is set');
+  await s.functions(`#${retired + ns - 200}`);
+  await s.go();
+  await s.functions();
+  assert.equal((await s.frames())[0].name, 'user_spin');
+  return s;
+};
+
+test('a step holds the virtual interrupts: 500 instructions of a loop never meet the handler, each stop says what is held, and continuing lets it in', async () => {
+  const s = await inSpin();
+  const ticks = await s.evaluate('ticks');
+  const said = new Set<string>();
+  for (let n = 0; n < 500; n++) {
+    said.add((await s.go('stepIn', { granularity: 'instruction' })).description ?? '');
+    if (n % 50 === 0) assert.equal((await s.frames())[0].name, 'user_spin');
+  }
+  assert.equal(await s.evaluate('ticks'), ticks);
+  assert.deepEqual([...said], ['Paused on step', 'Paused on step; irq 0 held until the Guest continues']);
+  assert.match(await s.evaluate('info irq 0'), /the debugger holds it while you step/);
+  assert.match(await s.evaluate('why -1'), /the debugger holds it while you step/);
+  await s.functions('handle_irq');
+  await s.go();
+  assert.equal((await s.frames())[0].name, 'handle_irq');
+  assert.match(await s.evaluate('info irq 0'), /nothing is pending/);
+  await s.end();
+});
+
+test('with "stepVirq": "deliver" the handler is run through between two steps', async () => {
+  const s = await inSpin({ stepVirq: 'deliver' });
+  const ticks = Number(await s.evaluate('ticks,d'));
+  for (let n = 0; n < 300; n++) {
+    assert.equal((await s.go('stepIn', { granularity: 'instruction' })).description, 'Paused on step');
+    assert.equal((await s.frames())[0].name, 'user_spin');
+  }
+  assert.equal(Number(await s.evaluate('ticks,d')), ticks + 1);
+  await s.end();
+});
+
+test('with "stepVirq": "stop" a step ends before the interrupt, and stepping in from there enters its handler', async () => {
+  const s = await Inside.at('show_held_interrupt', { stepVirq: 'stop' });
+  const line = lineOf('tour.c', 'after_enable = ticks - before;');
+  await s.request('setBreakpoints', { source: { path: demoFile('tour.c') }, breakpoints: [{ line }] });
+  await s.go();
+  await s.go('next');
+  const stop = await s.go('next');
+  assert.deepEqual([stop.reason, stop.description], ['step', 'Paused on step: irq 0 comes in here']);
+  const before = await s.evaluate('ticks,d');
+  await s.go('stepIn', { granularity: 'instruction' });
+  assert.match((await s.frames())[0].name, /^entry_|irq/);
+  assert.equal(await s.evaluate('ticks,d'), before, 'not yet run');
+  await s.request('setBreakpoints', { source: { path: demoFile('tour.c') }, breakpoints: [] });
+  await s.functions('show_halt');
+  await s.go();
+  assert.match(s.console, /after the next hypercall: 1\n/, 'a run without steps is not stopped by it');
+  await s.end();
+});
+
+test('lines and calls are steps that hold too, and a Guest that sleeps is woken all the same', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const line = lineOf('tour.c', 'after_enable = ticks - before;');
+  await s.request('setBreakpoints', { source: { path: demoFile('tour.c') }, breakpoints: [{ line }] });
+  await s.go();
+  const ticks = await s.evaluate('ticks,d');
+  await s.go('next');
+  assert.match((await s.go('next')).description ?? '', /irq 0 held/);
+  assert.equal(await s.evaluate('ticks,d'), ticks);
+  const halt = lineOf('tour.c', '\thalt();');
+  await s.request('setBreakpoints', { source: { path: demoFile('tour.c') }, breakpoints: [{ line: halt }] });
+  await s.go();
+  assert.match(s.console.replace(/\r/g, ''), /after the next hypercall: 0\n/, 'it was held where it arrives without a debugger');
+  const slept = Number(await s.evaluate('ticks,d'));
+  assert.equal((await s.go('next')).reason, 'step');
+  assert.equal((await s.frames())[0].line, halt + 1);
+  assert.equal(Number(await s.evaluate('ticks,d')), slept + 1);
+  await s.end();
+});
+
+test('a wrong "stepVirq" is one line that names the choices', async () => {
+  const s = new Inside();
+  await s.request('initialize', { adapterID: 'lguest' });
+  assert.equal(
+    await s.failing('launch', { program: demoFile('demo.elf'), stepVirq: 'never' }),
+    '"stepVirq" must be "hold" or "deliver" or "stop", not "never".',
+  );
   await s.end();
 });

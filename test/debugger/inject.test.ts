@@ -101,6 +101,30 @@ test('a run with injections is the same each time, translated or not, and from a
   assert.equal(hashes[0], hashes[1]);
 });
 
+test('held interrupts wait for the time given, in the same way each time, translated or not, and from a saved state; a length that is none is refused', () => {
+  const runs = [false, true].map((jit) => {
+    const machine = new Machine({ kernel: image, memoryBytes: 32 << 20, cmdline: '', jit, jitThreshold: 10 });
+    machine.run({ instructions: 150_000 });
+    const from = machine.host.nowNs;
+    machine.inputs.irq(0);
+    machine.inputs.holdVirqs(3_000_000);
+    const state = machine.save();
+    machine.run({ instructions: 4_500_000 });
+    const virqs = [...machine.host.records].filter((r) => r.kind === 'virq' && r.ns >= from);
+    const hash = machine.stateHash();
+    machine.restore(state);
+    machine.run({ instructions: 4_500_000 });
+    assert.equal(machine.stateHash(), hash);
+    for (const wrong of [-1, 0.5, Number.NaN]) assert.throws(() => machine.inputs.holdVirqs(wrong), /cannot be held for .* ns/);
+    for (const r of virqs)
+      if (r.outcome === 'virq-delivered' && r.reason !== 'woke-halted')
+        assert.ok(r.ns >= from + 3_000_000, `trap ${r.k} at ${r.ns - from}`);
+    return { hash, held: virqs.some((r) => r.reason === 'stepping'), delivered: virqs.some((r) => r.outcome === 'virq-delivered') };
+  });
+  assert.equal(runs[0].hash, runs[1].hash);
+  assert.deepEqual([runs[0].held, runs[0].delivered], [true, true]);
+});
+
 test('what cannot be injected is refused with one line', () => {
   const { d, machine } = make();
   const before = machine.stateHash();

@@ -21,12 +21,18 @@ test('an entry that says only its type boots the demo Guest', () => {
 });
 
 test('what the entry says wins over the settings, and a setting wins over nothing', () => {
-  const settings: Record<string, unknown> = { 'launch.memory': '128M', 'launch.cmdline': 'quiet', 'disassembly.syntax': 'intel' };
+  const settings: Record<string, unknown> = {
+    'launch.memory': '128M',
+    'launch.cmdline': 'quiet',
+    'disassembly.syntax': 'intel',
+    'step.virq': 'stop',
+  };
   const full = completeConfiguration({ type: 'lguest', program: '/k', memory: '32M' }, DEMO, (name) => settings[name]);
   assert.equal(full['program'], '/k');
   assert.equal(full['memory'], '32M');
   assert.equal(full['cmdline'], 'quiet');
   assert.equal(full['disassemblySyntax'], 'intel');
+  assert.equal(full['stepVirq'], 'stop');
 });
 
 test('an empty setting adds no attribute', () => {
