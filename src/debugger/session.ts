@@ -591,7 +591,7 @@ export class Debugger {
     this.startStep(async () => {
       if (what === 'handler') return (await this.stepInstruction('in')) ?? this.stopInfo('step', 'Paused on step');
       return what === 'switcher' ? this.trapSteps.switcher() : this.trapSteps.toDecisions(pending);
-    });
+    }, what !== 'handler');
   }
   /** Among the Host's decisions: to the next one, or on to what they lead to. Nothing runs in between. */
   private stepDecision(kind: 'in' | 'over' | 'out'): void {
@@ -626,8 +626,9 @@ export class Debugger {
 
   /** A step is under way. */
   private stepping = false;
-  private startStep(work: () => Promise<StopInfo | 'ended'>): void {
-    this.start(work, true);
+  /** @param looking into the Host's work: what is held is left as it is, so that the run is the same as without. */
+  private startStep(work: () => Promise<StopInfo | 'ended'>, looking = false): void {
+    this.start(work, true, looking);
   }
   private setStepping(on: boolean): void {
     const before = this.stepping;
@@ -641,12 +642,12 @@ export class Debugger {
     const held = [...Array(32).keys()].filter((irq) => whyNotDelivered(host, irq).reason === 'held while stepping');
     return held.length === 0 ? '' : `; irq ${held.join(', ')} held until the Guest continues`;
   }
-  private start(work: () => Promise<StopInfo | 'ended'>, stepping = false): void {
+  private start(work: () => Promise<StopInfo | 'ended'>, stepping = false, looking = false): void {
     if (this.running) throw new Error('the Guest is running already');
     this.running = true;
     this.setStepping(stepping);
     const hold = stepping && this.stepVirq === 'hold';
-    if (hold || this.target.host?.holdsVirqs) this.target.inputs?.holdVirqs(hold ? LONGEST_HOLD_NS : 0);
+    if (!looking && (hold || this.target.host?.holdsVirqs)) this.target.inputs?.holdVirqs(hold ? LONGEST_HOLD_NS : 0);
     this.pendingRecord = this.stop?.pending ? this.stop.record : undefined;
     this.stop = undefined;
     this.trapSteps.decision = undefined;
