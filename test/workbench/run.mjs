@@ -121,14 +121,18 @@ async function journey() {
     });
     await bench.shot('2-page-fault');
     await step('the page walk shows Guest and shadow tables', async () => {
-      await page.locator('.pane-header[aria-label="Page Walk Section"]').click();
+      // The side bar is full by now, and rows out of sight do not exist.
+      for (const section of ['Watch', 'Breakpoints', 'Page Walk']) await page.locator(`.pane-header[aria-label="${section} Section"]`).click();
       const rows = page.locator('[role=tree][aria-label="Page Walk"] .monaco-list-row');
+      await rows.filter({ hasText: 'Guest tables' }).first().click();
+      await page.keyboard.press('End');
       await rows
         .filter({ hasText: /shadow/i })
         .first()
         .waitFor();
     });
     await bench.shot('3-page-walk');
+    for (const section of ['Page Walk', 'Breakpoints']) await page.locator(`.pane-header[aria-label="${section} Section"]`).click();
     await step('the trap is explained', async () => {
       await bench.command('lguest: Explain This Trap');
       await page.locator('.tab[aria-label^="Why"]').waitFor();
