@@ -1028,18 +1028,14 @@ export class Debugger {
     return undefined;
   }
 
-  /** Runs until control is back at an address with the stack where it was, in the same task: others may come by there meanwhile. */
-  private back(address: number, esp: number): Promise<StopInfo | 'ended' | undefined> {
+  /** Runs until control is back at one of the addresses with the stack where it was, in the same task: others may come by there meanwhile. */
+  private back(addresses: readonly number[], esp: number): Promise<StopInfo | 'ended' | undefined> {
     const mine = this.sameTask();
-    return this.runUntil([
-      {
-        address,
-        test: () => {
-          const now = this.target.register('esp');
-          return now >= esp && now - esp < 0x200 && mine();
-        },
-      },
-    ]);
+    const test = (): boolean => {
+      const now = this.target.register('esp');
+      return now >= esp && now - esp < 0x200 && mine();
+    };
+    return this.runUntil(addresses.map((address) => ({ address, test })));
   }
   /** A test for the task that runs now: by task_struct, and by page directory for kernels without debug information. */
   private sameTask(): () => boolean {
@@ -1061,7 +1057,7 @@ export class Debugger {
     const decoded = this.decode(eip);
     if (kind === 'over' && decoded !== undefined && this.pendingRecord === undefined) {
       if (decoded.flow === 'call' || (decoded.flow === 'int' && decoded.vector !== 31) || decoded.rep)
-        return this.back((eip + decoded.length) >>> 0, esp);
+        return this.back([(eip + decoded.length) >>> 0], esp);
     }
     const k = target.records.count;
     const pendingVirq = this.pendingRecord?.kind === 'virq';
@@ -1076,7 +1072,9 @@ export class Debugger {
     if (delivered.kind === 'virq' ? kind === 'in' && pendingVirq : kind === 'in') return undefined;
     // Back at an instruction that faulted: it was stopped at before the step, so a breakpoint there is not met anew.
     this.resumed = delivered.eip === eip ? eip : undefined;
-    const returned = await this.back(delivered.eip, delivered.esp);
+    // Handlers that do an instruction's work, or pass it over, go on behind it.
+    const behind = delivered.eip === eip && decoded !== undefined ? [(eip + decoded.length) >>> 0] : [];
+    const returned = await this.back([delivered.eip, ...behind], delivered.esp);
     this.resumed = undefined;
     if (returned !== undefined) return returned;
     const again = target.pc === eip && target.register('esp') === esp;
@@ -1129,7 +1127,7 @@ export class Debugger {
   private async entered(pc: number, returnTo: number): Promise<StopInfo | 'ended' | 'stop' | undefined> {
     const { target, programs } = this;
     const f = programs.functionAt(pc);
-    if (f === undefined || programs.lineAt(pc) === undefined) return this.back(returnTo, target.register('esp') + 4);
+    if (f === undefined || programs.lineAt(pc) === undefined) return this.back([returnTo], target.register('esp') + 4);
     const after = (f.postPrologue + f.bias) >>> 0;
     if (after !== pc && f.postPrologue > f.entry) {
       const outcome = await this.runUntil([{ address: after, test: () => true }]);
@@ -1146,7 +1144,7 @@ export class Debugger {
     const esp = caller?.registers[4];
     if (caller === undefined || esp === undefined) return this.stopInfo('step', 'Not moved: the caller of this function is not known');
     const left = caller.method === 'trap record' || caller.method === 'trap frame' ? undefined : this.programs.functionAt(this.target.pc);
-    const outcome = await this.back(caller.pc, esp);
+    const outcome = await this.back([caller.pc], esp);
     if (outcome === undefined && left !== undefined) this.returned = this.returnValue(left.name, left.type);
     return outcome;
   }

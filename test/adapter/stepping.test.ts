@@ -67,6 +67,18 @@ test('a line whose instruction faults is one step over; stepping in enters the h
   await o.end();
 });
 
+test('a trap whose handler goes on behind the instruction is one step over, also from where it is about to be delivered', async () => {
+  const s = await Inside.at('show_breakpoints');
+  await s.request('setExceptionBreakpoints', { filters: ['gp'] });
+  await s.go();
+  const pc = await here(s);
+  const length = await lengthOf(s, pc);
+  const stop = await s.go('next', { granularity: 'instruction' });
+  assert.equal(stop.reason, 'step');
+  assert.equal(Number(await here(s)), Number(pc) + length);
+  await s.end();
+});
+
 test('iret is one step: in, over and by line it ends where the trap came from', async () => {
   const s = await Inside.at('show_breakpoints');
   const int3 = await upTo(s, /^int3/);
