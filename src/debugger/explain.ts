@@ -5,8 +5,9 @@
 
 import { HYPERCALLS, LHCALL, PT } from '../lguest/abi';
 import { explain, nearestFlip as flipOf } from '../lguest/explain';
+import { differenceLines, nativeDifferences } from '../lguest/native-delivery';
 import { type DecisionStep, formatPosition, type TrapRecord } from '../lguest/trap-record';
-import { VECTOR_NAMES } from '../i386/state';
+import { pushesErrorCode, VECTOR_NAMES } from '../i386/state';
 import type { Namer } from './value';
 import { vectorName } from './filters';
 import { hex8 } from './target';
@@ -68,7 +69,7 @@ export const whatText = (r: TrapRecord): string => {
     return `#PF page fault: ${access} ${hex8(r.cr2)} from ${err & 4 ? 'user' : 'kernel'} mode: ${err & 1 ? 'the page is there but forbids it' : 'page not present'}.`;
   }
   if (r.vector === 256) return 'The Switcher itself faulted: the Guest did not get as far as running.';
-  const error = r.err === undefined ? '' : `, error code 0x${r.err.toString(16)}`;
+  const error = r.err === undefined || !pushesErrorCode(r.vector) ? '' : `, error code 0x${r.err.toString(16)}`;
   const origin = r.outcome === 'host-irq' ? ' came while the Guest ran' : ` from ${ringName(r.cpl)} mode`;
   return `${r.vector < 32 ? vectorName(r.vector) : mnemonic(r)}${origin}${error}.`;
 };
@@ -176,6 +177,12 @@ export const chainText = (r: TrapRecord, names: Namer): string => {
   return [...steps, ...(flip === undefined ? [] : ['', flip])].join('\n');
 };
 
+/** What differs from the same event without lguest: a paragraph with an empty line before it, or nothing. */
+export const differencesText = (r: TrapRecord): string => {
+  const lines = differenceLines(nativeDifferences(r));
+  return lines.length === 0 ? '' : `\n\nDiffers from native i386 delivery:\n${lines.map((l) => `  - ${l}`).join('\n')}`;
+};
+
 /** The whole answer to "why", as lines. */
 export const whyText = (r: TrapRecord, names: Namer, instruction: string | undefined): string => {
   const at = names.nameOf(r.eip);
@@ -187,5 +194,5 @@ export const whyText = (r: TrapRecord, names: Namer, instruction: string | undef
     'What was asked on the way (numbers: sections of our documentation of lguest):',
     chainText(r, names),
   ];
-  return `${lines.join('\n')}\n`;
+  return `${lines.join('\n')}${differencesText(r)}\n`;
 };

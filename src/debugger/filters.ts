@@ -21,7 +21,12 @@ const row = (id: string, label: string, description: string, on = false): Filter
 /** The compact set, in the order shown. */
 export const COMPACT_FILTERS: readonly FilterDescription[] = [
   row('killed', 'Guest killed by the Host', 'The Host ends the Guest: a trap without a gate, a bad page table entry, a bad address.', true),
-  row('panic', 'Guest panic', 'The Guest gave up by itself: the CRASH hypercall with any text but "Power down".', true),
+  row(
+    'panic',
+    'Guest panic',
+    'The Guest gives up by itself: BUG(), die(), panic(), or the CRASH hypercall with any text but "Power down".',
+    true,
+  ),
   row('switcher', 'Fault inside the Switcher', 'The code that changes worlds faulted (trap 256, or IRET into the Guest).', true),
   row('emulator', 'Emulator fault', 'Something that cannot happen happened: a defect of this debugger.', true),
   row('pf.guest', 'Page fault the Guest sees', "The Guest's own tables refuse the access, so its handler gets the fault and cr2."),
@@ -94,11 +99,12 @@ export const isFilterId = (id: string): boolean =>
   COMPACT_FILTERS.some((f) => f.id === id) || (/^v\d{1,3}$/.test(id) && Number(id.slice(1)) < 256);
 
 /** Whether a record is what a filter is about. */
-const concerns = (id: string, r: TrapRecord, lg: Guest | undefined): boolean => {
+const concerns = (id: string, r: TrapRecord, lg: Guest | undefined, isBug: (r: TrapRecord) => boolean): boolean => {
   const trap = r.kind === 'trap' || r.kind === 'direct';
   switch (id) {
-    case 'killed':
     case 'panic':
+      return trap && r.vector === 6 && r.cpl !== 3 && isBug(r); // its other causes are not by record
+    case 'killed':
     case 'emulator':
     case 'worldSwitch':
       return false; // not by record
@@ -138,11 +144,12 @@ const concerns = (id: string, r: TrapRecord, lg: Guest | undefined): boolean => 
   }
 };
 
-/** What the Host is to ask about. `onStop` gets the filter that said stop. */
+/** What the Host is to ask about. `onStop` gets the filter that said stop. @param isBug whether a #UD of the kernel is a BUG(). */
 export const hostFilter = (
   active: readonly ActiveFilter[],
   target: Pick<Target, 'host' | 'current'>,
   onStop: (id: string, record: TrapRecord | undefined, direction?: 'enter' | 'exit') => boolean,
+  isBug: (record: TrapRecord) => boolean = () => false,
 ): TrapFilter | undefined => {
   const lg = target.host?.lg;
   const ids = new Set(active.map((f) => f.id));
@@ -153,6 +160,7 @@ export const hostFilter = (
   if (['pf.guest', 'pf.shadow', 'cr2.hw', 'cr2.host', 'cr2.guest'].some((id) => ids.has(id))) want(14);
   if (ids.has('gp')) want(13);
   if (ids.has('nm')) want(7);
+  if (ids.has('panic')) want(6);
   if (ids.has('fault')) want(...FAULTS);
   if (ids.has('syscall')) want(0x80, lg?.syscallVector ?? 0x80);
   if (ids.has('hypercall') || ids.has('taskSwitch')) want(31);
@@ -165,7 +173,7 @@ export const hostFilter = (
     ring: ids.has('hypercall') || ids.has('taskSwitch') || ids.has('v31'),
     virqDelivered: ids.has('virq') || ids.has(STEP_VIRQ),
     virqHeld: ids.has('virqHeld'),
-    test: (record) => byRecord.some((f) => concerns(f.id, record, lg) && (f.condition?.(record) ?? true) && onStop(f.id, record)),
+    test: (record) => byRecord.some((f) => concerns(f.id, record, lg, isBug) && (f.condition?.(record) ?? true) && onStop(f.id, record)),
   };
   if (ids.has('worldSwitch')) {
     const f = active.find((a) => a.id === 'worldSwitch');

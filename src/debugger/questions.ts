@@ -6,6 +6,7 @@
 import type { Host } from '../lguest/host';
 import { addressKind } from './address-kind';
 import { explain } from '../lguest/explain';
+import { nativeDifferences } from '../lguest/native-delivery';
 import { cr2History, type Cr2Name, cr2Text } from './cr2-history';
 import { gateAudit, gdtRows, gdtText, idtRows, idtText, tssFields, tssText } from './descriptors';
 import { becameText, mnemonic, nearestFlip, whatText, whyText } from './explain';
@@ -78,6 +79,7 @@ export const QUESTIONS: Readonly<Record<string, (d: Debugger, args: Arguments) =
       ...(r.cr2 === undefined ? {} : { address: addressKind(d, r.cr2) }),
       what: whatText(r),
       became: becameText(r, d.programs),
+      differences: nativeDifferences(r),
       chain: explain(r),
       flip: nearestFlip(r),
     };

@@ -11,7 +11,8 @@ import type { Stop } from '../launcher/machine';
 import { stripType, type Type } from '../symbols/dwarf/types';
 import { type Breakpoint, Breakpoints, type BreakpointSpec, hitCondition } from './breakpoints';
 import { addressKind } from './address-kind';
-import { becameText, chainText, mnemonic, whatText, whyText } from './explain';
+import { bugAt, bugText, inOops, OOPS_FUNCTIONS, oopsText } from './bug';
+import { becameText, chainText, differencesText, mnemonic, whatText, whyText } from './explain';
 import { Conditions } from './conditions';
 import { evaluate, ExpressionError, fit, load, parse, type Value } from './expression';
 import {
@@ -86,6 +87,9 @@ const SLICE_MS = 8;
 const FIRST_SLICE = 200_000;
 const ENTRIES = 3_000;
 const LONGEST_WAIT_MS = 50;
+/** Records looked at for the trap that a kernel stumbles over, and how deep below its frame. */
+const NEWEST = 256;
+const LARGEST_STACK = 0x2000;
 
 const nextTurn: () => Promise<void> =
   typeof setImmediate === 'function'
@@ -270,6 +274,8 @@ export class Debugger {
     if (this.hit.length > 0) this.hit = [];
     this.hitTemporary = this.temporaries.length === 0 ? undefined : this.temporaries.find((t) => t.address === linear && t.test());
     if (this.hitTemporary !== undefined && linear === this.resumed) return true;
+    const oops = this.oopsPlaces.size === 0 ? undefined : this.oopsPlaces.get(linear);
+    this.oopsHit = oops === undefined ? undefined : this.oops(oops);
     for (const { b, when } of this.breakpoints.at(linear)) {
       if ((when !== undefined && !when()) || (b.test !== undefined && !b.test())) continue;
       b.hits++;
@@ -278,7 +284,7 @@ export class Debugger {
       else this.hit.push(b);
     }
     if (this.frameEnds.size > 0 && this.frameEnds.has(linear)) this.expire(linear);
-    return this.hit.length > 0 || this.hitTemporary !== undefined;
+    return this.hit.length > 0 || this.hitTemporary !== undefined || this.oopsHit !== undefined;
   }
   /** The instruction that a step is coming back to. */
   private resumed: number | undefined;
@@ -342,18 +348,24 @@ export class Debugger {
     const { target } = this;
     const cr2 = this.watches.all.flatMap((w): ActiveFilter[] => (w.subject?.cr2 === undefined ? [] : [{ id: `cr2.${w.subject.cr2}` }]));
     const virq: ActiveFilter[] = this.stepping && this.stepVirq === 'stop' ? [{ id: STEP_VIRQ }] : [];
-    const filter = hostFilter([...this.filters, ...cr2, ...virq], target, (id, record, direction) => {
-      const watch = id.startsWith('cr2.') ? this.watches.all.find((w) => w.subject?.cr2 === id.slice(4)) : undefined;
-      if (watch !== undefined && !this.counts(watch)) return false;
-      const filter = this.filters.find((f) => f.id === id);
-      if (filter !== undefined) {
-        filter.seen = (filter.seen ?? 0) + 1;
-        if (filter.mode === 'log') this.logLimit.line(id, () => this.logLine(id, record, direction));
-        if (filter.mode === 'log' || filter.mode === 'count') return false;
-      }
-      this.filterHit = id;
-      return true;
-    });
+    const filter = hostFilter(
+      [...this.filters, ...cr2, ...virq],
+      target,
+      (id, record, direction) => {
+        const watch = id.startsWith('cr2.') ? this.watches.all.find((w) => w.subject?.cr2 === id.slice(4)) : undefined;
+        if (watch !== undefined && !this.counts(watch)) return false;
+        const filter = this.filters.find((f) => f.id === id);
+        if (filter !== undefined) {
+          filter.seen = (filter.seen ?? 0) + 1;
+          if (filter.mode === 'log') this.logLimit.line(id, () => this.logLine(id, record, direction));
+          if (filter.mode === 'log' || filter.mode === 'count') return false;
+        }
+        this.filterHit = id;
+        return true;
+      },
+      (record) => bugAt(target, this.programs, this.modules, record.eip) !== undefined,
+    );
+    this.plantOops();
     target.setFilter(this.watches.needsSwitches ? this.withSwitches(filter) : filter);
   }
   /** Fields of the Host are compared before every entry into the Guest. */
@@ -404,6 +416,57 @@ export class Debugger {
   recordTest(text: string): (record: TrapRecord) => boolean {
     return this.conditions.trap(text);
   }
+  /** Entries of the kernel's functions for oops and panic, by address, while the filter for them is set. */
+  private readonly oopsPlaces = new Map<number, string>();
+  private plantOops(): void {
+    const { target, programs, modules } = this;
+    const wanted = new Map<number, string>();
+    if (this.filters.some((f) => f.id === 'panic'))
+      for (const p of programs.list)
+        if (!modules.list.some((m) => m.program === p))
+          for (const name of OOPS_FUNCTIONS) {
+            const symbol = p.table.named(name);
+            if (symbol !== undefined) wanted.set((symbol.address + p.offset) >>> 0, name);
+          }
+    for (const at of this.oopsPlaces.keys()) if (!wanted.has(at)) target.processor.removeBreakpoint(at);
+    for (const at of wanted.keys()) if (!this.oopsPlaces.has(at)) target.processor.addBreakpoint(at);
+    this.oopsPlaces.clear();
+    for (const [at, name] of wanted) this.oopsPlaces.set(at, name);
+  }
+  /** The stop at the entry of one of them, or undefined when it is part of an oops that was told, or is only logged or counted. */
+  private oops(name: string): StopInfo | undefined {
+    const filter = this.filters.find((f) => f.id === 'panic');
+    const { target, programs } = this;
+    if (filter === undefined || inOops(target, programs, name)) return undefined;
+    const record = this.atWork();
+    if (record !== undefined && filter.condition !== undefined && !filter.condition(record)) return undefined;
+    filter.seen = (filter.seen ?? 0) + 1;
+    const said = oopsText(target, name);
+    const head = `Guest ${name === 'panic' ? 'panic' : 'oops'}: ${name}(${said === undefined ? '' : JSON.stringify(said)})`;
+    const bug = record?.vector === 6 ? bugAt(target, programs, this.modules, record.eip) : undefined;
+    const cause =
+      record === undefined
+        ? ''
+        : ` in the handler of trap ${record.k}: ${whatText(record)} At ${programs.nameOf(record.eip) ?? hex8(record.eip)}${bug === undefined ? '' : `: ${bugText(bug)}`}`;
+    const text = `${head}${cause}`;
+    if (filter.mode === 'log') this.logLimit.line('panic', () => `panic: ${text}`);
+    if (filter.mode === 'log' || filter.mode === 'count') return undefined;
+    return this.stopInfo('exception', head.length > 80 ? `${head.slice(0, 77)}...` : head, { filter: 'panic', text, record });
+  }
+  /** The exception whose handler is at work on the stack at hand. */
+  private atWork(): TrapRecord | undefined {
+    const { records } = this.target;
+    const esp = this.target.register('esp');
+    for (let k = records.count - 1; k >= Math.max(records.first, records.count - NEWEST); k--) {
+      const r = records.get(k);
+      if (r === undefined || r.vector >= 32 || r.instructions !== undefined || r.frame === undefined) continue;
+      if (r.outcome !== 'reflected' && r.outcome !== 'direct') continue;
+      if (r.frame.at >= esp && r.frame.at - esp < LARGEST_STACK) return r;
+    }
+    return undefined;
+  }
+  private oopsHit: StopInfo | undefined;
+
   private filterOn(id: string): boolean {
     return this.filters.some((f) => f.id === id && f.mode !== 'log' && f.mode !== 'count');
   }
@@ -500,6 +563,7 @@ export class Debugger {
     this.bindAgain();
   }
   private bindAgain(): void {
+    this.plantOops();
     for (const b of [...this.breakpoints]) if (this.breakpoints.rebind(b, (x) => this.prepare(x))) this.onBound(b);
   }
 
@@ -921,8 +985,11 @@ export class Debugger {
   }
 
   private atBreakpoint(): StopInfo | 'temporary' | 'go on' {
-    if (this.hit.length === 0) return this.hitTemporary !== undefined ? 'temporary' : 'go on';
+    const oops = this.oopsHit;
+    this.oopsHit = undefined;
     for (const b of this.hit) if (b.spec.once) this.breakpoints.remove(b);
+    if (oops !== undefined) return { ...oops, hitBreakpoints: this.hit.map((b) => b.id) };
+    if (this.hit.length === 0) return this.hitTemporary !== undefined ? 'temporary' : 'go on';
     const [first] = this.hit;
     const reason: StopReason =
       first.spec.kind === 'function' ? 'function breakpoint' : first.spec.kind === 'instruction' ? 'instruction breakpoint' : 'breakpoint';
@@ -955,8 +1022,14 @@ export class Debugger {
         hitBreakpoints: [watch.id],
       });
     }
-    const label = COMPACT_FILTERS.find((f) => f.id === filter)?.label ?? vectorName(record.vector);
-    const text = whatText(record);
+    const bug = filter === 'panic' ? bugAt(this.target, this.programs, this.modules, record.eip) : undefined;
+    const label =
+      bug === undefined
+        ? (COMPACT_FILTERS.find((f) => f.id === filter)?.label ?? vectorName(record.vector))
+        : bugText(bug).length > 80
+          ? `...${bugText(bug).slice(-77)}`
+          : bugText(bug);
+    const text = bug === undefined ? whatText(record) : `${bugText(bug)} (by the ${bug.source}) ${whatText(record)}`;
     const { problem } = this.conditions;
     this.conditions.problem = undefined;
     return this.stopInfo('exception', label, {
@@ -1260,7 +1333,7 @@ export class Debugger {
       unhandled,
       typeName: mnemonic(parent ?? record),
       outcome: record.outcome,
-      chain: chainText(parent ?? record, this.programs),
+      chain: `${chainText(parent ?? record, this.programs)}${differencesText(parent ?? record)}`,
     };
   }
 

@@ -122,7 +122,8 @@ async function journey() {
     await bench.shot('2-page-fault');
     await step('the page walk shows Guest and shadow tables', async () => {
       // The side bar is full by now, and rows out of sight do not exist.
-      for (const section of ['Watch', 'Breakpoints', 'Page Walk']) await page.locator(`.pane-header[aria-label="${section} Section"]`).click();
+      for (const section of ['Watch', 'Breakpoints', 'Page Walk'])
+        await page.locator(`.pane-header[aria-label="${section} Section"]`).click();
       const rows = page.locator('[role=tree][aria-label="Page Walk"] .monaco-list-row');
       await rows.filter({ hasText: 'Guest tables' }).first().click();
       await page.keyboard.press('End');
