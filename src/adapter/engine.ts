@@ -1,7 +1,8 @@
 // Settings of the JavaScript engine for a process that runs Guests. Call once, at the very start of a program.
 //
 // A boot is mostly cold code, and by default the engine spends more time optimising it than running it: half of the CPU time of a Linux boot went into
-// optimised code that hardly ran. So optimisation waits until code has shown that it stays. What it leaves out: everything that a result could depend on.
+// optimised code that hardly ran. So optimisation waits until code has shown that it stays. What it leaves out: everything that a
+// result could depend on, and whatever takes a guard away: code pages stay unwritable, since a hostile Guest decides what is translated.
 
 import { setFlagsFromString } from 'node:v8';
 
@@ -10,6 +11,4 @@ export const tuneEngine = (): void => {
   // Translated code: bytes executed before the optimising compiler looks at a function (default 1,800,000), and the same for JavaScript (default 67,584).
   setFlagsFromString('--wasm-tiering-budget=18000000');
   setFlagsFromString('--interrupt-budget=600000');
-  // Without this every new piece of machine code changes the protection of its pages twice.
-  setFlagsFromString('--no-write-protect-code-memory');
 };
