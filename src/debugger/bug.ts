@@ -41,7 +41,9 @@ const inTable = (data: KernelData, low: number, length: number, eip: number): Bu
   const place = (name: string, usual: number): number | undefined => (type === undefined ? usual : data.field('bug_entry', name)?.offset);
   const size = type === undefined ? ENTRY.size : (data.field('bug_entry', 'flags')?.offset ?? 0) + 2 <= 8 ? 8 : 12;
   const [file, line, flags] = [place('file', ENTRY.file), place('line', ENTRY.line), place('flags', ENTRY.flags)];
-  for (let at = 0; at + size <= bytes.length; at += size) {
+  // Debug information may say anything: no member is read beyond what is there.
+  const reach = Math.max(size, (file ?? 0) + 4, (line ?? 0) + 2, (flags ?? 0) + 2);
+  for (let at = 0; at + reach <= bytes.length; at += size) {
     if (view.getUint32(at, true) !== eip >>> 0) continue;
     if (flags !== undefined && view.getUint16(at + flags, true) & WARNING) return 'warning';
     return {
