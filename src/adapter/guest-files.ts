@@ -39,6 +39,15 @@ const moduleIndex = (files: Files, paths: readonly string[]): Map<string, string
   return found;
 };
 
+/**
+ * Where a file of the Guest lies below the sysroot, or undefined. The path is what the Guest's memory says, so it may be anything: one that would lead out of the
+ * sysroot has no file.
+ */
+export const belowSysroot = (files: Pick<Files, 'join'>, sysroot: string, guestPath: string): string | undefined => {
+  const parts = guestPath.split(/[\\/]/);
+  return parts.includes('..') || guestPath.includes('\0') ? undefined : files.join(sysroot, parts.filter((x) => x !== '').join('/'));
+};
+
 /** Lets a debugger find what the Guest loads, and tells the client of it. */
 export const connectGuestFiles = (s: Context, d: Debugger, a: LaunchArguments): void => {
   const { files } = s;
@@ -64,7 +73,11 @@ export const connectGuestFiles = (s: Context, d: Debugger, a: LaunchArguments): 
       s.output(`No symbols for module ${m.name}: ${m.problem ?? 'no file'}.`);
   };
   const { sysroot } = a;
-  if (sysroot !== undefined) d.userPrograms.find = (path) => read(files.join(sysroot, path));
+  if (sysroot !== undefined)
+    d.userPrograms.find = (path) => {
+      const file = belowSysroot(files, sysroot, path);
+      return file === undefined ? undefined : read(file);
+    };
   d.userPrograms.onProblem = (text) => s.output(text);
   for (const { file, offset, process } of a.symbolFiles) {
     if (process === undefined) continue;
