@@ -250,10 +250,9 @@ export const runCommand = (c: CommandHost, line: string): string | undefined => 
   const m = /^([a-z]+)(?:\s+(.*))?$/s.exec(text);
   if (m === null) return undefined;
   const [, word, rest = ''] = m;
-  const resume = RESUME[word];
-  if (resume !== undefined && rest === '' && c.debugger.programs.addressOf(word) === undefined) {
+  if (Object.hasOwn(RESUME, word) && rest === '' && c.debugger.programs.addressOf(word) === undefined) {
     standing(c);
-    c.resume(...resume);
+    c.resume(...RESUME[word]);
     return '';
   }
   const command = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;

@@ -52,6 +52,8 @@ const PARTS: Readonly<Record<string, [GuestRegister, number, number]>> = {
   sp: ['esp', 0, 32],
   pc: ['eip', 0, 32],
 };
+/** Words of the processor's control registers. */
+export const CONTROL_REGISTERS: Readonly<Record<string, number>> = { cr0: W.CR0, cr2: W.CR2, cr3: W.CR3, cr4: W.CR4 };
 export const isGuestRegister = (name: string): name is GuestRegister => (GUEST_REGISTERS as readonly string[]).includes(name);
 
 /** What a trap's record says, by the names that conditions use. */
@@ -182,15 +184,13 @@ export class FrameEnvironment implements Environment {
       return value;
     };
     if (isGuestRegister(lower)) return { ...number(known(lower)), register: lower };
-    const part = PARTS[lower];
-    if (part !== undefined) {
-      const [register, shift, bits] = part;
+    if (Object.hasOwn(PARTS, lower)) {
+      const [register, shift, bits] = PARTS[lower];
       const value = known(register);
       return number(bits === 32 ? value : (value >>> shift) & ((1 << bits) - 1));
     }
     const { m32 } = target.processor.cpu;
-    const system: Record<string, number> = { cr0: W.CR0, cr2: W.CR2, cr3: W.CR3, cr4: W.CR4 };
-    if (lower in system) return number(m32[system[lower]] >>> 0, ADDRESS);
+    if (Object.hasOwn(CONTROL_REGISTERS, lower)) return number(m32[CONTROL_REGISTERS[lower]] >>> 0, ADDRESS);
     const dr = /^dr([0-7])$/.exec(lower);
     if (dr !== null) return number(m32[W.DR + Number(dr[1])] >>> 0, ADDRESS);
     return undefined;

@@ -61,7 +61,7 @@ export const recordFilter = (text: string, names: Names): RecordFilter => {
       if (word !== null) return () => (tests[Number(word[1])](current as TrapRecord) ? 1 : 0);
       const number = Object.hasOwn(NUMBERS, name) ? NUMBERS[name] : undefined;
       if (number !== undefined) return () => number(current as TrapRecord) >>> 0;
-      if (name in WORDS)
+      if (Object.hasOwn(WORDS, name))
         throw new ExpressionError(
           `"${name}" is compared with a word, such as ${name} == ${name === 'outcome' ? 'reflected' : name === 'from' ? 'user' : 'WORD'}`,
         );

@@ -29,7 +29,7 @@ export interface StatisticsRow {
 export const parseGrouping = (text: string | undefined): Grouping => {
   const by = (text ?? '').replace(/^by\s+/, '').trim() || 'vector';
   const alias: Readonly<Record<string, Grouping>> = { symbol: 'function', eip: 'function', cr2: 'page', hcall: 'hypercall' };
-  const found = GROUPINGS.find((g) => g === by) ?? alias[by];
+  const found = GROUPINGS.find((g) => g === by) ?? (Object.hasOwn(alias, by) ? alias[by] : undefined);
   if (found === undefined) throw new ExpressionError(`stats by what? ${GROUPINGS.join(', ')}`);
   return found;
 };

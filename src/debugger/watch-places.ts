@@ -7,7 +7,7 @@
 import { CR0, CR4, W } from '../i386/state';
 import { LD } from '../lguest/abi';
 import type { Host, Walk } from '../lguest/host';
-import { FLAG_BITS, isGuestRegister } from './frame-environment';
+import { CONTROL_REGISTERS, FLAG_BITS, isGuestRegister } from './frame-environment';
 import type { Programs } from './programs';
 import { hex8, LINEAR, type Space, type Target } from './target';
 
@@ -128,11 +128,10 @@ const SHARED: Readonly<Record<string, number>> = {
   'virt.blocked_interrupts': LD.blockedInterrupts,
   'virt.cr2': LD.cr2,
 };
-const SYSTEM: Readonly<Record<string, number>> = { cr0: W.CR0, cr2: W.CR2, cr3: W.CR3, cr4: W.CR4 };
 
 /** Names that can be watched as registers, for completion and messages. */
 export const watchableRegisters = (target: Target): string[] => [
-  ...(target.host === undefined ? Object.keys(SYSTEM) : [...Object.keys(hostFields(target.host)), ...Object.keys(SHARED)]),
+  ...(target.host === undefined ? Object.keys(CONTROL_REGISTERS) : [...Object.keys(hostFields(target.host)), ...Object.keys(SHARED)]),
   ...Object.keys(FLAG_BITS).map((f) => `eflags.${f}`),
 ];
 
@@ -144,10 +143,12 @@ const register = (target: Target, name: string, mask: number): Subject | string 
     return { ...base, when: 'step', probe: () => ((target.register('eflags') & FLAG_BITS[flag]) === 0 ? 0 : 1) };
   if (isGuestRegister(name)) return { ...base, when: 'step', probe: () => (target.register(name) & mask) >>> 0 };
   if (host === undefined) {
-    if (name in SYSTEM) return { ...base, when: 'step', probe: () => (target.processor.cpu.m32[SYSTEM[name]] & mask) >>> 0 };
+    if (Object.hasOwn(CONTROL_REGISTERS, name))
+      return { ...base, when: 'step', probe: () => (target.processor.cpu.m32[CONTROL_REGISTERS[name]] & mask) >>> 0 };
     return `no register "${name}" can be watched; ${watchableRegisters(target).join(' ')} and the general registers can`;
   }
-  const field = hostFields(host)[name];
+  const fields = hostFields(host);
+  const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
   const by = /cr3|gpgdir|pgdidx/.test(name)
     ? 'NEW_PGTABLE'
     : name === 'lg.ts'
@@ -158,7 +159,7 @@ const register = (target: Target, name: string, mask: number): Subject | string 
           ? 'HALT'
           : undefined;
   if (field !== undefined) return { ...base, ...(by === undefined ? {} : { by }), when: 'switch', probe: () => (field() & mask) >>> 0 };
-  if (name in SHARED) {
+  if (Object.hasOwn(SHARED, name)) {
     const offset = SHARED[name];
     return {
       ...base,
