@@ -34,7 +34,7 @@ import type { MachineQuestions } from './machine-functions';
 import { MODULE_EVENTS, type ModuleInfo, Modules } from './modules';
 import { KernelPrinters } from './printers';
 import { type Program, type Programs, programInMemory } from './programs';
-import { recordFilter } from './record-query';
+import { delivers, recordFilter } from './record-query';
 import { type Frame, Stack } from './stack';
 import { hex8, LINEAR, type Target } from './target';
 import { type Task, Tasks } from './tasks';
@@ -219,7 +219,9 @@ export class Debugger {
       }
     }
     return specs.map((spec) => {
-      const before = kept.find((b) => sameSpec(b.spec, spec));
+      const at = kept.findIndex((b) => sameSpec(b.spec, spec));
+      // Each number is given once: a list may have the same breakpoint twice.
+      const before = at < 0 ? undefined : kept.splice(at, 1)[0];
       const made = this.breakpoints.add(before?.id ?? this.newId(), spec, (b) => this.prepare(b));
       if (before !== undefined) made.hits = before.hits;
       return made;
@@ -277,14 +279,19 @@ export class Debugger {
     const oops = this.oopsPlaces.size === 0 ? undefined : this.oopsPlaces.get(linear);
     this.oopsHit = oops === undefined ? undefined : this.oops(oops);
     for (const { b, when } of this.breakpoints.at(linear)) {
-      if ((when !== undefined && !when()) || (b.test !== undefined && !b.test())) continue;
-      b.hits++;
-      if (b.wantsHit !== undefined && !b.wantsHit(b.hits)) continue;
-      if (b.log !== undefined) this.onLog(b.log(), b);
-      else this.hit.push(b);
+      if ((when === undefined || when()) && this.met(b)) this.hit.push(b);
     }
     if (this.frameEnds.size > 0 && this.frameEnds.has(linear)) this.expire(linear);
     return this.hit.length > 0 || this.hitTemporary !== undefined || this.oopsHit !== undefined;
+  }
+  /** A breakpoint is met: counts it and writes its log. @returns whether it says stop. */
+  private met(b: Breakpoint): boolean {
+    if (b.test !== undefined && !b.test()) return false;
+    b.hits++;
+    if (b.wantsHit !== undefined && !b.wantsHit(b.hits)) return false;
+    if (b.log === undefined) return true;
+    this.onLog(b.log(), b);
+    return false;
   }
   /** The instruction that a step is coming back to. */
   private resumed: number | undefined;
@@ -484,7 +491,7 @@ export class Debugger {
   }
 
   continue(): void {
-    this.start(() => this.runOn('continue'));
+    this.start(async () => (await this.runUntil([])) ?? this.stopInfo('pause', 'Paused'));
   }
 
   /** Runs until a function or an address, once. */
@@ -720,29 +727,28 @@ export class Debugger {
     this.cachedStack = undefined;
     this.pauseWanted = false;
     this.wasIdle = false;
-    void work().then(
+    const standing = (): void => {
+      this.running = false;
+      this.setStepping(false);
+      this.logLimit.flush();
+      this.cachedStack = undefined;
+    };
+    const run = async (): Promise<StopInfo | 'ended'> => {
+      const outcome = await work();
+      if (outcome !== 'ended') this.loaded();
+      return outcome;
+    };
+    void run().then(
       (outcome) => {
-        this.running = false;
-        this.setStepping(false);
-        this.logLimit.flush();
-        this.cachedStack = undefined;
+        standing();
         if (outcome === 'ended') return;
-        this.loaded();
         if (outcome.reason === 'step') outcome.description = `${outcome.description}${this.heldText()}`.slice(0, 80);
         this.stop = outcome;
         this.onStop(outcome);
       },
       (error: Error) => {
-        this.running = false;
-        this.setStepping(false);
-        this.stop = {
-          reason: 'exception',
-          description: 'Emulator fault',
-          text: error.stack ?? error.message,
-          hitBreakpoints: [],
-          filter: 'emulator',
-          pending: false,
-        };
+        standing();
+        this.stop = this.stopInfo('exception', 'Emulator fault', { text: error.stack ?? error.message, filter: 'emulator' });
         this.onStop(this.stop);
       },
     );
@@ -750,10 +756,6 @@ export class Debugger {
 
   private stopInfo(reason: StopReason, description: string, more: Partial<StopInfo> = {}): StopInfo {
     return { reason, description, hitBreakpoints: [], pending: false, ...more };
-  }
-
-  private async runOn(_why: 'continue'): Promise<StopInfo | 'ended'> {
-    return (await this.runUntil([])) ?? this.stopInfo('pause', 'Paused');
   }
 
   private noteStart(): void {
@@ -804,11 +806,7 @@ export class Debugger {
   /** Breakpoints at a number of instructions: those that count become the hit. */
   private atCount(retired: number): boolean {
     this.hitTemporary = undefined;
-    this.hit = this.breakpoints.countsAt(retired).filter((b) => {
-      if (b.test !== undefined && !b.test()) return false;
-      b.hits++;
-      return true;
-    });
+    this.hit = this.breakpoints.countsAt(retired).filter((b) => this.met(b));
     return this.hit.length > 0;
   }
   /** Instruction by instruction for a while, because registers are watched. */
@@ -886,9 +884,14 @@ export class Debugger {
   private async watched(): Promise<StopInfo | 'ended' | 'go on' | 'temporary'> {
     const { watches, target } = this;
     if (watches.stoppedBefore) {
-      let stop = watches.note(() => target.step({ idle: 'stop' }));
-      // The step may have ended in something else, such as a fault that the Host fills first.
-      while (stop.kind === 'slice') stop = watches.note(() => target.step({ idle: 'stop' }));
+      const once = (): Stop => watches.note(() => target.step({ entries: ENTRIES, idle: 'stop' }));
+      let stop = once();
+      // The step may have ended in something else, such as a fault that the Host fills first; a Guest in a storm gets nowhere.
+      while (stop.kind === 'slice') {
+        await nextTurn();
+        if (this.pauseWanted) return this.paused();
+        stop = once();
+      }
       const found = this.watchStop();
       if (found !== undefined) return found;
       return stop.kind === 'budget' || stop.kind === 'stop' ? 'go on' : this.judge(stop);
@@ -1042,20 +1045,10 @@ export class Debugger {
 
   /** The second chance: the decided trap is applied, and the stop is at the first instruction of the Guest's handler. Without a handler it stays where it is. */
   private async atHandler(before: StopInfo): Promise<StopInfo | 'ended'> {
-    const { target } = this;
     const { record } = before;
-    if (
-      record?.handler === undefined ||
-      (record.outcome !== 'reflected' && record.outcome !== 'direct' && record.outcome !== 'virq-delivered')
-    )
-      return before;
-    for (;;) {
-      const stop = target.step({ entries: ENTRIES, idle: 'stop' });
-      if (stop.kind === 'budget') break;
-      if (stop.kind === 'slice') continue;
-      const verdict = await this.judge(stop);
-      if (verdict !== 'go on' && verdict !== 'temporary') return verdict;
-    }
+    if (record?.handler === undefined || !delivers(record)) return before;
+    const outcome = await this.oneStep();
+    if (outcome !== undefined) return outcome;
     const name = this.programs.nameOf(record.handler) ?? hex8(record.handler);
     return {
       ...before,
@@ -1078,7 +1071,6 @@ export class Debugger {
     this.watches.arm();
     let first = true;
     for (;;) {
-      if (this.pauseWanted) return this.paused();
       const stop = this.watches.note(() => this.target.step({ entries: ENTRIES, idle: 'stop' }));
       const touched = this.watches.hits.length > 0 ? this.watchStop() : undefined;
       if (touched !== undefined) return touched;
@@ -1088,6 +1080,7 @@ export class Debugger {
       if (verdict !== 'go on') return verdict;
       if (stop.kind === 'slice' || !first) await nextTurn();
       first = false;
+      if (this.pauseWanted) return this.paused();
     }
   }
 
@@ -1096,7 +1089,7 @@ export class Debugger {
     const { records } = this.target;
     for (let i = records.count - 1; i >= Math.max(k, records.first); i--) {
       const r = records.get(i);
-      if (r !== undefined && (r.outcome === 'reflected' || r.outcome === 'direct' || r.outcome === 'virq-delivered')) return r;
+      if (r !== undefined && delivers(r)) return r;
     }
     return undefined;
   }
