@@ -115,6 +115,8 @@ export const REFAULT_CAUSES = [
   'killed',
 ] as const;
 export type RefaultCause = (typeof REFAULT_CAUSES)[number];
+/** The first page of the kernel's part, which FLUSH_TLB(0) leaves alone and which SET_PTE means in every directory. */
+const KERNEL_PAGE = 0xc0000;
 
 /**
  * For each page fault, by k, why the shadow tables had nothing for it.
@@ -123,45 +125,51 @@ export type RefaultCause = (typeof REFAULT_CAUSES)[number];
  */
 export const refaults = (records: Iterable<TrapRecord>): Map<number, RefaultCause> => {
   const causes = new Map<number, RefaultCause>();
-  /** directory:page → what took the entry away, or 'there'. */
-  const pages = new Map<string, RefaultCause | 'there'>();
-  const forget = (cause: RefaultCause, concerns: (directory: number, page: number) => boolean): void => {
-    for (const [key, state] of pages) {
-      if (state !== 'there') continue;
-      const [directory, page] = key.split(':').map(Number);
-      if (concerns(directory, page)) pages.set(key, cause);
-    }
+  /** Pages that are filled, by directory; and by directory:page, what took the others away. */
+  const there = new Map<number, { user: Set<number>; kernel: Set<number> }>();
+  const gone = new Map<string, RefaultCause>();
+  const filled = (directory: number): { user: Set<number>; kernel: Set<number> } => {
+    let pages = there.get(directory);
+    if (pages === undefined) there.set(directory, (pages = { user: new Set(), kernel: new Set() }));
+    return pages;
+  };
+  const forget = (cause: RefaultCause, directory: number, pages: Set<number>, which: Iterable<number>): void => {
+    for (const page of which) if (pages.delete(page)) gone.set(`${directory}:${page}`, cause);
   };
   for (const r of records) {
     const call = r.hypercall;
     if (call !== undefined) {
       const [a, b] = call.args;
-      if (call.number === LHCALL.FLUSH_TLB)
-        forget('after a flush', (directory, page) => a !== 0 || (directory === r.cr3 && page < 0xc0000));
-      else if (call.number === LHCALL.LGUEST_INIT) forget('after a flush', () => true);
-      else if (call.number === LHCALL.SET_PTE)
-        forget('after SET_PTE', (directory, page) => page === b >>> 12 && (directory === a || page >= 0xc0000));
-      else if (call.number === LHCALL.SET_PMD) forget('after SET_PMD', (directory, page) => directory === a && page >>> 10 === b);
+      if (call.number === LHCALL.LGUEST_INIT || (call.number === LHCALL.FLUSH_TLB && a !== 0))
+        for (const [directory, pages] of there)
+          for (const part of [pages.user, pages.kernel]) forget('after a flush', directory, part, part);
+      else if (call.number === LHCALL.FLUSH_TLB) forget('after a flush', r.cr3, filled(r.cr3).user, filled(r.cr3).user);
+      else if (call.number === LHCALL.SET_PTE && b >>> 12 >= KERNEL_PAGE)
+        for (const [directory, { kernel }] of there) forget('after SET_PTE', directory, kernel, [b >>> 12]);
+      else if (call.number === LHCALL.SET_PTE) forget('after SET_PTE', a, filled(a).user, [b >>> 12]);
+      else if (call.number === LHCALL.SET_PMD) {
+        const { user, kernel } = filled(a);
+        const first = b * 1024;
+        forget(
+          'after SET_PMD',
+          a,
+          first < KERNEL_PAGE ? user : kernel,
+          Array.from({ length: 1024 }, (_, i) => first + i),
+        );
+      }
     }
     if (r.kind !== 'trap' || r.vector !== 14 || r.cr2 === undefined) continue;
     if (r.outcome === 'reflected' || r.outcome === 'killed') {
       causes.set(r.k, r.outcome);
       continue;
     }
-    const key = `${r.cr3}:${r.cr2 >>> 12}`;
-    const before = pages.get(key);
+    const page = r.cr2 >>> 12;
+    const pages = filled(r.cr3)[page < KERNEL_PAGE ? 'user' : 'kernel'];
+    const before = pages.has(page) ? 'after an eviction' : (gone.get(`${r.cr3}:${page}`) ?? 'first touch');
     const cause: RefaultCause =
-      r.reason === 'dirty-upgrade'
-        ? 'dirty upgrade'
-        : r.reason === 'filled-before'
-          ? 'PDE stricter than PTE'
-          : before === undefined
-            ? 'first touch'
-            : before === 'there'
-              ? 'after an eviction'
-              : before;
+      r.reason === 'dirty-upgrade' ? 'dirty upgrade' : r.reason === 'filled-before' ? 'PDE stricter than PTE' : before;
     causes.set(r.k, cause);
-    pages.set(key, 'there');
+    pages.add(page);
   }
   return causes;
 };

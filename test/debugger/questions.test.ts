@@ -180,6 +180,50 @@ test('each page that is filled has its cause: first touch, dirty upgrade, after 
     pageFault(0x5000, { cr3: 0x1000, reason: 'dirty-upgrade' }),
   );
   assert.deepEqual([...refaults(made).values()], ['first touch', 'after a flush', 'after SET_PTE', 'after an eviction', 'dirty upgrade']);
+  // What a hypercall leaves alone: FLUSH_TLB(0) the kernel's part, SET_PTE other pages and other directories' user part, SET_PMD other entries.
+  const kernel = 0xc0400000;
+  const user = 0x08048000;
+  const left = madeUp(
+    pageFault(kernel, { cr3: 0x1000 }),
+    pageFault(user, { cr3: 0x1000 }),
+    pageFault(user, { cr3: 0x2000 }),
+    call(LHCALL.FLUSH_TLB, 0),
+    call(LHCALL.SET_PTE, 0x3000, user),
+    call(LHCALL.SET_PMD, 0x2000, (user >>> 22) + 1),
+    pageFault(kernel, { cr3: 0x1000 }),
+    pageFault(user, { cr3: 0x1000 }),
+    pageFault(user, { cr3: 0x2000 }),
+    call(LHCALL.SET_PTE, 0x3000, kernel),
+    call(LHCALL.SET_PMD, 0x2000, user >>> 22),
+    pageFault(kernel, { cr3: 0x1000 }),
+    pageFault(user, { cr3: 0x2000 }),
+    call(LHCALL.FLUSH_TLB, 1),
+    call(LHCALL.SET_PTE, 0x1000, kernel),
+    pageFault(kernel, { cr3: 0x1000 }),
+  );
+  assert.deepEqual([...refaults(left).values()].slice(3), [
+    'after an eviction',
+    'after a flush',
+    'after an eviction',
+    'after SET_PTE',
+    'after SET_PMD',
+    'after a flush',
+  ]);
+});
+
+test('the causes of a full log are found in one pass, however many pages and hypercalls there are', () => {
+  const log = new TrapLog();
+  const pairs = log.capacity / 2;
+  for (let n = 0; n < pairs; n++) {
+    log.add(Object.assign(new Draft(), pageFault(n * 0x1000, { cr3: 0x1000 })));
+    log.add(
+      Object.assign(new Draft(), { kind: 'hypercall', outcome: 'hypercall', vector: 31, a: LHCALL.SET_PTE, b: 0x1000, c: 0xfffff000 }),
+    );
+  }
+  const from = process.cpuUsage();
+  assert.equal(refaults(log).size, pairs);
+  const { user } = process.cpuUsage(from);
+  assert.ok(user < 5e6, `${user / 1e6} s`);
 });
 
 // ---- page walk ----------------------------------------------------------------------------------------------------------------------------------
