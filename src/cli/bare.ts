@@ -2,14 +2,15 @@
 //
 // COM1 and port E9h go to stdout line by line, POST codes to stderr. What it leaves out: the machine (launcher/bare.ts), debugging (the adapter).
 
-import { readFileSync, writeFileSync } from 'node:fs';
 import { BareMachine } from '../launcher/bare';
 import { LauncherError } from '../launcher/errors';
 import type { Stop } from '../launcher/machine';
+import { readBytes, writeText } from './files';
 import { LineMerger } from './lines';
-import { type OptionTable, parseOptions, sizeInBytes, UsageError, wholeNumber, jitOptions } from './options';
+import { jitOptions, type OptionTable, type Parsed, parseOptions, sizeInBytes, UsageError, wholeNumber } from './options';
+import { EXIT, LOOK_BACK, parseUntil, tellRefusal, type Until } from './running';
 
-export const BARE_USAGE = `usage: lguest-debug bare IMAGE [options]
+const BARE_USAGE = `usage: lguest-debug bare IMAGE [options]
   IMAGE              a multiboot ELF kernel, or with --rom a raw ROM of 64 KB or 128 KB
   --rom              IMAGE is a ROM: it ends at 1 MB and again at 4 GB, and the processor starts at F000:FFF0
   --memory 64M       memory of the machine, a number with K, M or G
@@ -25,18 +26,13 @@ exit status: (value << 1) | 1 of a write to isa-debug-exit (port F4h); 0 reset o
 exceptions; 4 limit met or 'until' not reached; 5 nothing left to do (halted for good); 64 usage. The reason stands on stderr.
 `;
 
-const EXIT = { DONE: 0, EMULATOR: 3, LIMIT: 4, NOTHING_LEFT: 5 } as const;
 /** Instructions between two looks at standard input. */
 const SLICE = 10_000_000;
 const SLICE_INTERACTIVE = 2_000_000;
-/** Text that --until console: looks back on. */
-const LOOK_BACK = 65_536;
 /** Once no input can come any more, a machine that only sleeps and says nothing for so long (its own time) has nothing left to do. */
 const SILENCE_NS = 600e9;
 /** Control-A, then x, ends an interactive session. */
 const ESCAPE = 1;
-
-type Until = { kind: 'console'; pattern: RegExp } | { kind: 'traps' | 'instructions'; count: number };
 
 interface BareArguments {
   image: string;
@@ -55,8 +51,13 @@ interface BareArguments {
 
 /** @returns the exit status. @throws UsageError, one line. */
 export const bareCommand = async (argv: readonly string[]): Promise<number> => {
+  const parsed = parseOptions(argv, OPTIONS);
+  if (parsed.flags.has('help')) {
+    process.stdout.write(BARE_USAGE);
+    return EXIT.ok;
+  }
   try {
-    return await new Session(parse(argv)).run();
+    return await new Session(argumentsOf(parsed)).run();
   } catch (thrown) {
     throw thrown instanceof LauncherError ? new UsageError(thrown.message) : thrown;
   }
@@ -64,30 +65,17 @@ export const bareCommand = async (argv: readonly string[]): Promise<number> => {
 
 // ---- arguments --------------------------------------------------------------------------------------------------------------------------------
 
-const until = (text: string): Until => {
-  const m = /^(console|traps|instructions):(.*)$/s.exec(text);
-  if (m === null) throw new UsageError(`--until wants console:/REGEX/, traps:N or instructions:N, not '${text}'`);
-  if (m[1] !== 'console') return { kind: m[1] as 'traps' | 'instructions', count: wholeNumber('until', m[2]) };
-  const body = /^\/(.*)\/([a-z]*)$/s.exec(m[2]);
-  if (body === null) throw new UsageError(`--until console: wants a pattern between slashes, such as console:/login:/, not '${m[2]}'`);
-  try {
-    return { kind: 'console', pattern: new RegExp(body[1], body[2].replace('g', '')) };
-  } catch (thrown) {
-    throw new UsageError(`--until: ${(thrown as Error).message}`);
-  }
-};
-
 const OPTIONS: OptionTable = {
   values: ['memory', 'cmdline', 'module', 'post-port', 'input', 'until', 'limit', 'stats', 'jit'],
-  flags: ['rom', 'no-jit'],
+  flags: ['rom', 'no-jit', 'help'],
   many: ['module'],
 };
 
-const parse = (argv: readonly string[]): BareArguments => {
-  const parsed = parseOptions(argv, OPTIONS);
+const argumentsOf = (parsed: Parsed): BareArguments => {
   const { positional, values, flags } = parsed;
   const value = (name: string): string | undefined => values.get(name)?.[0];
-  if (positional.length !== 1) throw new UsageError(`bare: one IMAGE is wanted, not ${positional.length}\n${BARE_USAGE}`);
+  if (positional.length !== 1)
+    throw new UsageError(`bare: one IMAGE is wanted, not ${positional.length}; lguest-debug bare --help tells more`);
   const postPort = value('post-port');
   const untilText = value('until');
   const limit = value('limit');
@@ -100,19 +88,11 @@ const parse = (argv: readonly string[]): BareArguments => {
     postPort: postPort === undefined ? 0x80 : wholeNumber('post-port', postPort),
     showPost: flags.has('rom') || postPort !== undefined,
     input: value('input'),
-    until: untilText === undefined ? undefined : until(untilText),
+    until: untilText === undefined ? undefined : parseUntil(untilText),
     limit: limit === undefined ? Number.MAX_SAFE_INTEGER : wholeNumber('limit', limit),
     jit: jitOptions(parsed),
     stats: value('stats'),
   };
-};
-
-const file = (what: string, path: string): Uint8Array => {
-  try {
-    return readFileSync(path);
-  } catch (thrown) {
-    throw new LauncherError(`cannot read the ${what} ${path}: ${(thrown as NodeJS.ErrnoException).code ?? (thrown as Error).message}`);
-  }
 };
 
 // ---- a run ------------------------------------------------------------------------------------------------------------------------------------
@@ -130,15 +110,16 @@ class Session {
 
   constructor(private readonly a: BareArguments) {
     this.machine = new BareMachine({
-      image: file('image', a.image),
+      image: readBytes('image', a.image),
       rom: a.rom,
       memoryBytes: a.memoryBytes,
       cmdline: a.cmdline,
-      modules: a.modules.map((path) => ({ name: path, bytes: file('module', path) })),
+      modules: a.modules.map((path) => ({ name: path, bytes: readBytes('--module', path) })),
       postPort: a.postPort,
       ...a.jit,
     });
     const { machine } = this;
+    tellRefusal(machine.processor);
     machine.onConsole = (chunk) => this.print(0, chunk[0]);
     machine.onDebugPort = (byte) => this.print(1, byte);
     if (a.showPost) machine.onPost = (code) => process.stderr.write(`POST ${code.toString(16).toUpperCase().padStart(2, '0')}\n`);
@@ -186,11 +167,7 @@ class Session {
         exit,
         ...(machine.processor.jit === undefined ? {} : { jit: machine.processor.jit.stats }),
       };
-      try {
-        writeFileSync(a.stats, `${JSON.stringify(stats, undefined, 2)}\n`);
-      } catch (thrown) {
-        throw new LauncherError(`cannot write ${a.stats}: ${(thrown as NodeJS.ErrnoException).code}`);
-      }
+      writeText('--stats', a.stats, `${JSON.stringify(stats, undefined, 2)}\n`);
     }
     return status;
   }
@@ -205,14 +182,14 @@ class Session {
         entries: 200_000,
         idle: this.inputOpen ? 'stop' : 'skip',
       });
-      if (this.reached) return [EXIT.DONE, 'until', ''];
+      if (this.reached) return [EXIT.ok, 'until', ''];
       const done = this.finished(stop);
       if (done !== undefined) return done;
       if (machine.processor.retired >= end) {
-        if (a.until?.kind === 'instructions' && machine.processor.retired >= a.until.count) return [EXIT.DONE, 'until', ''];
-        return [EXIT.LIMIT, 'limit', `limit of ${a.limit} instructions met`];
+        if (a.until?.kind === 'instructions' && machine.processor.retired >= a.until.count) return [EXIT.ok, 'until', ''];
+        return [EXIT.limit, 'limit', `limit of ${a.limit} instructions met`];
       }
-      if (this.quit) return [EXIT.DONE, 'quit', ''];
+      if (this.quit) return [EXIT.ok, 'quit', ''];
       if (this.inputOpen) {
         this.out.flush(false);
         await this.breathe(stop.kind === 'idle' ? stop.wakeNs : 0);
@@ -227,27 +204,27 @@ class Session {
   }
   private nothingLeft(): [number, string, string] {
     if (this.a.until !== undefined)
-      return [EXIT.LIMIT, 'until-not-reached', 'nothing left to do: the processor is halted, and --until was not reached'];
-    return [EXIT.NOTHING_LEFT, 'nothing-left', 'nothing left to do: the processor is halted and nothing can wake it'];
+      return [EXIT.limit, 'until-not-reached', 'nothing left to do: the processor is halted, and --until was not reached'];
+    return [EXIT.nothingLeft, 'nothing-left', 'nothing left to do: the processor is halted and nothing can wake it'];
   }
 
   private finished(stop: Stop): [number, string, string] | undefined {
     const end = this.machine.bareEnd;
     if (end !== undefined) {
       const message = 'message' in stop ? stop.message : '';
-      const unreached = this.a.until !== undefined ? EXIT.LIMIT : undefined;
+      const unreached = this.a.until !== undefined ? EXIT.limit : undefined;
       switch (end.kind) {
         case 'debug-exit':
           return [end.status & 0xff, end.kind, message];
         case 'reset':
-          return [unreached ?? EXIT.DONE, end.kind, message];
+          return [unreached ?? EXIT.ok, end.kind, message];
         default:
-          return [EXIT.EMULATOR, end.kind, message];
+          return [EXIT.emulator, end.kind, message];
       }
     }
     // Asleep with interrupts off, or with input open but nobody listening for it.
     if (stop.kind === 'idle' && stop.wakeNs === undefined && !(this.inputOpen && this.machine.awaitsInput)) return this.nothingLeft();
-    if (stop.kind === 'emulator') return [EXIT.EMULATOR, 'emulator', stop.message];
+    if (stop.kind === 'emulator') return [EXIT.emulator, 'emulator', stop.message];
     return undefined;
   }
 
@@ -256,7 +233,7 @@ class Session {
   private openInput(): void {
     const { input } = this.a;
     if (input !== undefined && input !== '-') {
-      this.machine.inputs.console(file('input', input));
+      this.machine.inputs.console(readBytes('--input', input));
       this.machine.inputs.consoleEnd();
       return;
     }

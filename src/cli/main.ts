@@ -21,6 +21,7 @@ const USAGE = `lguest-debug: boots and debugs lguest Guests of Linux 2.6.24
 
 ${RUN_USAGE}
 ${DAP_USAGE}
+lguest-debug bare --help tells of bare.
 `;
 
 tuneEngine();

@@ -11,36 +11,17 @@ import { LauncherError } from '../launcher/errors';
 import { Machine, type Stop } from '../launcher/machine';
 import { readBytes, writeInto, writeText } from './files';
 import { jitOptions, type Parsed, parseOptions, sizeInBytes, UsageError, wholeNumber } from './options';
-
-/** Exit statuses. */
-export const EXIT = { ok: 0, killed: 1, panic: 2, emulator: 3, limit: 4, nothingLeft: 5, usage: 64 } as const;
+import { EXIT, LOOK_BACK, parseUntil, tellRefusal, type Until } from './running';
 
 const SLICE = 1_000_000;
 const BIG_SLICE = 4_000_000;
 const ENTRIES = 4_000;
-/** Bytes of console text that a pattern is looked for in. */
-const WINDOW = 65_536;
 /** Ctrl-] leaves an interactive run, as with telnet. */
 const LEAVE = 0x1d;
 
 export const RUN_USAGE = `usage: lguest-debug run KERNEL [--initrd F] [--memory 64M] [--cmdline S] [--input FILE|-] [--until console:/REGEX/|traps:N|instructions:N]
          [--limit N] [--block F]... [--block-write] [--network none|loopback] [--trap-log F.ndjson|.csv|.json] [--trap-totals] [--stats F.json] [--tsc-khz N] [--seed N] [--no-jit|--jit off|on|forced]
 exit status: 0 power-off or --until reached, 1 killed, 2 panic, 3 emulator fault, 4 limit met or --until not reached, 5 nothing left to do, 64 usage`;
-
-type Until = { kind: 'console'; pattern: RegExp } | { kind: 'traps' | 'instructions'; count: number };
-
-export const parseUntil = (text: string): Until => {
-  const m = /^(console|traps|instructions):(.*)$/s.exec(text);
-  if (m === null) throw new UsageError(`--until ${text}: write console:/REGEX/, traps:N or instructions:N`);
-  const [, kind, rest] = m;
-  if (kind !== 'console') return { kind: kind as 'traps' | 'instructions', count: wholeNumber('until', rest) };
-  const slashes = /^\/(.*)\/([a-z]*)$/s.exec(rest);
-  try {
-    return { kind: 'console', pattern: slashes === null ? new RegExp(rest) : new RegExp(slashes[1], slashes[2].replace(/[gy]/g, '')) };
-  } catch (error) {
-    throw new UsageError(`--until ${text}: ${(error as Error).message}`);
-  }
-};
 
 /** Everything that a run needs; made from options so that tests can make it otherwise. */
 interface Plan {
@@ -113,6 +94,7 @@ class LogWriter {
   private readonly file: number;
   private readonly format: ExportFormat;
   private readonly kept: TrapRecord[] = [];
+  private left = 0;
   private next = 0;
   constructor(
     path: string,
@@ -134,6 +116,7 @@ class LogWriter {
       if (r === undefined) continue;
       if (this.format === 'chrome') {
         if (this.kept.length < TRACE_LIMIT) this.kept.push(r);
+        else this.left++;
       } else lines.push(this.format === 'csv' ? csvLine(r) : toJson(r));
     }
     if (lines.length > 0) writeSync(this.file, `${lines.join('\n')}\n`);
@@ -142,6 +125,8 @@ class LogWriter {
     this.flush();
     if (this.format === 'chrome') writeSync(this.file, chromeTrace(this.kept));
     closeSync(this.file);
+    if (this.left > 0)
+      process.stderr.write(`lguest-debug: --trap-log: the last ${this.left} records are left out: a Chrome trace holds ${TRACE_LIMIT}\n`);
   }
 }
 
@@ -231,8 +216,7 @@ class Run {
     const { machine } = p;
     machine.onConsole = (bytes) => this.printed(bytes);
     machine.onWarning = (line) => process.stderr.write(`${line}\n`);
-    if (machine.processor.jitRefused)
-      process.stderr.write('lguest-debug: this engine refuses to compile WebAssembly; everything is interpreted, which is slower\n');
+    tellRefusal(machine.processor);
     if (p.trapLog !== undefined) this.log = new LogWriter(p.trapLog, machine);
     if (p.input === 'terminal') this.openTerminal();
     const from = performance.now();
@@ -315,7 +299,7 @@ class Run {
   private printed(bytes: Uint8Array): void {
     writeAll(bytes);
     if (this.untilPattern === undefined || this.matched) return;
-    this.window = (this.window + Buffer.from(bytes).toString('latin1')).slice(-WINDOW);
+    this.window = (this.window + Buffer.from(bytes).toString('latin1')).slice(-LOOK_BACK);
     if (this.untilPattern.test(this.window.replace(/\r\n/g, '\n'))) {
       this.matched = true;
       this.p.machine.processor.requestStop();

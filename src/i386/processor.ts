@@ -41,6 +41,9 @@ export interface ProcessorOptions extends CpuOptions {
 /** Times a block is interpreted before it is translated. */
 const DEFAULT_THRESHOLD = 2000;
 
+/** What there is to say about `jitRefused`. */
+export const JIT_REFUSED = 'this engine refuses to compile WebAssembly; everything is interpreted, which is slower';
+
 const BUDGET: Exit = { kind: 'budget' };
 
 export class Processor {
@@ -55,7 +58,7 @@ export class Processor {
   private readonly bytes = new Uint8Array(16);
   /** The block at EIP is to be interpreted even when there is a translation of it. */
   private interpretNext = false;
-  /** True when translation was asked for and the engine refuses to compile WebAssembly: whoever owns the machine says so once. */
+  /** True when translation was asked for and the engine refuses to compile WebAssembly: whoever owns the machine says so once (JIT_REFUSED). */
   readonly jitRefused: boolean;
   /** The translator; undefined: everything is interpreted. */
   readonly jit: Jit | undefined;

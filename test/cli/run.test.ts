@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { LD, LHCALL } from '../../src/lguest/abi';
+import { kernel } from '../launcher/bare-kernel';
 import { elf, LOOP } from '../launcher/bench';
 import { Code } from '../lguest/bench';
 
@@ -112,6 +113,10 @@ test('bad input is one line on stderr and status 64', () => {
     [['run', DEMO, '--until', 'console:/(/'], /Unterminated group|Invalid regular expression/],
     [['run', DEMO, 'other'], /one kernel at a time/],
     [['run', DEMO, '--initrd', '/no/such'], /--initrd \/no\/such: no such file/],
+    [['bare'], /one IMAGE is wanted, not 0; lguest-debug bare --help/],
+    [['bare', '/no/such'], /image \/no\/such: no such file/],
+    [['bare', DEMO, '--module', folder], /--module .* is a folder; name a file/],
+    [['bare', DEMO, '--until', 'later'], /--until later: write console/],
     [['dap', '--port', '99999'], /at most 65535/],
     [['dap', 'x'], /takes no x/],
     [['fly'], /unknown command "fly"/],
@@ -123,7 +128,11 @@ test('bad input is one line on stderr and status 64', () => {
     assert.equal(r.err.trimEnd().split('\n').length, 1, r.err);
   }
   assert.equal(cli([]).status, 64);
-  assert.equal(cli(['--help']).status, 0);
+  for (const args of [['--help'], ['run', '--help'], ['bare', '--help'], ['dap', '--help']]) {
+    const help = cli(args);
+    assert.deepEqual([help.status, help.err], [0, ''], args.join(' '));
+    assert.match(help.out, /^usage: lguest-debug|^lguest-debug: /);
+  }
 });
 
 test('the guided demo runs through without a key and ends with a death explained', () => {
@@ -198,6 +207,19 @@ test('disks are left alone, and written into only with --block-write', () => {
   const after = readFileSync(disk);
   assert.deepEqual([after.length, after.indexOf(0x5a), after.lastIndexOf(0x5a)], [2048, 512, 1023]);
   assert.match(cli(['run', DEMO, '--block-write']).err, /--block-write needs a disk: name one with --block/);
+});
+
+test('where the engine refuses to compile WebAssembly, run and bare say so once and go on', () => {
+  const refuse = join(folder, 'refuse.cjs');
+  writeFileSync(refuse, "WebAssembly.Module = function () { throw new WebAssembly.CompileError('refused'); };\n");
+  const endless = join(folder, 'endless.bin');
+  writeFileSync(endless, kernel([0xeb, 0xfe]));
+  for (const command of ['run', 'bare']) {
+    const args = ['-r', refuse, 'dist/cli.js', command, command === 'run' ? DEMO : endless, '--limit', '20000'];
+    const { status, stderr } = spawnSync(process.execPath, args, { input: '', encoding: 'utf8' });
+    assert.deepEqual(stderr.match(/^lguest-debug: this engine refuses to compile WebAssembly;.*$/gm)?.length, 1, `${command}: ${stderr}`);
+    assert.equal(status, 4, command);
+  }
 });
 
 test('run and bare take --jit off, on and forced, and the state after so many instructions is the same', () => {
