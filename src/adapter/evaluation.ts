@@ -45,7 +45,7 @@ const evaluate = (s: Context, args: Arguments): object => {
   void s.standing;
   const frame = s.frame(args.frameId);
   const found = d.evaluate(text, frame?.kind === 'code' ? frame : undefined, repl);
-  const { expression } = { expression: text.replace(/,\s*(?:\[\d+\])?\s*[xduobcsphi]?\s*$/, '') };
+  const expression = text.replace(/,\s*(?:\[\d+\])?\s*[xduobcsphi]?\s*$/, '');
   const item = valueItem(text, expression, found.value, d.valueContext(found.env, format?.hex === true), found.format);
   const v = variableBody(s, item);
   return {

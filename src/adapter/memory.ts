@@ -5,7 +5,9 @@ import { type CodeRow, CodeRows } from '../debugger/code-rows';
 import { operandNote, patchNote } from '../debugger/code-notes';
 import { targetNote } from '../debugger/listing';
 import { parsePattern, parseRegion, REGION_FORMATS, regionText, Search } from '../debugger/memory-tools';
-import { hex8, LINEAR } from '../debugger/target';
+import type { Debugger } from '../debugger/session';
+import { hex8, LINEAR, type Space } from '../debugger/target';
+import { PAGE } from '../i386/state';
 import { inPieces } from './jobs';
 import type { Context } from './context';
 import { reference, spaceName } from './memory-reference';
@@ -30,17 +32,19 @@ const readMemory = (s: Context, args: Arguments): object => {
   };
 };
 
+/** @throws RequestError unless all of a region is mapped. */
+const wantMapped = (d: Debugger, from: number, count: number, space: Space, done: string): void => {
+  for (let at = from; at < from + count; at += PAGE - (at % PAGE))
+    if (at < 0 || at > 0xffffffff || d.target.locate(at, space) < 0)
+      throw new RequestError(ERRORS.memory, `${hex8(at)} is not mapped; nothing was ${done}.`);
+};
+
 const writeMemory = (s: Context, args: Arguments): object => {
   const d = s.standing;
   const { address, space } = reference(s, wantText(args, 'memoryReference'));
   const from = address + wantNumber(args, 'offset', 0);
   const bytes = fromBase64(wantText(args, 'data'));
-  if (args.allowPartial !== true) {
-    for (let i = 0; i < bytes.length; i += 1) {
-      if ((i === 0 || ((from + i) & 0xfff) === 0) && d.target.locate(from + i, space) < 0)
-        throw new RequestError(ERRORS.memory, `${hex8(from + i)} is not mapped; nothing was written.`);
-    }
-  }
+  if (args.allowPartial !== true) wantMapped(d, from, bytes.length, space, 'written');
   const written = d.target.write(from, bytes, space);
   d.forget();
   return { bytesWritten: written };
@@ -114,7 +118,10 @@ const search = async (s: Context, args: Arguments, job: Job): Promise<object> =>
   const end = space.kind === 'linear' ? 2 ** 32 : Math.min(2 ** 32, d.target.processor.cpu.ramBytes);
   const to = typeof args.to === 'string' ? reference(s, args.to).address : end;
   const found = new Search(d.target, pattern, address, Math.min(to, end), space, wantNumber(args, 'most', 1000));
-  await inPieces(s, job, 'Searching memory', () => (d.running ? undefined : found.next()));
+  await inPieces(s, job, 'Searching memory', () => {
+    if (d.running) throw new RequestError(ERRORS.running, 'The Guest runs again: not all of its memory was searched.');
+    return found.next();
+  });
   const prefix = typeof args.from === 'string' ? args.from : '';
   return {
     matches: found.found.map((at) => ({
@@ -124,10 +131,14 @@ const search = async (s: Context, args: Arguments, job: Job): Promise<object> =>
   };
 };
 
+/** An answer is one text, which cannot be much longer. */
+const MOST_EXPORTED = 1 << 26;
+
 /** A region as a file's content: base64, Intel HEX or S-records. */
 const exportRegion = (s: Context, args: Arguments): object => {
   const { address, space } = reference(s, wantText(args, 'memoryReference'));
   const count = wantNumber(args, 'count');
+  if (count < 0 || count > MOST_EXPORTED) throw new RequestError(ERRORS.badArgument, `"count" must be from 0 to ${MOST_EXPORTED}.`);
   const format = oneOf(args, 'format', REGION_FORMATS, 'raw');
   const bytes = s.standing.target.read(address, count, space);
   if (bytes.length < count)
@@ -143,9 +154,7 @@ const importRegion = (s: Context, args: Arguments): object => {
   const pieces =
     typeof args.text === 'string' ? parseRegion(args.text) : [{ address: at?.address ?? 0, bytes: fromBase64(wantText(args, 'data')) }];
   const space = at?.space ?? LINEAR;
-  for (const { address, bytes } of pieces)
-    for (const end of [address, address + bytes.length - 1])
-      if (d.target.locate(end, space) < 0) throw new RequestError(ERRORS.memory, `${hex8(end)} is not mapped; nothing was loaded.`);
+  for (const { address, bytes } of pieces) wantMapped(d, address, bytes.length, space, 'loaded');
   let written = 0;
   for (const { address, bytes } of pieces) written += d.target.write(address, bytes, space);
   d.forget();

@@ -65,7 +65,7 @@ export class AdapterSession extends ProtocolServer {
   }
 
   protected override dispatchRequest(request: DebugProtocol.Request): void {
-    void this.dispatch(request);
+    this.dispatch(request).catch((error: Error) => this.context.output(`lguest-debug: ${error.stack ?? error.message}`, 'stderr'));
   }
   private async dispatch(request: DebugProtocol.Request): Promise<void> {
     const { command } = request;
@@ -77,7 +77,9 @@ export class AdapterSession extends ProtocolServer {
       const handler = Object.hasOwn(this.handlers, command) ? this.handlers[command] : undefined;
       if (handler === undefined) throw new RequestError(ERRORS.unknownRequest, `The request "${command}" is not known to this adapter.`);
       const args = request.arguments;
-      const body = await handler(typeof args === 'object' && args !== null ? (args as Arguments) : {}, job);
+      const work = handler(typeof args === 'object' && args !== null ? (args as Arguments) : {}, job);
+      // What is ready at once is answered at once: a request right behind this one finds what this one did.
+      const body = work instanceof Promise ? await work : work;
       if (body !== undefined) answer.body = body;
       after = this.context.afterResponse;
       this.context.afterResponse = undefined;

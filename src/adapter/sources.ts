@@ -11,14 +11,19 @@ export class Sources {
   private readonly resolved = new Map<string, string | undefined>();
   private readonly listings = new Map<number, Listing>();
   private readonly pages = new Map<number, string>();
-  private readonly references = new Map<string, number>();
+  private readonly references: Map<string, number>;
   /** Paths that the client itself named, by their last part. */
-  private readonly clientPaths = new Map<string, string[]>();
+  private readonly clientPaths: Map<string, string[]>;
 
+  /** @param before the sources of the same session before a restart: numbers and the client's paths stay. */
   constructor(
     private readonly files: Files,
     private readonly launch: LaunchArguments,
-  ) {}
+    before?: Sources,
+  ) {
+    this.references = before?.references ?? new Map();
+    this.clientPaths = before?.clientPaths ?? new Map();
+  }
 
   /** The client set a breakpoint there, so the file exists for it. */
   seen(path: string): void {

@@ -4,7 +4,8 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import { Debugger } from '../debugger/session';
 import { COMPACT_FILTERS, VECTOR_FILTERS } from '../debugger/filters';
 import { Programs } from '../debugger/programs';
-import { BareTarget, GuestTarget, type Target } from '../debugger/target';
+import { BareTarget, GuestTarget } from '../debugger/target';
+import { JIT_REFUSED } from '../i386/processor';
 import { BareMachine } from '../launcher/bare';
 import { Machine } from '../launcher/machine';
 import { breakpointBody } from './breakpoint-requests';
@@ -24,7 +25,7 @@ const initialize = (s: Context, args: Arguments): object => {
   return capabilities(s.options.exceptionFilters === 'perVector' ? VECTOR_FILTERS : COMPACT_FILTERS);
 };
 
-const launch = async (s: Context, args: Arguments): Promise<undefined> => {
+const launch = (s: Context, args: Arguments): undefined => {
   if (s.d !== undefined) throw new RequestError(ERRORS.launch, 'A Guest is launched already; end this session or restart it.', true);
   s.rawLaunch = args;
   build(s, args);
@@ -42,6 +43,7 @@ const build = (s: Context, given: Arguments): void => {
   const target = a.machine === 'bare' ? bareTarget(s, a, image) : guestTarget(s, a, image);
   const { programs, notes } = openSymbols(a, image, s.files, s.symbols);
   for (const note of [...a.notes, ...notes]) s.output(note);
+  if (target.processor.jitRefused) s.output(`Note: ${JIT_REFUSED}.`);
   const d = new Debugger(target, new Programs(programs), a.disassemblySyntax);
   d.stepVirq = a.stepVirq;
   d.onStop = (stop) => stopped(s, stop);
@@ -63,14 +65,15 @@ const build = (s: Context, given: Arguments): void => {
     s.event('module', { reason: 'new', module: moduleOf(program) });
   };
   s.d = d;
+  s.machine = target.machine;
   s.launchArguments = a;
-  s.sources = new Sources(s.files, a);
+  s.sources = new Sources(s.files, a, s.sources);
   s.event('process', { name: lastPart(a.program), isLocalProcess: false, startMethod: 'launch', pointerSize: 32 });
   for (const program of programs) s.event('module', { reason: 'new', module: moduleOf(program) });
   connectGuestFiles(s, d, a);
 };
 
-const bareTarget = (s: Context, a: LaunchArguments, image: Uint8Array): Target => {
+const bareTarget = (s: Context, a: LaunchArguments, image: Uint8Array): BareTarget => {
   const machine = new BareMachine({
     image,
     rom: a.rom,
@@ -83,11 +86,10 @@ const bareTarget = (s: Context, a: LaunchArguments, image: Uint8Array): Target =
   machine.onConsole = (bytes) => guestPrinted(s, bytes);
   machine.onDebugPort = (byte) => guestPrinted(s, Uint8Array.of(byte));
   machine.onPost = (code) => s.output(`POST ${code.toString(16).padStart(2, '0')}`);
-  s.machine = machine;
   return new BareTarget(machine);
 };
 
-const guestTarget = (s: Context, a: LaunchArguments, image: Uint8Array): Target => {
+const guestTarget = (s: Context, a: LaunchArguments, image: Uint8Array): GuestTarget => {
   const initrd = a.initrd === undefined ? undefined : readFile(s.files, 'initrd', a.initrd);
   const machine = new Machine({
     kernel: image,
@@ -103,7 +105,6 @@ const guestTarget = (s: Context, a: LaunchArguments, image: Uint8Array): Target 
   machine.onConsole = (bytes) => guestPrinted(s, bytes);
   machine.onWarning = (line) => s.output(line, 'stderr');
   if (a.blockWrite) for (const [i, path] of a.blockDevices.entries()) machine.blocks[i].onWrite = diskWriter(s, path);
-  s.machine = machine;
   return new GuestTarget(machine);
 };
 
@@ -179,18 +180,27 @@ const go = (s: Context, d: Debugger): void => {
 
 const restart = async (s: Context, args: Arguments): Promise<undefined> => {
   const old = s.core;
+  let halted: (() => void) | undefined;
   if (old.running) {
-    await new Promise<void>((done) => {
-      old.onStop = () => done();
-      old.onEnd = () => done();
+    const { onStop, onEnd } = old;
+    halted = await new Promise<() => void>((done) => {
+      old.onStop = (stop) => done(() => onStop(stop));
+      old.onEnd = (end) => done(() => onEnd(end));
       old.pause();
     });
+    old.onStop = onStop;
+    old.onEnd = onEnd;
   }
   const given = typeof args.arguments === 'object' && args.arguments !== null ? (args.arguments as Arguments) : s.rawLaunch;
   s.forgetHandles();
   const kept = [...old.breakpoints].map((b) => ({ id: b.id, spec: b.spec }));
   const watches = old.watches.all.map((w) => w.wish).filter((w) => !w.dataId.startsWith('local:'));
-  build(s, given);
+  try {
+    build(s, given);
+  } catch (error) {
+    halted?.(); // the Guest of before stands still now
+    throw error;
+  }
   s.rawLaunch = given;
   s.core.adopt(kept, watches, old);
   s.finished = false;

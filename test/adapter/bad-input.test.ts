@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { LaunchProblem, parseLaunch } from '../../src/adapter/launch';
 import { demoFile, Session } from './client';
+import { type Body, Inside } from './inside';
 
 const folder = mkdtempSync(join(tmpdir(), 'lguest-bad-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -147,4 +148,80 @@ test('launch attributes of other tools and of the editor are understood', () => 
   assert.equal(parseLaunch({}, files).program, '/demo.elf');
   assert.equal(parseLaunch({ memory: 128 << 20 }, files).memoryBytes, 128 << 20);
   assert.throws(() => parseLaunch({ memory: '3K' }, files), LaunchProblem);
+});
+
+test('requests that come in one piece are answered in their order, each by what the one before did, and none of them ends the session', async () => {
+  const s = await Inside.at('start_kernel');
+  const { Registers } = await s.scopes();
+  await s.functions('shell');
+  s.order.length = 0;
+  const set = s.raw('setVariable', { variablesReference: Registers, name: 'ebx', value: '1' });
+  const first = s.raw('continue', { threadId: 1 });
+  const second = s.raw('continue', { threadId: 1 });
+  const step = s.raw('next', { threadId: 1 });
+  const [a, b, c, d] = await Promise.all([set, first, second, step].map(({ response }) => response));
+  assert.deepEqual([a.success, b.success, c.success, d.success], [true, true, false, false]);
+  assert.match(c.message ?? '', /running; pause it first/);
+  assert.deepEqual(s.order.slice(0, 5), ['setVariable', 'invalidated', 'continue', 'continue', 'next']);
+  assert.equal((await s.stop()).reason, 'function breakpoint');
+  await s.end();
+});
+
+test('a restart that cannot be leaves the session as it was: the Guest that ran is stopped, and goes on when told to', async () => {
+  const s = await Inside.at('start_kernel', { cmdline: 'do=spin 4000000000' });
+  await s.functions();
+  await s.request('continue', { threadId: 1 });
+  const wrong = { program: demoFile('demo.elf'), symbolFiles: [join(folder, 'none')] };
+  assert.match(await s.failing('restart', { arguments: wrong }), /none cannot be read: no such file/);
+  assert.equal((await s.stop()).reason, 'pause');
+  await s.request('continue', { threadId: 1 });
+  await s.request('pause', { threadId: 1 });
+  assert.equal((await s.stop()).reason, 'pause');
+  await s.request('restart');
+  assert.equal((await s.stop()).reason, 'entry');
+  await s.end();
+});
+
+test('where the engine refuses to compile WebAssembly, the session says so and works', async () => {
+  const { Module } = WebAssembly;
+  let s: Inside;
+  try {
+    // As a security policy does it.
+    Object.assign(WebAssembly, {
+      Module: class {
+        constructor() {
+          throw new WebAssembly.CompileError('refused');
+        }
+      },
+    });
+    s = await Inside.at('start_kernel');
+  } finally {
+    Object.assign(WebAssembly, { Module });
+  }
+  assert.match(s.output, /^Note: this engine refuses to compile WebAssembly; everything is interpreted, which is slower\.$/m);
+  await s.functions('shell');
+  assert.equal((await s.go()).reason, 'function breakpoint');
+  await s.end();
+});
+
+test('a load that would meet a hole in memory changes nothing, and no more is saved than an answer can hold', async () => {
+  const s = await Inside.at('shell');
+  // The page at 0xd0000000 once more, two pages on: between them is nothing.
+  const word = async (at: number): Promise<number> => Number(await s.evaluate(`read32(${at})`));
+  const directory = Number(await s.evaluate('lg.gpgdir')) + 0xc0000000;
+  const table = 0xc0000000 + ((await word(directory + 4 * (0xd0000000 >>> 22))) & 0xfffff000);
+  const entry = Buffer.alloc(4);
+  entry.writeUInt32LE(await word(table));
+  await s.request('writeMemory', { memoryReference: `0x${(table + 8).toString(16)}`, data: entry.toString('base64') });
+  const read = async (memoryReference: string): Promise<Body> => s.request('readMemory', { memoryReference, count: 0x2000 });
+  const [before, behind] = [await read('0xd0000000'), await read('0xd0002000')];
+  assert.deepEqual([before.unreadableBytes, behind.unreadableBytes], [0x1000, 0x1000]);
+  const data = Buffer.alloc(0x3000, 0x5a).toString('base64');
+  for (const request of ['lguest/memory/import', 'writeMemory'])
+    assert.match(await s.failing(request, { memoryReference: '0xd0000000', data }), /^0xd0001000 is not mapped; nothing was/);
+  assert.deepEqual([await read('0xd0000000'), await read('0xd0002000')], [before, behind]);
+  assert.equal((await s.request('lguest/memory/import', { memoryReference: '&ticks', data: '' })).bytesWritten, 0);
+  for (const count of [-1, 1e12])
+    assert.match(await s.failing('lguest/memory/export', { memoryReference: '0xc0100000', count }), /"count" must be from 0 to/);
+  await s.end();
 });

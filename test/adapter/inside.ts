@@ -20,6 +20,8 @@ afterEach(async () => {
 export class Inside {
   readonly adapter = new AdapterSession({ files: nodeFiles(demoFile('demo.elf')) });
   readonly events: DebugProtocol.Event[] = [];
+  /** What came, in order: the name of each event, and of each request that was answered. */
+  readonly order: string[] = [];
   console = '';
   /** Text of the Debug Console. */
   output = '';
@@ -34,12 +36,14 @@ export class Inside {
       const message = m as DebugProtocol.ProtocolMessage;
       if (message.type === 'response') {
         const response = message as DebugProtocol.Response;
+        this.order.push(response.command);
         this.waiting.get(response.request_seq)?.(response);
         this.waiting.delete(response.request_seq);
         return;
       }
       const event = message as DebugProtocol.Event;
       this.events.push(event);
+      this.order.push(event.event);
       if (event.event === 'output') {
         if (event.body.category === 'stdout') this.console += event.body.output;
         else this.output += event.body.output;
