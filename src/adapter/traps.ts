@@ -23,7 +23,8 @@ const exceptionInfo = (s: Context): object => {
 };
 
 const pageWalk = (s: Context, args: Arguments): object => {
-  const { d, va, access } = walkArguments(s.standing, args);
+  const d = s.standing;
+  const { va, access } = walkArguments(d, args);
   const answer = walkTree(d, va, access);
   return { nodes: answer.rows, verdict: answer.verdict };
 };

@@ -70,7 +70,9 @@ export const whatText = (r: TrapRecord): string => {
   }
   if (r.vector === 256) return 'The Switcher itself faulted: the Guest did not get as far as running.';
   const error = r.err === undefined || !pushesErrorCode(r.vector) ? '' : `, error code 0x${r.err.toString(16)}`;
-  const origin = r.outcome === 'host-irq' ? ' came while the Guest ran' : ` from ${ringName(r.cpl)} mode`;
+  // Nobody but a bare machine's own kernel meets a trap of ring 0 without the Host.
+  const from = r.outcome === 'direct' && r.cpl === 0 ? 'ring 0' : `${ringName(r.cpl)} mode`;
+  const origin = r.outcome === 'host-irq' ? ' came while the Guest ran' : ` from ${from}`;
   return `${r.vector < 32 ? vectorName(r.vector) : mnemonic(r)}${origin}${error}.`;
 };
 

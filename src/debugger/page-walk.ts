@@ -55,6 +55,8 @@ export const parsePageAccess = (text: string | undefined): PageAccess => ({
   write: /\bw(rite)?\b/.test(text ?? ''),
   user: /\bu(ser)?\b/.test(text ?? ''),
 });
+/** The access that a page fault's error code tells of. */
+export const accessOf = (err: number): PageAccess => ({ write: (err & 2) !== 0, user: (err & 4) !== 0 });
 export const accessText = (a: PageAccess): string => `${a.user ? 'user' : 'kernel'} ${a.write ? 'write' : 'read'}`;
 
 /** As the processor asks: CR0.WP is set, and ring 1 counts as supervisor. */

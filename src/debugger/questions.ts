@@ -15,7 +15,7 @@ import { fpuState } from './fpu-state';
 import { hypercallRing, irqRows, irqState, irqText, ringText, whyNotDelivered } from './irq-state';
 import { type InjectWish, inject, parseInject } from './inject';
 import { auditMappings, mappingDifference, mappingsOf, mappingsText, shadowSlots, slotsText } from './mappings';
-import { type PageAccess, parsePageAccess, walkPage, walkText } from './page-walk';
+import { accessOf, type PageAccess, parsePageAccess, walkPage, walkText } from './page-walk';
 import { pushedText, queryLog, recordFilter, trapRow } from './record-query';
 import type { Debugger } from './session';
 import { findStorm, stormText } from './storm';
@@ -58,11 +58,13 @@ const codeRanges = (d: Debugger): { low: number; high: number }[] =>
 const instructionAt = (d: Debugger, r: TrapRecord): string | undefined => d.decode(r.eip)?.text;
 
 /** What a page walk is asked for: the address (default: the fault's, else eip) and the access. */
-export const walkArguments = (d: Debugger, a: Arguments): { d: Debugger; va: number; access: PageAccess } => ({
-  d,
-  va: address(d, a.va, () => d.record?.cr2 ?? d.target.pc),
-  access: parsePageAccess(textOf(a.access)),
-});
+/** Address and access of a walk. Without them: cr2 of the newest trap, else eip; and the access that faulted there, else a read. */
+export const walkArguments = (d: Debugger, a: Arguments): { va: number; access: PageAccess } => {
+  const { record } = d;
+  const va = address(d, a.va, () => record?.cr2 ?? d.target.pc);
+  const wanted = textOf(a.access).trim();
+  return { va, access: wanted === '' && record?.err !== undefined && va === record.cr2 ? accessOf(record.err) : parsePageAccess(wanted) };
+};
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
 const oneOf = <T extends string>(value: unknown, name: string, values: readonly T[]): T =>
   values.find((v) => v === value) ?? fail(`"${name}" must be one of ${values.join(', ')}.`);
@@ -263,8 +265,8 @@ const COMMANDS: Readonly<Record<string, (d: Debugger, rest: string) => string | 
   page: (d, rest) => {
     const host = hostOf(d);
     const m = /^(.*?)\s*((?:\s(?:user|kernel|read|write|execute))*)$/.exec(` ${rest}`);
-    const va = address(d, m?.[1]?.trim(), () => d.record?.cr2 ?? d.target.pc);
-    return walkText(walkPage(host, va, parsePageAccess(m?.[2])), addressKind(d, va));
+    const { va, access } = walkArguments(d, { va: m?.[1], access: m?.[2] });
+    return walkText(walkPage(host, va, access), addressKind(d, va));
   },
   why: (d, rest) => (rest === '' ? undefined : whyRecord(d, recordNumbered(d, rest))),
   trap: (d, rest) => {

@@ -4,7 +4,7 @@ import * as vscode from 'vscode';
 import type { ConfigurationProvider } from './configuration-provider';
 import type { GuestTerminals } from './guest-terminal';
 import { kernelConfiguration } from './launch-configuration';
-import { ACCESS_KINDS, type AccessKind, DEBUG_TYPE, REQUESTS, type WhyAnswer } from './protocol';
+import { ACCESS_CHOICES, type AccessChoice, DEBUG_TYPE, REQUESTS, type WhyAnswer } from './protocol';
 import type { StopTracker } from './stop-tracker';
 import type { TextPages } from './text-pages';
 import type { PageWalkView, TrapView } from './views';
@@ -96,8 +96,8 @@ async function walkAddress({ pageWalkView }: CommandParts, context: unknown): Pr
 
 async function walkAccess({ pageWalkView }: CommandParts): Promise<void> {
   if (!(await runningSession())) return;
-  const access = (await vscode.window.showQuickPick([...ACCESS_KINDS], { placeHolder: 'Would this access be allowed?' })) as
-    | AccessKind
+  const access = (await vscode.window.showQuickPick([...ACCESS_CHOICES], { placeHolder: 'Would this access be allowed?' })) as
+    | AccessChoice
     | undefined;
   if (access) pageWalkView.ask({ access });
 }

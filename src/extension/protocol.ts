@@ -20,15 +20,9 @@ export interface ViewAnswer {
   nodes: ViewNode[];
 }
 
-/** The kinds of access a page walk can be asked about. */
-export const ACCESS_KINDS = ['read', 'write', 'execute', 'user read', 'user write', 'user execute'] as const;
-export type AccessKind = (typeof ACCESS_KINDS)[number];
-
-/** Arguments of `lguest/view/pageWalk`. `va`: an expression (`$esp`, `0xc0101000`); left out, the adapter takes cr2 after a page fault, else eip. */
-export interface PageWalkArguments {
-  va?: string;
-  access?: AccessKind;
-}
+/** What a page walk can be asked about; `automatic` leaves the choice to the adapter. */
+export const ACCESS_CHOICES = ['automatic', 'read', 'write', 'execute', 'user read', 'user write', 'user execute'] as const;
+export type AccessChoice = (typeof ACCESS_CHOICES)[number];
 
 /** Answer of `lguest/why`: finished lines of plain text. */
 export interface WhyAnswer {
@@ -43,7 +37,10 @@ export interface ConsoleData {
 export const REQUESTS = {
   /** `{}` -> ViewAnswer: the three cr2 values and the current trap. */
   viewTrap: 'lguest/view/trap',
-  /** PageWalkArguments -> ViewAnswer: Guest and shadow tables side by side. */
+  /**
+   * `{va?, access?}` -> ViewAnswer: Guest and shadow tables side by side. `va`: an expression (`$esp`, `0xc0101000`); left out, the adapter takes cr2 after a
+   * page fault, else eip. `access`: left out, the adapter takes that of the page fault at this address, else a read.
+   */
   viewPageWalk: 'lguest/view/pageWalk',
   /** `{}` -> WhyAnswer: why the current trap ended as it did. */
   why: 'lguest/why',

@@ -1,7 +1,7 @@
 // The tree views of the Run and Debug side bar. Each shows the rows that the adapter answers to one custom request, and asks again
 // after every stop. No view knows what its rows mean; what they say is decided below, in the adapter.
 import * as vscode from 'vscode';
-import { type AccessKind, type PageWalkArguments, REQUESTS, type ViewAnswer, type ViewNode } from './protocol';
+import { type AccessChoice, REQUESTS, type ViewAnswer, type ViewNode } from './protocol';
 import type { StopTracker } from './stop-tracker';
 
 /** A row with its identity: the path of labels from the root, so that what the user opened stays open over stops. */
@@ -66,24 +66,30 @@ function rows(nodes: readonly ViewNode[], parent: string): Row[] {
   });
 }
 
+/** What the user chose so far. */
+interface PageWalkQuestion {
+  va?: string;
+  access?: AccessChoice;
+}
+
 /** The Page Walk view: a tree plus the address and the kind of access it is about. */
 export class PageWalkView implements vscode.Disposable {
-  private readonly question: PageWalkArguments = {};
+  private readonly question: PageWalkQuestion = {};
   private readonly tree: AdapterTree;
   private readonly view: vscode.TreeView<Row>;
 
   constructor(stops: StopTracker) {
-    this.tree = new AdapterTree(stops, REQUESTS.viewPageWalk, () => ({
-      ...this.question,
-      access: this.question.access ?? vscode.workspace.getConfiguration('lguest').get<AccessKind>('pageWalk.access') ?? 'read',
-    }));
+    this.tree = new AdapterTree(stops, REQUESTS.viewPageWalk, () => {
+      const { va } = this.question;
+      const access = this.question.access ?? vscode.workspace.getConfiguration('lguest').get<AccessChoice>('pageWalk.access');
+      return { ...(va ? { va } : {}), ...(access && access !== 'automatic' ? { access } : {}) };
+    });
     this.view = vscode.window.createTreeView('lguest.pageWalk', { treeDataProvider: this.tree, showCollapseAll: true });
   }
 
-  /** Changes what is asked; an empty `va` goes back to the adapter's choice. */
-  ask(change: PageWalkArguments): void {
+  /** Changes what is asked; an empty `va` and the access `automatic` go back to the adapter's choice. */
+  ask(change: PageWalkQuestion): void {
     Object.assign(this.question, change);
-    if (this.question.va === '') this.question.va = undefined;
     this.view.description = [this.question.va, this.question.access].filter(Boolean).join(', ');
     this.tree.refresh();
   }

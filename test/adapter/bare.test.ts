@@ -57,6 +57,7 @@ test('a bare machine is debugged like a Guest: registers, breakpoints, COM1 both
     assert.ok(s.lines.includes('  | B'), s.lines.join('\n'));
     const info = (await s.request('exceptionInfo', { threadId: 1 })) as { exceptionId: string; description: string };
     assert.match(info.exceptionId, /#DE|0/);
+    assert.match(info.description, /^#DE divide error from ring 0\./);
     assert.match(info.description, /no Host involved/);
     assert.match(await s.evaluate('trap'), /direct/);
     assert.match(await s.evaluate('$eip,x'), new RegExp(divide.toString(16)));

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { demoFile, Session } from './client';
+import { type Body, Inside } from './inside';
 
 interface Frame {
   id: number;
@@ -65,4 +66,15 @@ test('over DAP a trap is stepped into: decisions on a page, Switcher in the disa
   } finally {
     await s.end();
   }
+});
+
+test('the page walk beside the editor is about the access of the page fault at hand, unless the client names another', async () => {
+  const s = await Inside.at('start_kernel');
+  await s.request('setExceptionBreakpoints', { filters: ['pf.guest'] });
+  await s.go();
+  const about = async (args: Body): Promise<string> => (await s.request('lguest/view/pageWalk', args)).nodes[0].description;
+  assert.match(await about({}), /kernel write$/);
+  assert.match(await about({ access: 'user read' }), /user read$/);
+  assert.match(await about({ va: '0xc0100000' }), /kernel read$/);
+  await s.end();
 });

@@ -301,6 +301,15 @@ test('the page command shows both tables side by side with the deciding level ma
   assert.equal(text, walkText(walkPage(fault().machine.host, PAGE, { write: true, user: false }), addressKind(d, PAGE)));
 });
 
+test('without an access a walk asks about the one that faulted there, and about a read anywhere else', () => {
+  const { d } = fault();
+  const write = ask(d, 'page 0xd0000000 write');
+  assert.equal(ask(d, 'page'), write);
+  assert.equal(ask(d, 'page cr2.hw'), write);
+  assert.notEqual(ask(d, 'page 0xd0000000 read'), write);
+  assert.equal(ask(d, 'page 0xd0001000'), ask(d, 'page 0xd0001000 read'));
+});
+
 // ---- mappings -----------------------------------------------------------------------------------------------------------------------------------
 
 test('mappings are merged ranges that agree with a walk of every page, and are read in a tenth of a second', () => {

@@ -245,10 +245,24 @@ test('the page walk asks about the chosen address and access, and about none whe
   editor.input = '';
   await editor.run('lguest.walkAddress');
   await editor.rows('lguest.pageWalk');
-  assert.deepEqual(asked, [
-    { va: '$esp', access: 'user write' },
-    { va: undefined, access: 'user write' },
-  ]);
+  assert.deepEqual(asked, [{ va: '$esp', access: 'user write' }, { access: 'user write' }]);
+});
+
+test('the page walk sends no access unless one is set or chosen, and "automatic" leaves it to the adapter again', async () => {
+  const editor = activated();
+  const asked: unknown[] = [];
+  const session = editor.start(guest(), (_command, args) => {
+    asked.push(args);
+    return { nodes: [] };
+  });
+  editor.message(session, event('stopped'));
+  await editor.rows('lguest.pageWalk');
+  editor.settings['lguest.pageWalk.access'] = 'user read';
+  await editor.rows('lguest.pageWalk');
+  editor.pick = 'automatic';
+  await editor.run('lguest.walkAccess');
+  await editor.rows('lguest.pageWalk');
+  assert.deepEqual(asked, [{}, { access: 'user read' }, {}]);
 });
 
 test('the page walk of a variable takes its memory reference, else a value that is an address', async () => {
