@@ -3,13 +3,28 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { demoFile, lineOf } from './client';
-import { Inside } from './inside';
+import { type Body, Inside } from './inside';
 
 const source = { path: demoFile('boot.c') };
 
+/** A session whose client has not said yet that it is configured. */
+const launched = async (launch: Body): Promise<Inside> => {
+  const s = new Inside();
+  await s.request('initialize', { adapterID: 'lguest' });
+  await s.request('launch', { program: demoFile('demo.elf'), ...launch });
+  return s;
+};
+
 /** For each capability a request that only works when it is there. */
 const KEPT: Readonly<Record<string, (s: Inside) => Promise<boolean>>> = {
-  supportsConfigurationDoneRequest: async () => true, // Inside.at() made it
+  // Nothing moves before it.
+  supportsConfigurationDoneRequest: async () => {
+    const s = await launched({ stopOnEntry: true });
+    await s.request('threads');
+    const early = s.order.includes('stopped');
+    await s.request('configurationDone');
+    return !early && (await s.stop()).reason === 'entry';
+  },
   supportsFunctionBreakpoints: async (s) => (await s.functions('shell'))[0].verified,
   supportsConditionalBreakpoints: async (s) => (await s.functions({ name: 'shell', condition: 'ticks == 7' }))[0].verified,
   supportsHitConditionalBreakpoints: async (s) => (await s.functions({ name: 'shell', hitCondition: '% 2' }))[0].verified,
@@ -57,13 +72,26 @@ const KEPT: Readonly<Record<string, (s: Inside) => Promise<boolean>>> = {
     return (await response).message === 'cancelled';
   },
   // The Guest's own escape sequences come through as they are.
-  supportsANSIStyling: async (s) => {
-    s.console = '';
-    await s.functions('set_timer');
-    await s.go();
-    return s.console.length > 0;
+  supportsANSIStyling: async () => {
+    const s = await Inside.at('read_line', { cmdline: 'do=\x1b[31mred\x1b[0m' });
+    return s.console.includes('\x1b[31mred\x1b[0m: unknown command');
   },
-  supportTerminateDebuggee: async () => true, // disconnect ends it, below
+  // A Guest that runs is ended: it stands still, and the session is over.
+  supportTerminateDebuggee: async () => {
+    const s = await launched({ cmdline: 'do=spin 4000000000' });
+    await s.request('configurationDone');
+    await s.failing('stackTrace', { threadId: 1 }); // it runs
+    let over = false;
+    s.adapter.on('finished', () => {
+      over = true;
+    });
+    await s.request('disconnect', { terminateDebuggee: true });
+    for (let n = 0; n < 400; n++) {
+      if ((await s.raw('stackTrace', { threadId: 1 }).response).success) return over;
+      await new Promise((done) => setTimeout(done, 5));
+    }
+    return false;
+  },
   supportsTerminateRequest: async (s) => {
     await s.request('terminate');
     return s.events.some((e) => e.event === 'terminated') && s.events.some((e) => e.event === 'exited');
