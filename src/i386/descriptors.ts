@@ -22,6 +22,19 @@ export const SYSTEM = {
   TRAP32: 15,
 } as const;
 
+/** Base of a code, data or system descriptor, from its two dwords. */
+export const baseOf = (lo: number, hi: number): number => (lo >>> 16) | ((hi & 0xff) << 16) | (hi & (0xff000000 | 0));
+/** Last valid offset in bytes, granularity applied, int32 (-1 is 4 GB - 1). */
+export const limitOf = (lo: number, hi: number): number => {
+  const raw = (lo & 0xffff) | (hi & 0xf0000);
+  return hi & 0x800000 ? (raw << 12) | 0xfff : raw;
+};
+/** Access rights in the format of the state block. */
+export const accessOf = (hi: number): number => (hi >>> 8) & 0xf0ff;
+/** A writable, accessed, present, expand-up data segment of all 4 GB with a 32-bit stack pointer and this DPL. */
+export const isFlatStack = (lo: number, hi: number, dpl: number): boolean =>
+  lo === 0xffff && (hi & (0xffcfffff | 0)) === (0xcf9300 | (dpl << 13));
+
 /** One descriptor: `at` is its linear address, `lo` and `hi` its two dwords. */
 export class Descriptor {
   constructor(
@@ -59,16 +72,13 @@ export class Descriptor {
     return (this.hi & 0x1000) !== 0 && (this.hi & 0xa00) !== 0x800;
   }
   get base(): number {
-    return (this.lo >>> 16) | ((this.hi & 0xff) << 16) | (this.hi & (0xff000000 | 0));
+    return baseOf(this.lo, this.hi);
   }
-  /** Last valid offset in bytes, granularity applied, int32 (-1 is 4 GB - 1). */
   get limit(): number {
-    const raw = (this.lo & 0xffff) | (this.hi & 0xf0000);
-    return this.hi & 0x800000 ? (raw << 12) | 0xfff : raw;
+    return limitOf(this.lo, this.hi);
   }
-  /** Access rights in the format of the state block. */
   get access(): number {
-    return (this.hi >>> 8) & 0xf0ff;
+    return accessOf(this.hi);
   }
   /** 32-bit segment (D or B). */
   get big(): boolean {

@@ -1,12 +1,13 @@
 // The plain road of interrupts, IRET and data segment loads: 32-bit gates, flat stacks, everything present, accessed, in the TLB and in the GDT.
 //
-// Each function either does the whole transfer exactly as the general code would, or answers false having changed nothing (not even accessed bits or the TLB),
-// and the general code (interrupts.ts, transfer.ts, segments.ts) does it with all its checks. A file of its own because these few transfers are nearly all that
-// kernels do, and system calls and page faults are as fast as this is. It allocates nothing and throws nothing.
+// Each function either does the whole transfer exactly as the general code would, or answers false having changed no register, and the general code
+// (interrupts.ts, transfer.ts, segments.ts) does it with all its checks. What it has read by then the general code reads too: see place(). A file of its own
+// because these few transfers are nearly all that kernels do, and system calls and page faults are as fast as this is. It allocates nothing and throws nothing.
 // Source: as the general code; test/i386/plain.test.ts compares the two.
 
 import type { Cpu } from './cpu';
-import { CR0, CS, ESP, EXC, FL, SS, TLB, TLB_TABLE_BYTES, TR, W } from './state';
+import { accessOf, baseOf, isFlatStack, limitOf, setNull } from './descriptors';
+import { CR0, CS, DS, ES, ESP, EXC, FL, FS, GS, SS, TLB, TLB_TABLE_BYTES, TR, W } from './state';
 
 const SUPER_READ = TLB.SUPER_READ >> 2;
 const SUPER_WRITE = TLB.SUPER_WRITE >> 2;
@@ -52,16 +53,6 @@ const descriptorAt = (c: Cpu, selector: number): number => {
   if (offset === 0 || (selector & 4) !== 0 || offset + 7 > m[W.GDT_LIMIT] >>> 0) return -1;
   return place(c, SUPER_READ, (m[W.GDT_BASE] + offset) | 0, 8);
 };
-
-const baseOf = (low: number, high: number): number => (low >>> 16) | ((high & 0xff) << 16) | (high & (0xff000000 | 0));
-const limitOf = (low: number, high: number): number => {
-  const raw = (low & 0xffff) | (high & 0xf0000);
-  return (high & 0x800000) !== 0 ? (raw << 12) | 0xfff : raw;
-};
-
-/** A writable, accessed, present, expand-up data segment of all 4 GB with a 32-bit stack pointer and this DPL. */
-const isFlatStack = (low: number, high: number, dpl: number): boolean =>
-  low === 0xffff && (high & (0xffcfffff | 0)) === (0xcf9300 | (dpl << 13));
 
 /** What updateMode() does, when only CPL, CS and SS changed, SS is flat, and neither alignment checks nor data breakpoints come or go. */
 const settle = (c: Cpu, m: Int32Array, cpl: number): void => {
@@ -122,7 +113,7 @@ export const deliverPlain = (c: Cpu, vector: number, cause: number, errorCode: n
     ss = m[t + 1] & 0xffff;
     const s = descriptorAt(c, ss);
     if (s < 0 || (ss & 3) !== dpl || !isFlatStack(m[s], m[s + 1], dpl)) return false;
-    access = (m[s + 1] >>> 8) & 0xf0ff;
+    access = accessOf(m[s + 1]);
   } else {
     if (m[W.SS_BIG] === 0 || ((m[W.FLAT] >> SS) & 1) === 0) return false;
     if (cpl === 3) table = c.tw;
@@ -151,7 +142,7 @@ export const deliverPlain = (c: Cpu, vector: number, cause: number, errorCode: n
   m[W.SELECTOR + CS] = (selector & 0xfffc) | dpl;
   m[W.BASE + CS] = baseOf(low, high);
   m[W.LIMIT + CS] = limit;
-  m[W.ACCESS + CS] = (high >>> 8) & 0xf0ff;
+  m[W.ACCESS + CS] = accessOf(high);
   m[W.EIP] = eip;
   m[W.CPL] = dpl;
   settle(c, m, dpl);
@@ -179,10 +170,12 @@ export const interruptReturnPlain = (c: Cpu): boolean => {
   const eip = m[p];
   const selector = m[p + 1] & 0xffff;
   const flags = m[p + 2];
+  // A return to virtual-8086 mode never reads the table.
+  if ((flags & (FL.VM | FL.AC)) !== 0) return false;
   const cpl = m[W.CPL];
   const rpl = selector & 3;
   const d = descriptorAt(c, selector);
-  if ((flags & (FL.VM | FL.AC)) !== 0 || d < 0 || rpl < cpl) return false;
+  if (d < 0 || rpl < cpl) return false;
   const low = m[d];
   const high = m[d + 1];
   const limit = limitOf(low, high);
@@ -199,40 +192,36 @@ export const interruptReturnPlain = (c: Cpu): boolean => {
     m[W.SELECTOR + SS] = ss;
     m[W.BASE + SS] = 0;
     m[W.LIMIT + SS] = -1;
-    m[W.ACCESS + SS] = (m[s + 1] >>> 8) & 0xf0ff;
+    m[W.ACCESS + SS] = accessOf(m[s + 1]);
   }
-  m[W.EFLAGS] = (((old & ~mask) | (flags & mask)) & ~FL.STATUS & 0x3f7fd7) | 2;
-  c.setStatus(flags);
+  c.setFlags((old & ~mask) | (flags & mask));
   m[W.SELECTOR + CS] = selector;
   m[W.BASE + CS] = baseOf(low, high);
   m[W.LIMIT + CS] = limit;
-  m[W.ACCESS + CS] = (high >>> 8) & 0xf0ff;
+  m[W.ACCESS + CS] = accessOf(high);
   m[W.EIP] = eip;
   m[W.CPL] = rpl;
   settle(c, m, rpl);
   if (rpl !== cpl) {
-    dropWhenPrivileged(m, 0, rpl);
-    dropWhenPrivileged(m, 3, rpl);
-    dropWhenPrivileged(m, 4, rpl);
-    dropWhenPrivileged(m, 5, rpl);
+    dropWhenPrivileged(c, ES, rpl);
+    dropWhenPrivileged(c, DS, rpl);
+    dropWhenPrivileged(c, FS, rpl);
+    dropWhenPrivileged(c, GS, rpl);
   }
   c.onReturn?.(esp, cpl);
   return true;
 };
 
 /** After a return to less privilege: a segment that code at `cpl` may not use becomes null (as dropPrivilegedSegments() has it). */
-const dropWhenPrivileged = (m: Int32Array, seg: number, cpl: number): void => {
-  const access = m[W.ACCESS + seg];
+const dropWhenPrivileged = (c: Cpu, seg: number, cpl: number): void => {
+  const access = c.m32[W.ACCESS + seg];
   if (access === 0 || (access & 0x1c) === 0x1c || ((access >> 5) & 3) >= cpl) return;
-  setNull(m, seg, 0);
+  drop(c, seg, 0);
 };
 
-const setNull = (m: Int32Array, seg: number, selector: number): void => {
-  m[W.SELECTOR + seg] = selector;
-  m[W.BASE + seg] = 0;
-  m[W.LIMIT + seg] = 0;
-  m[W.ACCESS + seg] = 0;
-  m[W.FLAT] &= ~(1 << seg);
+const drop = (c: Cpu, seg: number, selector: number): void => {
+  setNull(c, seg, selector);
+  c.m32[W.FLAT] &= ~(1 << seg);
 };
 
 /** Loads ES, DS, FS or GS on the plain road. @param selector uint16. */
@@ -240,7 +229,7 @@ export const loadDataPlain = (c: Cpu, seg: number, selector: number): boolean =>
   const m = c.m32;
   if (unusual(c, m)) return false;
   if ((selector & 0xfffc) === 0) {
-    setNull(m, seg, selector);
+    drop(c, seg, selector);
     return true;
   }
   const d = descriptorAt(c, selector);
@@ -254,7 +243,7 @@ export const loadDataPlain = (c: Cpu, seg: number, selector: number): boolean =>
   if (dpl < (selector & 3) || dpl < m[W.CPL]) return false;
   const base = baseOf(low, high);
   const limit = limitOf(low, high);
-  const access = (high >>> 8) & 0xf0ff;
+  const access = accessOf(high);
   m[W.SELECTOR + seg] = selector;
   m[W.BASE + seg] = base;
   m[W.LIMIT + seg] = limit;

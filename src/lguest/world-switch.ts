@@ -5,12 +5,12 @@
 // frame that would fault, flags with a meaning of their own, a Switcher that faulted. Then the instructions run. test/lguest/world-switch.test.ts compares the
 // two bit for bit. What it leaves out: the trap's own delivery to the Switcher's stub, which is the processor's (i386/plain.ts).
 
-import { RAM_BASE, CS, DS, EAX, EBP, EBX, ECX, EDI, EDX, ES, ESI, ESP, F, FL, FS, GS, SS, TR, W } from '../i386/state';
+import { accessOf, baseOf, isFlatStack, limitOf, setNull } from '../i386/descriptors';
 import type { Processor } from '../i386/processor';
+import { CS, DS, EAX, EBP, EBX, ECX, EDI, EDX, ES, ESI, ESP, F, FL, FS, GS, pushesErrorCode, RAM_BASE, SS, TR, W } from '../i386/state';
 import { GDT, KERNEL_CS, KERNEL_DS, LGUEST_DS, PAGE, PAGES, REGS, SWITCHER_ADDR, TSS, TSS_SELECTOR } from './abi';
 import type { Guest } from './guest';
 import { HOST, HOST_BASE, type Layout } from './layout';
-import { pushesErrorCode } from '../i386/state';
 
 /** Instructions from the Host's PUSHF to the Switcher's IRET. */
 const ENTER_COUNT = 29;
@@ -21,7 +21,7 @@ const NMI = 2;
 /** Access rights of flat 32-bit ring-0 segments, as in the state block. */
 const FLAT_CODE_0 = 0xc09b;
 const FLAT_DATA_0 = 0xc093;
-/** Bytes in the pushed part of lguest_regs, by how the Switcher pops and pushes them. */
+/** Words from bytes. */
 const word = (offset: number): number => offset >> 2;
 
 export class WorldSwitch {
@@ -74,22 +74,18 @@ export class WorldSwitch {
   }
   /** Loads it, as far as code at `rpl` may keep it. */
   private load(seg: number, selector: number, rpl: number): void {
-    const m = this.processor.cpu.m32;
+    const { cpu } = this.processor;
+    const m = cpu.m32;
     const d = this.descriptor(selector);
     const high = d < 0 ? 0 : m[d + 1];
     if (d < 0 || ((high >> 13) & 3) < rpl) {
-      m[W.SELECTOR + seg] = d < 0 ? selector : 0;
-      m[W.BASE + seg] = 0;
-      m[W.LIMIT + seg] = 0;
-      m[W.ACCESS + seg] = 0;
+      setNull(cpu, seg, d < 0 ? selector : 0);
       return;
     }
-    const low = m[d];
-    const raw = (low & 0xffff) | (high & 0xf0000);
     m[W.SELECTOR + seg] = selector;
-    m[W.BASE + seg] = (low >>> 16) | ((high & 0xff) << 16) | (high & (0xff000000 | 0));
-    m[W.LIMIT + seg] = (high & 0x800000) !== 0 ? (raw << 12) | 0xfff : raw;
-    m[W.ACCESS + seg] = (high >>> 8) & 0xf0ff;
+    m[W.BASE + seg] = baseOf(m[d], high);
+    m[W.LIMIT + seg] = limitOf(m[d], high);
+    m[W.ACCESS + seg] = accessOf(high);
   }
 
   /** From the Host's stub into the Guest. The processor stands before the stub, as Host.enter() has left it. */
@@ -109,9 +105,8 @@ export class WorldSwitch {
     if (code < 0 || stack < 0) return false;
     // Present, accessed, not conforming code of that privilege; a flat 32-bit stack.
     if ((m[code + 1] & 0xfd00) !== (0x9900 | (rpl << 13))) return false;
-    if (m[stack] !== 0xffff || (m[stack + 1] & (0xffcfffff | 0)) !== (0xcf9300 | (rpl << 13))) return false;
-    const codeRaw = (m[code] & 0xffff) | (m[code + 1] & 0xf0000);
-    const limit = (m[code + 1] & 0x800000) !== 0 ? (codeRaw << 12) | 0xfff : codeRaw;
+    if (!isFlatStack(m[stack], m[stack + 1], rpl)) return false;
+    const limit = limitOf(m[code], m[code + 1]);
     if (eip >>> 0 > limit >>> 0) return false;
     const gs = m[regs + word(REGS.gs)] & 0xffff;
     const fs = m[regs + word(REGS.fs)] & 0xffff;
@@ -139,7 +134,7 @@ export class WorldSwitch {
     m[W.SELECTOR + TR] = TSS_SELECTOR;
     m[W.BASE + TR] = (this.layout.pagesAddress + PAGES.guestTss) | 0;
     m[W.LIMIT + TR] = TSS.size - 1;
-    m[W.ACCESS + TR] = ((m[tss + 1] >>> 8) & 0xf0ff) | 2;
+    m[W.ACCESS + TR] = accessOf(m[tss + 1]) | 2;
     m[tss + 1] |= 0x200;
     m[((RAM_BASE + HOST.gdt) >> 2) + GDT.TSS * 2 + 1] &= ~0x200;
     m[W.CR3] = m[EBX];
@@ -157,17 +152,16 @@ export class WorldSwitch {
     this.load(ES, es, rpl);
     // IRET at privilege 0: every flag but RF's neighbours may change.
     const mask = FL.STATUS | FL.TF | FL.DF | FL.NT | FL.AC | FL.ID | FL.RF | FL.IF | FL.IOPL;
-    m[W.EFLAGS] = (((m[W.EFLAGS] & ~mask) | (flags & mask)) & ~FL.STATUS & 0x3f7fd7) | 2;
-    cpu.setStatus(flags);
+    cpu.setFlags((m[W.EFLAGS] & ~mask) | (flags & mask));
     m[W.SELECTOR + SS] = ss;
     m[W.BASE + SS] = 0;
     m[W.LIMIT + SS] = -1;
-    m[W.ACCESS + SS] = (m[stack + 1] >>> 8) & 0xf0ff;
+    m[W.ACCESS + SS] = accessOf(m[stack + 1]);
     m[ESP] = m[regs + word(REGS.esp)];
     m[W.SELECTOR + CS] = cs;
-    m[W.BASE + CS] = (m[code] >>> 16) | ((m[code + 1] & 0xff) << 16) | (m[code + 1] & (0xff000000 | 0));
+    m[W.BASE + CS] = baseOf(m[code], m[code + 1]);
     m[W.LIMIT + CS] = limit;
-    m[W.ACCESS + CS] = (m[code + 1] >>> 8) & 0xf0ff;
+    m[W.ACCESS + CS] = accessOf(m[code + 1]);
     m[W.EIP] = eip;
     m[W.CPL] = rpl;
     cpu.updateMode();
@@ -224,7 +218,7 @@ export class WorldSwitch {
     m[W.SELECTOR + TR] = TSS_SELECTOR;
     m[W.BASE + TR] = (HOST_BASE + HOST.tss) | 0;
     m[W.LIMIT + TR] = TSS.size - 1;
-    m[W.ACCESS + TR] = (m[tss + 1] >>> 8) & 0xf0ff;
+    m[W.ACCESS + TR] = accessOf(m[tss + 1]);
     m[EAX] = direct ? this.layout.pagesAddress | 0 : handler & 0xffff;
     m[EBX] = vector;
     m[EDX] = direct ? TSS_SELECTOR : handler;
@@ -238,8 +232,7 @@ export class WorldSwitch {
       m[W.LIMIT + seg] = none ? 0 : -1;
       m[W.ACCESS + seg] = none ? 0 : seg === CS ? FLAT_CODE_0 : FLAT_DATA_0;
     }
-    m[W.EFLAGS] = (flags & ~FL.STATUS & 0x3f7fd7) | 2;
-    cpu.setStatus(flags);
+    cpu.setFlags(flags);
     m[W.EIP] = this.layout.stubEnd | 0;
     m[W.SHADOW] = 0;
     cpu.updateMode();

@@ -125,6 +125,23 @@ test('deliveries, IRET and segment loads leave the same machine on the plain roa
   assert.ok(plain > 60, `the plain road was taken ${plain} times only`);
 });
 
+test('IRET to virtual-8086 mode reads no descriptor, so a GDT page that is not there is never asked for', () => {
+  for (const plainRoad of [false, true]) {
+    const pc = ProtectedMachine.fresh(0);
+    pc.m32[W.CR2] = 0;
+    pc.m32[ESP] -= 36;
+    [0x123, 0x900, FL.VM | 2, 0x456, 0x1000, 0, 0, 0, 0].forEach((value, n) => {
+      pc.write32(AT.STACK - 36 + 4 * n, value);
+    });
+    pc.m32[W.GDT_LIMIT] = 0xffff;
+    pc.paging({ absent: [AT.GDT + 0x900] });
+    pc.cpu.plainRoad = plainRoad;
+    pc.run(0xcf);
+    assert.equal(pc.selector(CS), 0x900);
+    assert.equal(pc.m32[W.CR2], 0);
+  }
+});
+
 test('what a delivery on the plain road reports is what it pushed', () => {
   const pc = ProtectedMachine.fresh(3);
   pc.describeGate(0x80, gate(SEL.CODE0, 0x9400, 0xee));
