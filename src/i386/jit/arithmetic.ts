@@ -147,10 +147,8 @@ export abstract class Arithmetic extends Conditions {
           this.isNow(destination, value, offset, name === 'add' ? imm : -imm);
       }
     }
-    if (name === 'add' || name === 'adc')
-      this.arithmeticFlags(size === 2 ? KIND.ADD32 : size === 1 ? KIND.ADD16 : KIND.ADD8, size, a, b, r);
-    else if (name === 'sub' || name === 'cmp' || name === 'sbb')
-      this.arithmeticFlags(size === 2 ? KIND.SUB32 : size === 1 ? KIND.SUB16 : KIND.SUB8, size, a, b, r);
+    if (name === 'add' || name === 'adc') this.arithmeticFlags(false, size, a, b, r);
+    else if (name === 'sub' || name === 'cmp' || name === 'sbb') this.arithmeticFlags(true, size, a, b, r);
     else this.logicFlags(size, r);
     if (!this.flagsDead) this.compared = name === 'sub' || name === 'cmp';
   }
@@ -223,7 +221,7 @@ export abstract class Arithmetic extends Conditions {
     const zero = this.temp();
     f.i32(0);
     f.set(zero);
-    this.arithmeticFlags(size === 2 ? KIND.SUB32 : size === 1 ? KIND.SUB16 : KIND.SUB8, size, zero, a, r);
+    this.arithmeticFlags(true, size, zero, a, r);
     this.compared = true;
   }
 

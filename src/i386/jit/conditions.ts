@@ -16,7 +16,7 @@ export abstract class Conditions extends Operands {
     else if (size === 1) this.f.op(OP.i32_extend16_s);
   }
   /** Flags of an addition or subtraction: operands in locals a and b, result in local r (any upper bits). */
-  protected arithmeticFlags(kind: number, size: number, a: number, b: number, r: number): void {
+  protected arithmeticFlags(subtracts: boolean, size: number, a: number, b: number, r: number): void {
     if (this.flagsDead) return;
     const { f } = this;
     f.get(a);
@@ -26,7 +26,7 @@ export abstract class Conditions extends Operands {
     f.get(r);
     this.extend(size);
     f.set(this.fr);
-    this.flags = kind;
+    this.flags = [KIND.ADD8, KIND.ADD16, KIND.ADD32][size] + (subtracts ? 1 : 0);
   }
   protected logicFlags(size: number, r: number): void {
     if (this.flagsDead) return;

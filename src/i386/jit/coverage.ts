@@ -1,10 +1,11 @@
 // What the translator has code for, and what each of those instructions does to the flags.
 //
 // A file of its own because region forming asks as well as translating. Everything not listed is done by the interpreter's handler. Must agree with
-// Translator.instruction(): the differential fuzzer would see it otherwise.
+// Instructions.instruction(): the differential fuzzer would see it otherwise.
 
 import { M, R } from '../decode';
 import { ROWS } from '../rows';
+import { CS } from '../state';
 import { KERNEL } from '../x87/kernel';
 
 export const EFFECT = { DEFINES: 1, USES: 2, MAY_LEAVE: 4 } as const;
@@ -15,6 +16,7 @@ export const flagEffect = (code: Int32Array, i: number): number => {
   const { name, args } = ROWS[form >> 3];
   const memory = (form & 1) !== 0 ? EFFECT.MAY_LEAVE : 0;
   if (!canTranslate(code, i)) return EFFECT.USES | EFFECT.MAY_LEAVE;
+  const count = constantCount(args, code[i + R.IMM]);
   switch (name) {
     case 'add':
     case 'sub':
@@ -38,10 +40,10 @@ export const flagEffect = (code: Int32Array, i: number): number => {
     case 'shl':
     case 'shr':
     case 'sar':
-      return (args.endsWith('CL') ? EFFECT.USES : (args.endsWith('1') ? 1 : code[i + R.IMM] & 31) === 0 ? 0 : EFFECT.DEFINES) | memory;
+      return (count === undefined ? EFFECT.USES : count === 0 ? 0 : EFFECT.DEFINES) | memory;
     case 'shld':
     case 'shrd':
-      return ((code[i + R.IMM] & 31) === 0 ? 0 : EFFECT.DEFINES) | memory;
+      return (count === 0 ? 0 : EFFECT.DEFINES) | memory;
     case 'scas':
     case 'cmps':
       return EFFECT.DEFINES | EFFECT.MAY_LEAVE;
@@ -75,6 +77,10 @@ export const flagEffect = (code: Int32Array, i: number): number => {
 
 const SEGMENTS_FLAT = 0b001111;
 
+/** Count of a shift or rotate by a constant, 0 to 31; undefined: it is in CL. */
+export const constantCount = (args: string, immediate: number): number | undefined =>
+  args.endsWith('CL') ? undefined : args.endsWith('1') ? 1 : immediate & 31;
+
 /** Rows that the x87 kernel does, by name: number in KERNEL. */
 export const X87_ENTRY = new Map(KERNEL.map(({ name }, n) => [name, n]));
 
@@ -86,10 +92,13 @@ export const canTranslate = (code: Int32Array, i: number): boolean => {
   const memory = (form & 1) !== 0;
   const size = (form >> 1) & 3;
   const { name, args } = row;
+  const count = constantCount(args, code[i + R.IMM]);
+  // A shift by zero still probes its memory operand for writing.
+  const probesOnly = memory && count === 0;
   // FS and GS have bases of their own; a write through CS faults.
-  if (memory && name !== 'lea' && !((SEGMENTS_FLAT >> ((meta >> M.SEG_SHIFT) & 7)) & 1)) return false;
-  if (memory && ((meta >> M.SEG_SHIFT) & 7) === 1 && name !== 'mov' && name !== 'jmp_ind' && name !== 'call_ind') return false;
-  if (memory && ((meta >> M.SEG_SHIFT) & 7) === 1 && name === 'mov' && !args.startsWith('G')) return false;
+  const segment = (meta >> M.SEG_SHIFT) & 7;
+  if (memory && name !== 'lea' && !((SEGMENTS_FLAT >> segment) & 1)) return false;
+  if (memory && segment === CS && name !== 'jmp_ind' && name !== 'call_ind' && !(name === 'mov' && args.startsWith('G'))) return false;
   switch (name) {
     case 'mov':
     case 'lea':
@@ -137,15 +146,13 @@ export const canTranslate = (code: Int32Array, i: number): boolean => {
     case 'shl':
     case 'shr':
     case 'sar':
-      // A count of zero still probes its memory operand for writing.
-      if (memory && !args.endsWith('CL') && !args.endsWith('1') && (code[i + R.IMM] & 31) === 0) return false;
-      return size === 2 || (!args.endsWith('CL') && (args.endsWith('1') || (code[i + R.IMM] & 31) < 8 << size));
+      return !probesOnly && (size === 2 || (count !== undefined && count < 8 << size));
     case 'rol':
     case 'ror':
-      return size === 2 && !(memory && !args.endsWith('CL') && !args.endsWith('1') && (code[i + R.IMM] & 31) === 0);
+      return !probesOnly && size === 2;
     case 'shld':
     case 'shrd':
-      return size === 2 && !args.endsWith('CL') && !(memory && (code[i + R.IMM] & 31) === 0);
+      return !probesOnly && size === 2 && count !== undefined;
     case 'bt':
     case 'bts':
     case 'btr':
@@ -160,7 +167,7 @@ export const canTranslate = (code: Int32Array, i: number): boolean => {
     case 'scas':
     case 'cmps':
       // A source in FS or GS, 16-bit pointers and repeats are the interpreter's.
-      return !(meta & (M.REP | M.ADDR16)) && ((meta >> M.SEG_SHIFT) & 7) < 4;
+      return !(meta & (M.REP | M.ADDR16)) && segment < 4;
     case 'mov_from_sreg':
       return size === 2 && !memory && (code[i + R.REGS] & 7) < 6;
     case 'jmp':

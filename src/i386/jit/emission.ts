@@ -1,7 +1,7 @@
 // The ground that every part of the translator stands on: the function under construction, its locals and labels, where the flags are, how to leave exactly.
 //
 // The translator is one class in layers, one file each, because one instruction family is as much as one wants to read at a time: emission, operands,
-// conditions, arithmetic, shifts, multiply, special, instructions, translate. What it leaves out: instructions.
+// conditions, arithmetic, shifts, multiply, repeats, floating, special, instructions, translate. What it leaves out: instructions.
 
 import { S, TLB } from '../state';
 import { J } from './layout';

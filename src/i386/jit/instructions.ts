@@ -114,7 +114,7 @@ export abstract class Instructions extends Special {
         return;
       case 'shld':
       case 'shrd':
-        this.doubleShift(i, name === 'shld', row.args);
+        this.doubleShift(i, name === 'shld');
         return;
       case 'imul2':
       case 'imul3':

@@ -23,13 +23,14 @@ const FLAG_B = J.FLAG_B >> 2;
 const EXIT_NUMBER = J.EXIT >> 2;
 const EXIT_REGION = J.EXIT_REGION >> 2;
 const EXIT_FLAGS = J.EXIT_FLAGS >> 2;
-/** After so many slow accesses at one place it gets more patience; after so many in a region with such places, the region is translated again. */
-/** A page where code was dropped more often than that joins no region but its own. */
+/** A page where code was dropped more often than that joins no region but its own; after so many times it is left to the interpreter for a while. */
 const CHURNS = 2;
+const CHURNS_MANY = 64;
+/** After so many slow accesses at one place it gets more patience; after so many in a region with such places, the region is translated again. */
 const SLOW_PLACE = 4;
+const SLOW_REGION = 64;
 /** Slow accesses at one place count together when no more entries than that lie between two of them. */
 const SLOW_RECENT = 64;
-const SLOW_REGION = 64;
 /** Longest stay in translated code: lets the engine put in better code of a function that never returns. */
 const SLICE = 50_000;
 /** Regions waiting for their module: so many are compiled at once, or fewer as soon as one of their blocks ran so often again. */
@@ -105,7 +106,7 @@ export class Jit {
   /** By slot: instructions that must be left to enter. */
   private lengths = new Int32Array(1024);
   private cellAt = new Int32Array(1024);
-  /** By block: the regions that contain it. */
+  /** By block: the regions that contain it, dead ones until the next one comes. */
   private readonly users = new Map<number, Set<Translation>>();
   /** By page: how often code was dropped there; a page that churns is left to the interpreter for a while. */
   private readonly churn = new Map<number, number>();
@@ -175,13 +176,18 @@ export class Jit {
     return this.lengths[slot];
   }
 
-  /** Runs translated code from `slot`. @returns J.STATUS: 0 look up EIP, 1 Cpu.fault is to be delivered, 2 interpret one instruction, 4 rethrow `thrown`. */
+  /** Word index of the jump cache entry for code at `linear` run at the present privilege. */
+  private jumpEntry(linear: number): number {
+    const cache = (JUMP_CACHE + (this.cpu.m32[W.CPL] === 3 ? JUMP_CACHE_BYTES : 0)) >> 2;
+    return cache + (((linear ^ (linear >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) << 2);
+  }
+
+  /** Runs translated code from `slot`. @returns see J.STATUS. */
   enter(slot: number, linear: number): number {
     const { cpu } = this;
     const m = cpu.m32;
     // Whoever came here through the run loop may come directly next time.
-    const cache = (JUMP_CACHE + (m[W.CPL] === 3 ? JUMP_CACHE_BYTES : 0)) >> 2;
-    const at = cache + (((linear ^ (linear >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) << 2);
+    const at = this.jumpEntry(linear);
     m[at] = linear;
     m[at + 1] = m[cpu.tr + (linear >>> 12)];
     m[at + 2] = this.cellAt[slot];
@@ -280,7 +286,7 @@ export class Jit {
   private queue(block: number, a: number, linear: number, user: boolean): void {
     const { cpu, blocks } = this;
     const churn = this.churn.get(blocks.page[block]) ?? 0;
-    if (churn > 64) {
+    if (churn > CHURNS_MANY) {
       // Rewritten again and again: try once more only after it has run for long.
       this.churn.set(blocks.page[block], churn - 8);
       blocks.runs[block] = -1000;
@@ -332,6 +338,8 @@ export class Jit {
         set = new Set();
         this.users.set(b.block, set);
       }
+      // Only here: that a block was in a region at all says that it is warm.
+      for (const t of set) if (t.dead) set.delete(t);
       set.add(translation);
     }
     this.pending.push(translation);
@@ -495,8 +503,7 @@ export class Jit {
     const cpl = m[W.CPL];
     if (cpu.hostRing0 && cpl === 0) return 2;
     const eip = m[W.EIP];
-    const cache = (JUMP_CACHE + (cpl === 3 ? JUMP_CACHE_BYTES : 0)) >> 2;
-    const at = cache + (((eip ^ (eip >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) << 2);
+    const at = this.jumpEntry(eip);
     if (m[at] !== eip || m[at + 1] !== m[cpu.tr + (eip >>> 12)]) return 2;
     const slot = m[m[at + 2] >> 2];
     // Whoever clears RF must be sure that an instruction follows.
@@ -690,7 +697,7 @@ const f = (name: string, params: number, results: number): { name: string; type:
   name,
   type: { params: Array(params).fill(I32), results: Array(results).fill(I32) },
 });
-/** In the order of IMPORT (translate.ts). */
+/** In the order of IMPORT (emission.ts). */
 const IMPORTS = [
   f('r8', 1, 1),
   f('r16', 1, 1),

@@ -3,7 +3,10 @@
 import { S } from '../state';
 
 export const J = {
-  /** Why translated code came back: 0 look up EIP, 1 fault (Cpu.fault), 2 interpret the instruction at EIP first, 3 stop at this boundary. */
+  /**
+   * Why translated code came back: 0 look up EIP; 1 a fault (Cpu.fault) is to be delivered; 2 interpret the instruction at EIP first; 4 rethrow Jit.thrown;
+   * 5 interpret the rest of the block.
+   */
   STATUS: S.SCRATCH,
   /** Kind of the flags words, see KIND. FLAG_RESULT holds r, FLAG_AUX holds a (or the final aux word), FLAG_B holds b. */
   FLAG_KIND: S.SCRATCH + 4,
@@ -14,7 +17,7 @@ export const J = {
   EXIT_FLAGS: S.SCRATCH + 20,
 } as const;
 
-/** What FLAG_AUX stands for: the aux word itself, or the operands of an addition or subtraction whose carries nobody has asked for yet. */
+/** What FLAG_AUX stands for: the aux word itself, or the operands of an addition or subtraction whose carries nobody has asked for yet. SUB follows ADD. */
 export const KIND = { AUX: 0, ADD32: 1, SUB32: 2, ADD16: 3, SUB16: 4, ADD8: 5, SUB8: 6 } as const;
 
 /** Jump caches, supervisor then user: entries of 16 bytes {eip, TLB entry of its page, address of its cell, unused}. */

@@ -196,6 +196,28 @@ export abstract class Operands extends Emission {
     else this.f.mem(OP.i32_store8, offset, 0);
   }
 
+  /**
+   * An access of patience 2: `fast` with the operand's index into the memory on the stack, or `slow`, which calls the runtime with its address (this.lin). Both leave
+   * a value of `type` on the stack, if any.
+   */
+  private patiently(ref: Ref, size: number, write: boolean, slow: () => void, fast: () => void, type?: number): void {
+    const { f } = this;
+    this.address(ref);
+    f.set(this.lin);
+    this.pageTest(write, 1 << size);
+    f.block(OP.if, type);
+    this.labels.push({ target: -2 });
+    slow();
+    f.op(OP.else);
+    f.get(this.lin);
+    f.get(this.entry);
+    f.op(OP.i32_add);
+    fast();
+    this.labels.pop();
+    f.op(OP.end);
+    this.forgetPages();
+  }
+
   /** Operand in memory, zero-extended (or sign-extended), onto the stack. */
   protected load(ref: Ref, size: number, signed = false): void {
     const { f } = this;
@@ -205,25 +227,15 @@ export abstract class Operands extends Emission {
       this.rawLoad(size, offset, signed);
       return;
     }
-    this.address(ref);
-    f.set(this.lin);
-    this.pageTest(false, 1 << size);
-    f.block(OP.if, I32);
-    this.labels.push({ target: -2 });
-    f.get(this.lin);
-    f.call(IMPORT.READ8 + size);
-    f.set(this.t2);
-    this.checkStatus();
-    f.get(this.t2);
-    if (signed && size < 2) f.op(size === 0 ? OP.i32_extend8_s : OP.i32_extend16_s);
-    f.op(OP.else);
-    f.get(this.lin);
-    f.get(this.entry);
-    f.op(OP.i32_add);
-    this.rawLoad(size, 0, signed);
-    this.labels.pop();
-    f.op(OP.end);
-    this.forgetPages();
+    const slow = (): void => {
+      f.get(this.lin);
+      f.call(IMPORT.READ8 + size);
+      f.set(this.t2);
+      this.checkStatus();
+      f.get(this.t2);
+      if (signed && size < 2) f.op(size === 0 ? OP.i32_extend8_s : OP.i32_extend16_s);
+    };
+    this.patiently(ref, size, false, slow, () => this.rawLoad(size, 0, signed), I32);
   }
 
   /** Stores local `value`. */
@@ -236,24 +248,17 @@ export abstract class Operands extends Emission {
       this.rawStore(size, offset);
       return;
     }
-    this.address(ref);
-    f.set(this.lin);
-    this.pageTest(true, 1 << size);
-    f.block(OP.if);
-    this.labels.push({ target: -2 });
-    f.get(this.lin);
-    f.get(value);
-    f.call(IMPORT.WRITE8 + size);
-    this.checkStatus();
-    f.op(OP.else);
-    f.get(this.lin);
-    f.get(this.entry);
-    f.op(OP.i32_add);
-    f.get(value);
-    this.rawStore(size, 0);
-    this.labels.pop();
-    f.op(OP.end);
-    this.forgetPages();
+    const slow = (): void => {
+      f.get(this.lin);
+      f.get(value);
+      f.call(IMPORT.WRITE8 + size);
+      this.checkStatus();
+    };
+    const fast = (): void => {
+      f.get(value);
+      this.rawStore(size, 0);
+    };
+    this.patiently(ref, size, true, slow, fast);
   }
 
   /** Finds the place of an operand for reading and writing: this.at. */
@@ -264,26 +269,16 @@ export abstract class Operands extends Emission {
       return;
     }
     const p = this.temp();
-    this.address(ref);
-    f.set(this.lin);
-    this.pageTest(true, 1 << size);
-    f.block(OP.if);
-    this.labels.push({ target: -2 });
-    f.get(this.lin);
-    f.i32(1 << size);
-    f.call(IMPORT.PROBE);
-    f.tee(p);
-    f.op(OP.i32_eqz);
-    this.exitIf(this.eip, this.refund);
-    f.op(OP.else);
-    f.get(this.lin);
-    f.get(this.entry);
-    f.op(OP.i32_add);
-    f.set(p);
-    this.labels.pop();
-    f.op(OP.end);
+    const slow = (): void => {
+      f.get(this.lin);
+      f.i32(1 << size);
+      f.call(IMPORT.PROBE);
+      f.tee(p);
+      f.op(OP.i32_eqz);
+      this.exitIf(this.eip, this.refund);
+    };
+    this.patiently(ref, size, true, slow, () => f.set(p));
     this.at = { p, offset: 0 };
-    this.forgetPages();
   }
   /** Value at this.at onto the stack; local `value` to there. */
   protected loadProbed(size: number): void {
@@ -396,7 +391,7 @@ export abstract class Operands extends Emission {
     this.store(this.based(ESP, -4), 2, value);
     this.move(ESP, -4);
   }
-  /** Pops a dword into local `value`, which is not ESP. @param more bytes to take off besides. */
+  /** Pops a dword into local `value`, a register or not. @param more bytes to take off besides. */
   protected pop(value: number, more = 0): void {
     this.load(this.based(ESP), 2);
     this.f.set(this.t0);

@@ -4,6 +4,7 @@
 
 import { R } from '../decode';
 import { ECX } from '../state';
+import { constantCount } from './coverage';
 import { KIND } from './layout';
 import { OP } from './wasm';
 import { Arithmetic } from './arithmetic';
@@ -15,12 +16,12 @@ export abstract class Shifts extends Arithmetic {
     const { size } = this.get(i);
     const a = this.temp();
     const r = this.temp();
-    const byCl = args.endsWith('CL');
     const n = this.temp();
-    const constant = args.endsWith('1') ? 1 : code[i + R.IMM] & 31;
-    if (!byCl && constant === 0) return;
+    const constant = constantCount(args, code[i + R.IMM]);
+    const byCl = constant === undefined;
+    if (constant === 0) return;
     this.readModify(i, a);
-    if (byCl) {
+    if (constant === undefined) {
       f.get(ECX);
       f.i32(31);
       f.op(OP.i32_and);
@@ -125,11 +126,12 @@ export abstract class Shifts extends Arithmetic {
     this.compared = false;
   }
 
-  protected doubleShift(i: number, left: boolean, args: string): void {
+  /** SHLD and SHRD of dwords by a constant. */
+  protected doubleShift(i: number, left: boolean): void {
     const { f, code } = this;
     const { reg } = this.get(i);
     const constant = code[i + R.IMM] & 31;
-    if (!args.endsWith('CL') && constant === 0) return;
+    if (constant === 0) return;
     const a = this.temp();
     const n = this.temp();
     const r = this.temp();

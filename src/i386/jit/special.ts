@@ -42,7 +42,7 @@ export abstract class Special extends Floating {
       f.get(b);
       f.op(OP.i32_sub);
       f.set(r);
-      this.arithmeticFlags(size === 2 ? KIND.SUB32 : size === 1 ? KIND.SUB16 : KIND.SUB8, size, a, b, r);
+      this.arithmeticFlags(true, size, a, b, r);
       if (!this.flagsDead) this.compared = true;
     };
     switch (name) {

@@ -1,7 +1,7 @@
 // The common x87 instructions as one WebAssembly module, for translated code: what there is, and how it is compiled for a machine.
 //
 // Translated code calls an entry through the function table and, when it returns 0, lets the interpreter's handler do the instruction. See entries.ts for what entries
-// take on. What it leaves out: the calls (jit/translate.ts).
+// take on. What it leaves out: the calls (jit/special.ts, jit/floating.ts).
 
 import { encodeModule, type FuncType } from '../../jit/wasm';
 import { ENTRIES, MEMORY, REGISTER } from './entries';
