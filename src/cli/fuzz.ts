@@ -6,7 +6,7 @@
 // stopping, what watches and ports saw, and all memory must be equal. A seed reproduces a run.
 
 import { PageFlag } from '../i386/cpu';
-import { ROWS } from '../i386/rows';
+import { HAS_MODRM, ROWS } from '../i386/rows';
 import { type Exit, Processor } from '../i386/processor';
 import { CS, F, RAM_BASE, W } from '../i386/state';
 import { emitSnippet, type Mode, setUpSystem, SYSTEM_CODE, SYSTEM_DATA } from './fuzz-system';
@@ -75,8 +75,7 @@ const emit = (random: () => number, out: number[], kind: Kind, wide: boolean): v
   const bytes = (n: number): void => {
     for (let i = 0; i < n; i++) out.push(random() & 0xff);
   };
-  const modrm = choice.ext !== undefined || /\b[EGMRSCDPQVWUN][a-z]*\b/.test(args.replace(/\b(ES|CS|SS|DS|FS|GS|DX|CL)\b/g, ''));
-  if (modrm || isX87(choice.op)) {
+  if (HAS_MODRM[(choice.op > 0xff ? 0x100 : 0) | (choice.op & 0xff)] !== 0) {
     const reg = choice.ext ?? random() % 8;
     const form = /\bM/.test(args) || choice.mod === 'mem' ? 1 + (random() % 3) : choice.mod === 'reg' ? 0 : random() % 5;
     if (form === 0 || form === 4) out.push(0xc0 | (reg << 3) | (random() % 8));
@@ -273,7 +272,7 @@ const runParts = (proc: Processor, budget: number, cut: number): Exit => {
 };
 
 /** Runs one seed. @returns undefined, or what differs. */
-export const fuzzOne = (plain: Processor, translated: Processor, seed: number): string | undefined => {
+const fuzzOne = (plain: Processor, translated: Processor, seed: number): string | undefined => {
   const how = plan(seed);
   const seenPlain: Seen = { log: 0, events: 0, storm: 0, stormAt: 0 };
   const seenTranslated: Seen = { log: 0, events: 0, storm: 0, stormAt: 0 };

@@ -1,8 +1,8 @@
 // A virtio disk: an image that is never changed, with the Guest's writes in a layer above it. Who wants them elsewhere too is told of each.
 //
 // Requests are a header, data and a status byte. They are served at the kick, in ring order, with one interrupt each; the original uses a thread for it.
-// Our documentation, 11.7. A barrier needs nothing: requests are
-// served in order, and each is done before the next is looked at. Left out: where the image comes from, and files.
+// A barrier needs nothing: requests are served in order, and each is done before the next is looked at. Our documentation, 11.7. Left out: where the image comes
+// from, and files.
 
 import { LauncherDeath } from './errors';
 import { DEVICE, type Device, type DevicePage, FIELD, le } from './devices';
@@ -22,7 +22,7 @@ export class Block {
   readonly device: Device;
   /** Sectors that the Guest wrote, by number. */
   private layer = new Map<number, Uint8Array>();
-  /** Called with each write of the Guest, after it is in the layer. `at`: bytes from the image's start. */
+  /** Called with each write of the Guest, after it is in the layer. `at`: bytes from the image's start; `bytes`: the Guest's own memory, for now. */
   onWrite: (at: number, bytes: Uint8Array) => void = () => {};
 
   constructor(

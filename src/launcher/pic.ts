@@ -52,7 +52,7 @@ const powerOn = (): PicState => ({
 });
 
 class Chip {
-  s = powerOn();
+  s: PicState;
 
   /** @param cascade the line on which the other chip sits, -1 = none. */
   constructor(

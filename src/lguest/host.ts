@@ -226,10 +226,10 @@ export class Host {
     if (retired === this.stepRetired) return { retired, hostStep: this.hostSteps - this.stepBase };
     return { retired, hostStep: this.inGuest ? 0 : this.hostSteps - this.transferSteps };
   }
-  /** Called when the Host has the processor again: Host steps count from the trap if the Guest retired anything before it. */
-  private notePosition(): void {
-    if (this.processor.retired === this.stepRetired) return;
-    this.stepRetired = this.processor.retired;
+  /** Called at a trap, or when the Host has the processor again: Host steps count from the trap if the Guest retired anything before it. */
+  private notePosition(retired = this.processor.retired): void {
+    if (retired === this.stepRetired) return;
+    this.stepRetired = retired;
     this.stepBase = this.transferSteps;
   }
   /** True while the Guest's code is what runs next. */
@@ -313,16 +313,14 @@ export class Host {
     this.delivered = true;
     const d = this.draft;
     const { cpu, lg } = this;
+    // INT n, INT3 and INTO have retired.
+    const retired = this.retiredNow() + (cause & 1);
+    this.notePosition(retired);
+    const hostStep = this.hostSteps - this.stepBase;
+    const ns = retired + this.extraNs;
+    const { gpgdir } = lg.pgdirs[lg.pgdidx];
     if (plain && !this.injecting) {
-      const retired = this.retiredNow() + (cause & 1);
-      if (retired !== this.stepRetired) {
-        this.stepRetired = retired;
-        this.stepBase = this.transferSteps;
-      }
       const { delivered } = cpu;
-      const hostStep = this.hostSteps - this.stepBase;
-      const { gpgdir } = lg.pgdirs[lg.pgdidx];
-      const ns = retired + this.extraNs;
       const k = this.records.addDirect(delivered, 'gate-type-F', vector, errorCode, cs, eip, false, 0, gpgdir, retired, ns, hostStep);
       this.openedAt(k, (delivered[Delivered.FRAME] + (errorCode >= 0 ? 4 : 0)) >>> 0);
       this.currentK = -1;
@@ -354,21 +352,16 @@ export class Host {
     d.injected = this.injecting;
     this.injecting = false;
     d.depth = 0;
-    d.cr3 = lg.pgdirs[lg.pgdidx].gpgdir;
+    d.cr3 = gpgdir;
     d.parent = d.slot = -1;
     d.hasGate = d.hasFrame = true;
     d.gateLow = lg.idt[vector * 2];
     d.gateHigh = lg.idt[vector * 2 + 1];
     d.frameAt = esp;
     d.frameEflags = d.eflags;
-    const retired = this.retiredNow() + (cause === 1 || cause === 3 ? 1 : 0);
-    if (retired !== this.stepRetired) {
-      this.stepRetired = retired;
-      this.stepBase = this.transferSteps;
-    }
     d.retired = retired;
-    d.ns = retired + this.extraNs;
-    d.hostStep = this.hostSteps - this.stepBase;
+    d.ns = ns;
+    d.hostStep = hostStep;
     this.opened(this.records.add(d), d);
     this.currentK = -1;
   }
