@@ -329,7 +329,7 @@ export class Processor {
           const runs = ++blocks.runs[block];
           if (runs > jit.threshold && jit.modeAllows()) {
             jit.heat(block, a, linear, user === 1, runs);
-            // Decoded code may all have gone, or a translation have come.
+            // A translation may have come.
             if (jit.find(block, linear, user) !== 0) continue;
           }
         }

@@ -8,8 +8,6 @@ import { CS, DS, EAX, EBP, EBX, ECX, EDI, EDX, ES, ESI, ESP, FS, GS, SS, W } fro
 import { REGS } from './abi';
 import type { Guest } from './guest';
 
-const NAME_AT = new Map<number, GuestRegister>();
-
 export const GUEST_REGISTERS = [
   'eax',
   'ebx',
@@ -30,7 +28,8 @@ export const GUEST_REGISTERS = [
 ] as const;
 export type GuestRegister = (typeof GUEST_REGISTERS)[number];
 
-for (const name of GUEST_REGISTERS) NAME_AT.set(REGS[name], name);
+/** By offset in lguest_regs. */
+const NAME_AT = new Map<number, GuestRegister>(GUEST_REGISTERS.map((name) => [REGS[name], name]));
 
 export interface GuestContext {
   /** uint32. */

@@ -3,7 +3,7 @@
 // Sections are those of our documentation of lguest (6.2 to 6.9, 5.4). Only what the record shows is claimed: `shows` tells a difference that is visible in this very delivery
 // from one that happens to change nothing here. Left out: names and layout (debugger), and records of the bare machine, which are native.
 
-import { VECTOR_NAMES } from '../i386/state';
+import { FL, VECTOR_NAMES } from '../i386/state';
 import { hex, PT } from './abi';
 import type { TrapRecord } from './trap-record';
 
@@ -17,12 +17,6 @@ export interface NativeDifference {
   section: string;
 }
 
-const FLAGS: readonly (readonly [string, number])[] = [
-  ['TF', 0x100],
-  ['NT', 0x4000],
-  ['RF', 0x10000],
-];
-const IF = 0x200;
 const vectorText = (v: number): string => (VECTOR_NAMES[v] === undefined ? `vector ${v}` : `${VECTOR_NAMES[v]} (vector ${v})`);
 
 const differs = (what: string, section: string, native: string, here: string, shows = true): NativeDifference => ({
@@ -119,18 +113,18 @@ const frame = (r: TrapRecord): NativeDifference[] => {
   const word = (name: string): number | undefined => r.frame?.words.find((w) => w.name === name)?.value;
   const flags = word('eflags');
   if (flags !== undefined) {
-    const pushed = flags & IF ? 1 : 0;
+    const pushed = flags & FL.IF ? 1 : 0;
     found.push(
       differs(
         'IF in the pushed eflags',
         '6.5',
         "the processor's IF",
-        `IF=${pushed}, from irq_enabled in the Guest's memory; the processor's own is ${r.eflags & IF ? 1 : 0}`,
-        pushed !== (r.eflags & IF ? 1 : 0),
+        `IF=${pushed}, from irq_enabled in the Guest's memory; the processor's own is ${r.eflags & FL.IF ? 1 : 0}`,
+        pushed !== (r.eflags & FL.IF ? 1 : 0),
       ),
     );
   }
-  if (r.virq !== undefined && r.virq.irqEnabled !== 0 && (r.virq.irqEnabled & IF) === 0 && r.reason !== 'woke-halted')
+  if (r.virq !== undefined && r.virq.irqEnabled !== 0 && (r.virq.irqEnabled & FL.IF) === 0 && r.reason !== 'woke-halted')
     found.push(
       differs('whether interrupts are on', '5.4', 'IF is bit 9', `irq_enabled is ${hex(r.virq.irqEnabled)}: any bit counts as on`),
     );
@@ -165,7 +159,7 @@ const frame = (r: TrapRecord): NativeDifference[] => {
 
 /** About the state in which the handler begins. */
 const entry = (r: TrapRecord): NativeDifference[] => {
-  const set = FLAGS.filter(([, bit]) => r.eflags & bit).map(([name]) => name);
+  const set = (['TF', 'NT', 'RF'] as const).filter((name) => r.eflags & FL[name]);
   const found = [
     differs(
       'TF, NT and RF in the handler',
@@ -191,7 +185,7 @@ const entry = (r: TrapRecord): NativeDifference[] => {
       'IF in the handler',
       '6.5',
       type === 14 ? "the gate's type E clears IF" : 'left as it is',
-      `the processor's IF stays ${r.eflags & IF ? 1 : 0}; irq_enabled is ${type === 14 ? 'set to 0' : 'left alone'}`,
+      `the processor's IF stays ${r.eflags & FL.IF ? 1 : 0}; irq_enabled is ${type === 14 ? 'set to 0' : 'left alone'}`,
       type === 14,
     ),
   );
@@ -217,7 +211,7 @@ const directly = (r: TrapRecord): NativeDifference[] => {
       'IF in the pushed eflags',
       '6.6',
       'says whether the kernel has interrupts on',
-      `the processor's own, ${r.eflags & IF ? 1 : 0}; whether interrupts are on is in irq_enabled, which is not looked at`,
+      `the processor's own, ${r.eflags & FL.IF ? 1 : 0}; whether interrupts are on is in irq_enabled, which is not looked at`,
     ),
   ];
 };

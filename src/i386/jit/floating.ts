@@ -234,8 +234,10 @@ export abstract class Floating extends Repeats {
   private piece(name: string): number {
     const { f } = this;
     const result = this.temp();
+    const entry = X87_ENTRY.get(`piece_${name}`);
+    if (entry === undefined) throw new Error(`the x87 kernel has no piece ${name}`);
     this.usesKernel = true;
-    f.i32(KERNEL_SLOT + (X87_ENTRY.get(`piece_${name}`) ?? 0));
+    f.i32(KERNEL_SLOT + entry);
     f.op(OP.call_indirect);
     f.code.u32(REGISTER_ENTRY);
     f.code.u32(0);

@@ -11,7 +11,7 @@ import { addCarries, aux8, aux16, aux32, subBorrows } from '../flags';
 import { HANDLERS } from '../interpreter';
 import { FL, PAGE, RAM_BASE, S, W } from '../state';
 import { CELLS, J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND } from './layout';
-import { discover } from './region';
+import { discover, type Surroundings } from './region';
 import { KERNEL, createKernel } from '../x87/kernel';
 import { EXIT, KERNEL_SLOT, MODULE_TYPES, REGION_TYPE } from './emission';
 import { Translator } from './translate';
@@ -94,6 +94,8 @@ export class Jit {
   private nextCell = CELLS;
   private pending: Translation[] = [];
   private live: Translation[] = [];
+  /** Out of use; their numbers are given out again once no translated code runs. */
+  private gone: Translation[] = [];
   private instances = 0;
   private readonly bail: () => void;
   private readonly runSlot: (slot: number) => void;
@@ -118,6 +120,13 @@ export class Jit {
   private readonly slowAt = new Map<number, number>();
   private readonly slowWhen = new Map<number, number>();
   private readonly patience = new Map<number, number>();
+  private readonly around: Surroundings = {
+    cellFor: (a, linear, user) => this.cellFor(a, linear, user),
+    isTranslated: (block) => this.users.has(block),
+    patience: (at) => this.patience.get(at) ?? 0,
+    patched: (at) => this.blocks.patched.has(at - this.blocks.base),
+    churns: (page) => (this.churn.get(page) ?? 0) > CHURNS,
+  };
   private hurry = false;
   /** While translated code runs: instructions of the budget that W.LEFT does not show. */
   held = 0;
@@ -296,18 +305,7 @@ export class Jit {
     const region =
       cell < 0
         ? undefined
-        : discover(
-            cpu,
-            blocks,
-            a,
-            linear,
-            user,
-            (at, target, forUser) => this.cellFor(at, target, forUser),
-            (b) => this.users.has(b),
-            (at) => this.patience.get(at) ?? 0,
-            (at) => blocks.patched.has(at - blocks.base),
-            (page) => (this.churn.get(page) ?? 0) > CHURNS,
-          );
+        : discover(cpu, blocks, a, linear, user, this.around);
     if (region === undefined) {
       this.stats.refused++;
       blocks.runs[block] = -1 << 30;
@@ -475,7 +473,6 @@ export class Jit {
     }
     this.gone = [];
   }
-  private gone: Translation[] = [];
   private clear(): void {
     this.dropped = true;
     for (const t of this.regions) if (t !== undefined && !t.dead) this.retire(t);

@@ -104,8 +104,19 @@ const terminatorOf = (code: Int32Array, i: number, next: number): Terminator | u
   }
 };
 
-/** Gives out cells (jit.ts): `a` index of the code in the memory. */
-export type Cells = (a: number, linear: number, user: boolean) => number;
+/** What region forming asks of the translator's memory of the past (jit.ts). `a` and `at` are indexes of code in the memory. */
+export interface Surroundings {
+  /** Address of the cell for that code run at `linear`, -1 when there is none to be had. */
+  cellFor(a: number, linear: number, user: boolean): number;
+  /** True for blocks that are, or were, in a region. */
+  isTranslated(block: number): boolean;
+  /** See Emission. */
+  patience(at: number): number;
+  /** True when the program patches the dword immediate there. */
+  patched(at: number): boolean;
+  /** True for pages whose code is rewritten now and then. */
+  churns(page: number): boolean;
+}
 
 /**
  * Finds the region entered at `linear`, whose code lies at index `a` of the memory.
@@ -117,11 +128,7 @@ export const discover = (
   a: number,
   linear: number,
   user: boolean,
-  cells: Cells,
-  isTranslated: (block: number) => boolean,
-  patience: (at: number) => number,
-  patched: (at: number) => boolean,
-  churns: (page: number) => boolean,
+  around: Surroundings,
 ): Omit<Region, 'number'> | undefined => {
   const { code, m32 } = cpu;
   const blocks: RegionBlock[] = [];
@@ -146,9 +153,9 @@ export const discover = (
     const number = page === undefined ? -1 : page.index[at & 0xfff] - 1;
     if (number < 0 || cache.big[number] !== 1) return undefined;
     // Code that is rewritten now and then would take the whole region with it.
-    if (blocks.length > 0 && cache.page[number] !== cache.page[blocks[0].block] && churns(cache.page[number])) return undefined;
+    if (blocks.length > 0 && cache.page[number] !== cache.page[blocks[0].block] && around.churns(cache.page[number])) return undefined;
     // Translated blocks no longer count their runs: they were warm when they were translated.
-    if (blocks.length > 0 && cache.runs[number] < warm && !isTranslated(number)) return undefined;
+    if (blocks.length > 0 && cache.runs[number] < warm && !around.isTranslated(number)) return undefined;
     if (blocks.length === 0) warm = cache.runs[number] * WARM_SHARE;
     const first = cache.first[number];
     const count = cache.count[number];
@@ -240,13 +247,13 @@ export const discover = (
     cellFor: (target) => {
       if (cache.splits[target & 0xfff] !== 0) return -1;
       const delta = deltaOf(target);
-      return delta & 1 ? -1 : cells((target + delta) | 0, target, user);
+      return delta & 1 ? -1 : around.cellFor((target + delta) | 0, target, user);
     },
     deltaOf,
-    patience: (eip) => patience((eip + deltaOf(eip)) | 0),
+    patience: (eip) => around.patience((eip + deltaOf(eip)) | 0),
     patched: (at) => {
       const a = (at + deltaOf(at)) | 0;
-      return patched(a) ? a : 0;
+      return around.patched(a) ? a : 0;
     },
   };
 };
