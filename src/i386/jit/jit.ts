@@ -302,10 +302,7 @@ export class Jit {
       return;
     }
     const cell = this.cellFor(a, linear, user);
-    const region =
-      cell < 0
-        ? undefined
-        : discover(cpu, blocks, a, linear, user, this.around);
+    const region = cell < 0 ? undefined : discover(cpu, blocks, a, linear, user, this.around);
     if (region === undefined) {
       this.stats.refused++;
       blocks.runs[block] = -1 << 30;
