@@ -37,6 +37,8 @@ export class Context {
   readonly frames = new Map<number, Frame>();
   nextHandle = 1;
   readonly opened = new Map<number, Item>();
+  /** Pages of code where the machine stood at some stop. */
+  readonly warmed = new Set<number>();
   /** References that the client has read memory by since the last stop. */
   readonly memoryRead = new Map<string, number>();
   readonly consoleText: Uint8Array[] = [];
@@ -89,9 +91,8 @@ export class Context {
     return found;
   }
   forgetHandles(): void {
-    this.frames.clear();
-    this.opened.clear();
-    this.locations.clear();
+    // Clearing makes new tables even when there is nothing, and every step comes by here.
+    for (const handles of [this.frames, this.opened, this.locations]) if (handles.size > 0) handles.clear();
   }
   outLine(line: number): number {
     return this.linesStartAt1 ? line : line - 1;

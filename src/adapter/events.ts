@@ -53,14 +53,22 @@ export const stopped = (s: Context, stop: StopInfo): void => {
   });
   if (s.supports.supportsMemoryEvent)
     for (const [memoryReference, count] of s.memoryRead) s.event('memory', { memoryReference, offset: 0, count });
-  s.memoryRead.clear();
+  if (s.memoryRead.size > 0) s.memoryRead.clear();
 };
 
-/** The client asks for the top frame at once, and editors get confused when its answer lags: what it needs is read before the stop is told. */
-export const warm = (s: Context): void => {
-  const stack = s.d?.stack();
-  stack?.need(2);
-  for (const f of stack?.frames.slice(0, 2) ?? []) if (f.kind === 'code' && s.d !== undefined) s.sources?.at(s.d, f.pc, f.file, f.line);
+/**
+ * The client asks for the top frame at once, and editors get confused when its answer lags: what it needs is read before the stop is told. In a page of code where it
+ * stood before all that is known already, and single steps would only wait for it.
+ */
+const warm = (s: Context): void => {
+  const { d, warmed } = s;
+  if (d === undefined) return;
+  const page = d.target.pc >>> 12;
+  if (warmed.has(page)) return;
+  warmed.add(page);
+  const stack = d.stack();
+  stack.need(2);
+  for (const f of stack.frames.slice(0, 2)) if (f.kind === 'code') s.sources?.at(d, f.pc, f.file, f.line);
 };
 
 export const guestEnded = (s: Context, end: EndInfo): void => {

@@ -5,6 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { dirname, isAbsolute, join } from 'node:path';
 import type { Files } from './launch';
 import { type AdapterOptions, AdapterSession } from './session';
+import { connect } from './transport';
 
 export const nodeFiles = (demo: string): Files => ({
   read: (path) => {
@@ -39,10 +40,12 @@ export const nodeFiles = (demo: string): Files => ({
 /** One session on stdin and stdout; ends with it. */
 export const serveStdio = (options: AdapterOptions): void => {
   const session = new AdapterSession(options);
+  const say = (line: string): boolean => process.stderr.write(`lguest-debug: ${line}\n`);
   session.on('finished', () => setTimeout(() => process.exit(0), 100));
-  session.on('close', () => process.exit(0));
-  session.on('error', (event: { body?: unknown }) => process.stderr.write(`lguest-debug: ${String(event.body)}\n`));
-  session.start(process.stdin, process.stdout);
+  process.stdin.on('close', () => process.exit(0));
+  process.stdin.on('error', (error) => say(`stdin: ${error.message}`));
+  process.stdout.on('error', (error) => say(`stdout: ${error.message}`));
+  connect(session, process.stdin, process.stdout, say);
 };
 
 /** Sessions on a port of the loopback interface, one a connection. @returns the port (a free one for 0). */
@@ -50,10 +53,13 @@ export const serveTcp = (options: AdapterOptions, port: number, onError: (messag
   new Promise((done) => {
     const server = createServer((socket) => {
       const session = new AdapterSession(options);
-      session.on('finished', () => socket.end());
-      session.on('error', () => socket.destroy());
+      socket.setNoDelay(true);
       socket.on('error', () => socket.destroy());
-      session.start(socket, socket);
+      const connection = connect(session, socket, socket, () => socket.destroy());
+      session.on('finished', () => {
+        connection.flush();
+        socket.end();
+      });
     });
     server.on('error', (error: NodeJS.ErrnoException) =>
       onError(error.code === 'EADDRINUSE' ? `port ${port} is in use; choose another, or 0 for a free one` : error.message),

@@ -25,18 +25,23 @@ interface Known {
   /** At the newest stop. */
   tasks: Map<number, Task>;
   list: Thread[];
+  /** Whose names are gone through, or will be. */
+  prepared: Debugger | undefined;
 }
 const sessions = new WeakMap<Context, Known>();
 const knownOf = (s: Context): Known => {
   let known = sessions.get(s);
-  if (known === undefined) sessions.set(s, (known = { ids: new Map(), next: THREAD + 1, tasks: new Map(), list: [] }));
+  if (known === undefined) sessions.set(s, (known = { ids: new Map(), next: THREAD + 1, tasks: new Map(), list: [], prepared: undefined }));
   return known;
 };
 
 /** Goes through the kernel's names when nobody waits, so that the second stop knows its tasks at once. */
 const prepare = (s: Context): void => {
   const { d } = s;
-  if (d !== undefined && !d.tasks.ready) setTimeout(() => s.d === d && !s.finished && void d.tasks.known, INDEX_DELAY_MS).unref?.();
+  const known = knownOf(s);
+  if (d === undefined || known.prepared === d || d.tasks.ready) return;
+  known.prepared = d;
+  setTimeout(() => s.d === d && !s.finished && void d.tasks.known, INDEX_DELAY_MS).unref?.();
 };
 
 const cpuName = (d: Debugger): string => {

@@ -55,6 +55,9 @@ export const fieldOf = (type: Type, path: string): Field | undefined => {
 export class KernelData {
   private readonly types = new Map<string, Type>();
   private readonly fields = new Map<string, Field>();
+  /** Names that no file has, asked when the list of files was that of `generation`: some are asked for at every stop. */
+  private readonly missing = new Set<string>();
+  private generation = 0;
 
   constructor(
     readonly target: Target,
@@ -66,6 +69,9 @@ export class KernelData {
   type(name: string): Type | undefined {
     const known = this.types.get(name);
     if (known !== undefined) return known;
+    if (this.generation !== this.programs.generation) this.missing.clear();
+    this.generation = this.programs.generation;
+    if (this.missing.has(name)) return undefined;
     for (const program of this.programs.list) {
       const found = program.symbols?.typeNamed(name);
       if (found === undefined) continue;
@@ -74,6 +80,7 @@ export class KernelData {
       this.types.set(name, found);
       return found;
     }
+    this.missing.add(name);
     return undefined;
   }
 

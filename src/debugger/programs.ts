@@ -94,7 +94,10 @@ export class Programs {
   isUser(program: Program): boolean {
     return this.user.includes(program) || this.known.some((p) => p.path === program.path);
   }
+  /** Grows whenever files come or go: what was not found may be found now. */
+  generation = 0;
   private forget(): void {
+    this.generation++;
     this.locals.clear();
     this.globals.clear();
   }
