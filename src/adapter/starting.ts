@@ -151,8 +151,7 @@ const go = (s: Context, d: Debugger): void => {
   }
   d.setFilters(s.filterWishes);
   if (a.stopOnEntry) {
-    d.stop = { reason: 'entry', description: 'Before the first instruction of the Guest', hitBreakpoints: [], pending: false };
-    stopped(s, d.stop);
+    stopped(s, d.standAt('entry', 'Before the first instruction of the Guest'));
     return;
   }
   const to = a.runToEntryPoint;
@@ -171,8 +170,7 @@ const go = (s: Context, d: Debugger): void => {
       `"runToEntryPoint": no function "${to}" is known${similar === undefined ? '' : `; did you mean "${similar}"?`} Stopped before the first instruction.`,
       'important',
     );
-    d.stop = { reason: 'entry', description: 'Before the first instruction of the Guest', hitBreakpoints: [], pending: false };
-    stopped(s, d.stop);
+    stopped(s, d.standAt('entry', 'Before the first instruction of the Guest'));
     return;
   }
   d.runTo(places, 'entry', `Paused at ${to}`);

@@ -283,7 +283,7 @@ const COMMANDS: Readonly<Record<string, (d: Debugger, rest: string) => string | 
   tasks: (d, rest) => tasks(d, rest),
   ps: (d, rest) => tasks(d, rest),
   modules: (d) => {
-    d.loaded();
+    d.following.loaded();
     return d.modules.text();
   },
   dmesg: (d, rest) => dmesg(d, rest),

@@ -1,0 +1,89 @@
+// What the kernel loads while it runs: its modules, the programs of its processes, and the names of a kernel that came without files.
+//
+// Places in the kernel's code tell when to look; breakpoints are bound again then. What modules and programs are is modules.ts and user-programs.ts.
+
+import type { Breakpoint, Breakpoints } from './breakpoints';
+import { MODULE_EVENTS, type ModuleInfo, type Modules } from './modules';
+import { type Program, type Programs, programInMemory } from './programs';
+import type { Target } from './target';
+import type { Tasks } from './tasks';
+import { EXEC_FUNCTIONS, type UserPrograms } from './user-programs';
+
+/** What this needs of the debugger. */
+export interface FollowingOwner {
+  readonly target: Target;
+  readonly programs: Programs;
+  readonly tasks: Tasks;
+  readonly modules: Modules;
+  readonly userPrograms: UserPrograms;
+  readonly breakpoints: Breakpoints;
+  onModule: (module: ModuleInfo, what: 'new' | 'removed') => void;
+  onNames: (program: Program) => void;
+  onBound: (b: Breakpoint) => void;
+  prepare(b: Breakpoint): void;
+  /** Other names are known now, before breakpoints look for their places. */
+  namesChanged(): void;
+}
+
+export class Following {
+  /** No file gave names: they are looked for in the Guest's memory once its kernel is there. */
+  namesWanted: boolean;
+
+  constructor(private readonly d: FollowingOwner) {
+    this.namesWanted = d.programs.list.length === 0 && d.target.guestMemory !== undefined;
+  }
+
+  /** After the Guest's first hypercall its kernel is unpacked: its own symbol table can be read. */
+  lookForNames(): void {
+    this.namesWanted = false;
+    const memory = this.d.target.guestMemory?.();
+    const program = memory === undefined ? undefined : programInMemory(memory);
+    if (program === undefined) return;
+    this.d.programs.add(program);
+    this.d.onNames(program);
+    this.bindAgain();
+    this.follow();
+  }
+
+  /** Places in the kernel that are watched for the debugger's own sake: nothing stops there. */
+  readonly hooks = new Map<number, () => void>();
+
+  private hook(address: number, act: () => void): void {
+    if (this.hooks.has(address)) return;
+    this.hooks.set(address, act);
+    this.d.target.processor.addBreakpoint(address);
+  }
+  /** Follows modules and user programs from now on. Called once their files can be found, and when new names are known. */
+  follow(): void {
+    const { programs, modules, userPrograms, tasks } = this.d;
+    const entries = (names: readonly string[]): number[] =>
+      names.flatMap((name) =>
+        programs.list.flatMap((p) => (p.table.named(name) === undefined ? [] : [(p.table.named(name)?.address ?? 0) + p.offset])),
+      );
+    if (modules.searched && modules.known) for (const at of entries(MODULE_EVENTS)) this.hook(at >>> 0, () => this.loaded());
+    if (userPrograms.find !== undefined && tasks.known)
+      for (const at of entries(EXEC_FUNCTIONS))
+        this.hook(at >>> 0, () => {
+          const back = this.d.target.read32(this.d.target.register('esp'));
+          if (back !== undefined) this.hook(back, () => this.loaded());
+        });
+    this.loaded();
+  }
+  /** Looks at what the kernel has loaded; breakpoints find their places in what is new. Cheap when nothing is. */
+  loaded(): void {
+    // Nobody asked for modules, and to know what one is would cost a pass over all names.
+    const { modules, userPrograms, tasks } = this.d;
+    if (!modules.searched && !userPrograms.wanted && !tasks.ready) return;
+    const { added, removed, freed } = modules.sync();
+    const programs = userPrograms.sync();
+    if (added.length === 0 && removed.length === 0 && !freed && !programs) return;
+    for (const m of removed) this.d.onModule(m, 'removed');
+    for (const m of added) this.d.onModule(m, 'new');
+    this.bindAgain();
+  }
+  private bindAgain(): void {
+    const { d } = this;
+    d.namesChanged();
+    for (const b of [...d.breakpoints]) if (d.breakpoints.rebind(b, (x) => d.prepare(x))) d.onBound(b);
+  }
+}

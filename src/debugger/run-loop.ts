@@ -1,0 +1,454 @@
+// The running machine: in slices of a few milliseconds, so that whoever asks is answered between two of them, until something stops it.
+//
+// Each way in which a slice ends is judged in one place (judge) and becomes a stop with a reason, or going on. Left out: what a trap or a watch says (trap-stops.ts,
+// watch-stops.ts), and where steps go (stepping.ts).
+
+import type { Stop } from '../launcher/machine';
+import type { TrapRecord } from '../lguest/trap-record';
+import type { Breakpoint, Breakpoints } from './breakpoints';
+import type { Conditions } from './conditions';
+import type { Following } from './following';
+import { whyNotDelivered } from './irq-state';
+import { Live, type LiveNumbers } from './live';
+import type { Programs } from './programs';
+import { delivers } from './record-query';
+import { type EndInfo, type Outcome, type StopInfo, type StopReason, stopInfo } from './stops';
+import { hex8, type Target } from './target';
+import type { TrapStops } from './trap-stops';
+import type { WatchStops } from './watch-stops';
+import type { Watches } from './watches';
+
+/** What becomes of a virtual interrupt during a step. hold: it waits until the Guest continues. deliver: its handler is run through. stop: the step ends before it. */
+export const STEP_VIRQS = ['hold', 'deliver', 'stop'] as const;
+export type StepVirq = (typeof STEP_VIRQS)[number];
+/** Guest time after which a long step lets interrupts in again: what it steps over may wait for one. */
+const LONGEST_HOLD_NS = 10_000_000;
+
+const SLICE_MS = 8;
+const FIRST_SLICE = 200_000;
+const ENTRIES = 3_000;
+const LONGEST_WAIT_MS = 50;
+
+export const nextTurn: () => Promise<void> =
+  typeof setImmediate === 'function'
+    ? () => new Promise((done) => setImmediate(done))
+    : () =>
+        new Promise((done) => {
+          const channel = new MessageChannel();
+          channel.port1.onmessage = () => done();
+          channel.port2.postMessage(0);
+        });
+const sleep = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+
+/** A place where a run ends, when the test says so. */
+export interface Temporary {
+  address: number;
+  test: () => boolean;
+}
+
+/** What a stop of the machine means. */
+export type Verdict = StopInfo | 'ended' | 'go on' | 'temporary';
+
+/** What this needs of the debugger. */
+export interface RunOwner {
+  readonly target: Target;
+  readonly programs: Programs;
+  readonly breakpoints: Breakpoints;
+  readonly watches: Watches;
+  readonly conditions: Conditions;
+  readonly traps: TrapStops;
+  readonly watchStops: WatchStops;
+  readonly following: Following;
+  inputPossible: boolean;
+  realTime: boolean;
+  stepVirq: StepVirq;
+  onStop: (stop: StopInfo) => void;
+  onEnd: (end: EndInfo) => void;
+  onLog: (text: string, breakpoint: Breakpoint) => void;
+  onLive: (numbers: LiveNumbers) => void;
+  /** The machine is about to run: what belongs to the last stop is over. */
+  starting(): void;
+  /** Values may have changed. */
+  forget(): void;
+}
+
+export class Runner {
+  /** The newest stop; undefined while running or before the first. */
+  stop: StopInfo | undefined;
+  running = false;
+  ended: EndInfo | undefined;
+  /** A step is under way. */
+  stepping = false;
+  pauseWanted = false;
+  /** The instruction that a step is coming back to. */
+  resumed: number | undefined;
+  /** The trap that the last stop was about, while it is not applied. */
+  pending: TrapRecord | undefined;
+
+  private stopWhenNamed = false;
+  private wake: (() => void) | undefined;
+  private sliceSize = FIRST_SLICE;
+  private temporaries: Temporary[] = [];
+  /** Breakpoints that said stop at the newest 'breakpoint' exit, and whether a temporary did. */
+  private hit: Breakpoint[] = [];
+  private hitTemporary: Temporary | undefined;
+  /** The stop at the entry of a function that tells of an oops. */
+  private oopsHit: StopInfo | undefined;
+  /** Where the run began: a breakpoint there has been seen already. */
+  private startRetired = -1;
+  private startEip = 0;
+  private wasIdle = false;
+  private readonly live: Live;
+  private readonly traps: TrapStops;
+  private readonly watchStops: WatchStops;
+  private readonly following: Following;
+
+  constructor(private readonly d: RunOwner) {
+    this.traps = d.traps;
+    this.watchStops = d.watchStops;
+    this.following = d.following;
+    this.live = new Live(d.target);
+    d.target.processor.onBreakpoint = (linear) => this.asked(linear);
+  }
+
+  /** The processor stands before an instruction with a breakpoint: stop? Asked in its loop, so a false condition must cost little. */
+  private asked(linear: number): boolean {
+    const { hooks } = this.following;
+    if (hooks.size > 0) hooks.get(linear)?.();
+    if (linear === this.startEip && this.d.target.processor.now() === this.startRetired) return false;
+    if (this.hit.length > 0) this.hit = [];
+    this.hitTemporary = this.temporaries.length === 0 ? undefined : this.temporaries.find((t) => t.address === linear && t.test());
+    if (this.hitTemporary !== undefined && linear === this.resumed) return true;
+    this.oopsHit = this.traps.oopsAt(linear);
+    for (const { b, when } of this.d.breakpoints.at(linear)) {
+      if ((when === undefined || when()) && this.met(b)) this.hit.push(b);
+    }
+    if (this.watchStops.frameEnds.has(linear)) this.watchStops.expire(linear);
+    return this.hit.length > 0 || this.hitTemporary !== undefined || this.oopsHit !== undefined;
+  }
+  /** A breakpoint is met: counts it and writes its log. @returns whether it says stop. */
+  private met(b: Breakpoint): boolean {
+    if (b.test !== undefined && !b.test()) return false;
+    b.hits++;
+    if (b.wantsHit !== undefined && !b.wantsHit(b.hits)) return false;
+    if (b.log === undefined) return true;
+    this.d.onLog(b.log(), b);
+    return false;
+  }
+
+  /** Asks a running machine to stand still. */
+  pause(): void {
+    this.pauseWanted = true;
+    this.wake?.();
+  }
+  /** Something arrived for a sleeping Guest. */
+  nudge(): void {
+    this.wake?.();
+  }
+
+  continue(): void {
+    this.start(async () => (await this.runUntil([])) ?? stopInfo('pause', 'Paused'));
+  }
+
+  /** Runs until a function or an address, once. */
+  runTo(addresses: number[], reason: StopReason, description: string): void {
+    this.start(async () => {
+      const outcome = await this.runUntil(addresses.map((address) => ({ address, test: () => true })));
+      return outcome ?? stopInfo(reason, description);
+    });
+  }
+
+  /** As runTo(), for a kernel whose names are not known before it runs. */
+  runToNamed(name: string, reason: StopReason, description: string): void {
+    this.start(async () => {
+      this.stopWhenNamed = true;
+      const early = await this.runUntil([]);
+      this.stopWhenNamed = false;
+      if (early !== undefined) return early;
+      const places = this.d.programs.functionsNamed(name).flatMap((f) => this.d.programs.addresses(f.program, f.postPrologue));
+      if (places.length === 0) return stopInfo('entry', `No function "${name}" is known`);
+      const outcome = await this.runUntil(places.map((address) => ({ address, test: () => true })));
+      return outcome ?? stopInfo(reason, description);
+    });
+  }
+
+  private setStepping(on: boolean): void {
+    const before = this.stepping;
+    this.stepping = on;
+    if (before !== on && this.d.stepVirq === 'stop') this.traps.install();
+  }
+  /** What a step says of the interrupts that it holds. */
+  private heldText(): string {
+    const { host } = this.d.target;
+    if (host === undefined || !host.holdsVirqs || host.lg.irqsPending === 0) return '';
+    const held = [...Array(32).keys()].filter((irq) => whyNotDelivered(host, irq).reason === 'held while stepping');
+    return held.length === 0 ? '' : `; irq ${held.join(', ')} held until the Guest continues`;
+  }
+  /**
+   * Sets the machine running.
+   * @param stepping a step: interrupts come as the setting for steps says.
+   * @param looking into the Host's work: what is held is left as it is, so that the run is the same as without.
+   */
+  start(work: () => Promise<StopInfo | 'ended'>, stepping = false, looking = false): void {
+    if (this.running) throw new Error('the Guest is running already');
+    this.running = true;
+    this.setStepping(stepping);
+    const hold = stepping && this.d.stepVirq === 'hold';
+    if (!looking && (hold || this.d.target.host?.holdsVirqs)) this.d.target.inputs?.holdVirqs(hold ? LONGEST_HOLD_NS : 0);
+    this.pending = this.stop?.pending ? this.stop.record : undefined;
+    this.stop = undefined;
+    this.live.start();
+    this.d.starting();
+    this.d.forget();
+    this.pauseWanted = false;
+    this.wasIdle = false;
+    const standing = (): void => {
+      this.running = false;
+      this.setStepping(false);
+      this.traps.flush();
+      this.d.forget();
+    };
+    const run = async (): Promise<StopInfo | 'ended'> => {
+      const outcome = await work();
+      if (outcome !== 'ended') this.following.loaded();
+      return outcome;
+    };
+    void run().then(
+      (outcome) => {
+        standing();
+        if (outcome === 'ended') return;
+        if (outcome.reason === 'step') outcome.description = `${outcome.description}${this.heldText()}`.slice(0, 80);
+        this.stop = outcome;
+        this.d.onStop(outcome);
+      },
+      (error: Error) => {
+        standing();
+        this.stop = stopInfo('exception', 'Emulator fault', { text: error.stack ?? error.message, filter: 'emulator' });
+        this.d.onStop(this.stop);
+      },
+    );
+  }
+
+  noteStart(): void {
+    this.startRetired = this.d.target.processor.retired;
+    this.startEip = this.d.target.pc;
+  }
+
+  /** Runs until one of the places is met (undefined), or something else stops it. */
+  async runUntil(places: Temporary[]): Promise<Outcome> {
+    this.temporaries = places;
+    this.d.watches.arm();
+    this.d.breakpoints.refresh();
+    for (const { address } of places) this.d.target.processor.addBreakpoint(address);
+    this.noteStart();
+    let turned = performance.now();
+    try {
+      for (;;) {
+        if (this.pauseWanted) return this.paused();
+        const from = performance.now();
+        const before = this.d.target.processor.retired;
+        const due = this.d.breakpoints.due(before) - before;
+        const stop = this.d.watches.needsSteps
+          ? this.stepSlice()
+          : this.d.target.run({
+              instructions: Math.min(this.sliceSize, due),
+              entries: this.following.namesWanted ? 1 : ENTRIES,
+              idle: 'stop',
+            });
+        const spent = performance.now() - from;
+        if (this.d.target.processor.retired === before + due && this.atCount(before + due)) return this.atBreakpoint() as StopInfo;
+        const verdict = await this.judge(stop);
+        if (verdict === 'temporary') return undefined;
+        if (verdict !== 'go on') return verdict;
+        if (this.following.namesWanted && (this.d.target.host?.lg.ld ?? -1) >= 0) {
+          this.following.lookForNames();
+          if (this.stopWhenNamed) return undefined;
+        }
+        if (stop.kind === 'budget' || stop.kind === 'slice') this.adapt(spent, this.d.target.processor.retired - before);
+        const numbers = this.live.tick();
+        if (numbers !== undefined) this.d.onLive(numbers);
+        // Whoever asks is answered in time, but a watch that is met again and again does not wait each time.
+        if (performance.now() - turned > SLICE_MS / 2) {
+          await nextTurn();
+          turned = performance.now();
+        }
+      }
+    } finally {
+      for (const { address } of places) this.d.target.processor.removeBreakpoint(address);
+      this.temporaries = [];
+    }
+  }
+  /** Breakpoints at a number of instructions: those that count become the hit. */
+  private atCount(retired: number): boolean {
+    this.hitTemporary = undefined;
+    this.hit = this.d.breakpoints.countsAt(retired).filter((b) => this.met(b));
+    return this.hit.length > 0;
+  }
+  /** Instruction by instruction for a while, because registers are watched. */
+  private stepSlice(): Stop {
+    const { target, watches } = this.d;
+    const until = performance.now() + SLICE_MS;
+    const due = this.d.breakpoints.due(target.processor.retired);
+    for (let n = 1; ; n++) {
+      const { pc } = target;
+      if (target.processor.hasBreakpoint(pc) && this.asked(pc)) return { kind: 'breakpoint', address: pc };
+      const stop = watches.note(() => target.step({ entries: ENTRIES, idle: 'stop' }));
+      watches.compareSteps(pc);
+      if (watches.hits.length > 0) return { kind: 'stop' };
+      if (stop.kind !== 'budget') return stop;
+      if (target.processor.retired >= due || ((n & 63) === 0 && performance.now() > until)) return { kind: 'slice' };
+    }
+  }
+  private adapt(spent: number, done: number): void {
+    if (done < this.sliceSize / 2 && spent < 2 * SLICE_MS) return;
+    const scale = Math.min(2, Math.max(0.25, SLICE_MS / Math.max(0.5, spent)));
+    this.sliceSize = Math.min(50_000_000, Math.max(20_000, Math.round(this.sliceSize * scale)));
+  }
+
+  paused(): StopInfo {
+    this.pauseWanted = false;
+    return stopInfo('pause', this.wasIdle ? 'Paused while the Guest sleeps' : 'Paused');
+  }
+
+  /** What a stop of the machine means. */
+  async judge(stop: Stop): Promise<Verdict> {
+    this.wasIdle = stop.kind === 'idle';
+    switch (stop.kind) {
+      case 'budget':
+      case 'slice':
+        return 'go on';
+      case 'stop':
+        return this.watched();
+      case 'breakpoint':
+        return this.atBreakpoint();
+      case 'trap':
+        return this.traps.goesToHandler ? this.atHandler(this.traps.atTrap(stop.record)) : this.traps.atTrap(stop.record);
+      case 'world-switch': {
+        const watched = this.watchStops.switchStop;
+        this.watchStops.switchStop = undefined;
+        if (watched !== undefined) return watched;
+        return stopInfo('exception', stop.direction === 'enter' ? 'Before an entry into the Guest' : 'After an exit from the Guest', {
+          filter: 'worldSwitch',
+          record: this.d.target.current,
+        });
+      }
+      case 'idle':
+        return this.idle(stop.wakeNs);
+      case 'power-off':
+        return this.finish({ exitCode: this.d.target.endStatus ?? 0, message: stop.message });
+      case 'panic':
+        return this.traps.isOn('panic')
+          ? this.traps.dead('panic', stop.message, stop.record)
+          : this.finish({ exitCode: 2, message: stop.message });
+      case 'killed':
+        return this.traps.isOn('killed')
+          ? this.traps.dead('killed', stop.message, stop.record)
+          : this.finish({ exitCode: 1, message: stop.message });
+      case 'emulator':
+        return stopInfo('exception', 'Emulator fault', { filter: 'emulator', text: stop.message });
+    }
+  }
+
+  /** Something watched is or was touched. */
+  private async watched(): Promise<Verdict> {
+    const { watches, target } = this.d;
+    if (watches.stoppedBefore) {
+      const once = (): Stop => watches.note(() => target.step({ entries: ENTRIES, idle: 'stop' }));
+      let stop = once();
+      // The step may have ended in something else, such as a fault that the Host fills first; a Guest in a storm gets nowhere.
+      while (stop.kind === 'slice') {
+        await nextTurn();
+        if (this.pauseWanted) return this.paused();
+        stop = once();
+      }
+      const found = this.watchStops.stop();
+      if (found !== undefined) return found;
+      return stop.kind === 'budget' || stop.kind === 'stop' ? 'go on' : this.judge(stop);
+    }
+    watches.compareTouched();
+    return this.watchStops.stop() ?? 'go on';
+  }
+  private async idle(wakeNs: number | undefined): Promise<StopInfo | 'go on'> {
+    if (wakeNs === undefined && !this.d.inputPossible)
+      return stopInfo('pause', 'Nothing left to do: the Guest sleeps, no timer is set and no input can come');
+    if (wakeNs !== undefined && (!this.d.realTime || wakeNs < 200_000)) {
+      this.d.target.skipIdle();
+      return 'go on';
+    }
+    const ms = wakeNs === undefined ? LONGEST_WAIT_MS * 20 : wakeNs / 1e6;
+    let nudged = false;
+    await Promise.race([
+      sleep(ms),
+      new Promise<void>((done) => {
+        this.wake = () => {
+          nudged = true;
+          done();
+        };
+      }),
+    ]);
+    this.wake = undefined;
+    if (wakeNs !== undefined && !nudged) this.d.target.skipIdle();
+    return 'go on';
+  }
+
+  private finish(end: EndInfo): 'ended' {
+    this.ended = end;
+    this.d.onEnd(end);
+    return 'ended';
+  }
+
+  private atBreakpoint(): StopInfo | 'temporary' | 'go on' {
+    const oops = this.oopsHit;
+    this.oopsHit = undefined;
+    for (const b of this.hit) if (b.spec.once) this.d.breakpoints.remove(b);
+    if (oops !== undefined) return { ...oops, hitBreakpoints: this.hit.map((b) => b.id) };
+    if (this.hit.length === 0) return this.hitTemporary !== undefined ? 'temporary' : 'go on';
+    const [first] = this.hit;
+    const reason: StopReason =
+      first.spec.kind === 'function' ? 'function breakpoint' : first.spec.kind === 'instruction' ? 'instruction breakpoint' : 'breakpoint';
+    const words = {
+      'function breakpoint': 'Paused on function breakpoint',
+      'instruction breakpoint': 'Paused on instruction breakpoint',
+      breakpoint: 'Paused on breakpoint',
+    };
+    const { problem } = this.d.conditions;
+    this.d.conditions.problem = undefined;
+    return stopInfo(reason, words[reason as keyof typeof words], {
+      hitBreakpoints: this.hit.map((b) => b.id),
+      ...(problem === undefined ? {} : { text: problem }),
+    });
+  }
+  /** The second chance: the decided trap is applied, and the stop is at the first instruction of the Guest's handler. Without a handler it stays where it is. */
+  private async atHandler(before: StopInfo): Promise<StopInfo | 'ended'> {
+    const { record } = before;
+    if (record?.handler === undefined || !delivers(record)) return before;
+    const outcome = await this.oneStep();
+    if (outcome !== undefined) return outcome;
+    const name = this.d.programs.nameOf(record.handler) ?? hex8(record.handler);
+    return {
+      ...before,
+      pending: false,
+      description: `${before.description}: at its handler`.slice(0, 80),
+      text: `${before.text ?? ''} At its handler ${name}.`.trim(),
+    };
+  }
+
+  /** One machine step. undefined: done. */
+  async oneStep(): Promise<Outcome> {
+    this.noteStart();
+    this.d.watches.arm();
+    let first = true;
+    for (;;) {
+      const stop = this.d.watches.note(() => this.d.target.step({ entries: ENTRIES, idle: 'stop' }));
+      const touched = this.d.watches.hits.length > 0 ? this.watchStops.stop() : undefined;
+      if (touched !== undefined) return touched;
+      if (stop.kind === 'budget') return undefined;
+      const verdict = await this.judge(stop);
+      if (verdict === 'temporary') return undefined;
+      if (verdict !== 'go on') return verdict;
+      if (stop.kind === 'slice' || !first) await nextTurn();
+      first = false;
+      if (this.pauseWanted) return this.paused();
+    }
+  }
+}
