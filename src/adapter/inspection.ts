@@ -1,6 +1,7 @@
 // Stacks, scopes, variables, and sources: what is shown at a stop.
 
 import type { DebugProtocol } from '@vscode/debugprotocol';
+import { neverLines } from '../debugger/coverage';
 import { evaluate, parse, store } from '../debugger/expression';
 import { type Item, Scopes, type ScopeItem, valueItem } from '../debugger/scopes';
 import type { Debugger } from '../debugger/session';
@@ -144,6 +145,14 @@ const loadedSources = (s: Context): object => {
   return { sources };
 };
 
+/** Lines of a listing whose instructions were never executed, for an editor to dim. */
+const executed = (s: Context, args: Arguments): object => {
+  const d = s.standing;
+  const listing = s.sources?.listingNamed(d, wantText(args, 'name'));
+  if (listing === undefined) throw new RequestError(ERRORS.badArgument, 'There is no such listing.');
+  return { never: neverLines(d, listing).map((line) => s.outLine(line)) };
+};
+
 export const inspectionRequests = (s: Context): Handlers => ({
   stackTrace: (a) => stackTrace(s, a),
   scopes: (a) => scopes(s, a),
@@ -152,5 +161,6 @@ export const inspectionRequests = (s: Context): Handlers => ({
   setExpression: (a) => setExpression(s, a),
   locations: (a) => locations(s, a),
   source: (a) => source(s, a),
+  'lguest/executed': (a) => executed(s, a),
   loadedSources: () => loadedSources(s),
 });

@@ -1,11 +1,11 @@
-// Notes behind an instruction: where its memory operand lies now and what is there, and how the bytes differ from the file's.
+// Notes behind an instruction: where its memory operand lies now and what is there, how the bytes differ from the file's, and whether it ever ran.
 //
 // What it leaves out: names of targets (listing.ts).
 
 import type { Programs } from './programs';
 import type { Debugger } from './session';
 import { isGuestRegister } from './frame-environment';
-import { hex8 } from './target';
+import { hex8, type Target } from './target';
 
 /** Address and content of the memory operand, with the registers of now: `  ; 0x10(%esp) = 0xc010afe0: 0x00000001`. Empty without one. */
 export const operandNote = (d: Debugger, text: string): string => {
@@ -48,3 +48,7 @@ export const patchNote = (programs: Programs, address: number, bytes: Uint8Array
   if (file === undefined || file.every((b, i) => b === bytes[i])) return '';
   return `  ; file has ${Array.from(file, (b) => b.toString(16).padStart(2, '0')).join(' ')}`;
 };
+
+/** The mark of an instruction that was never executed. Empty when it was, or when nobody keeps count. */
+export const neverNote = (target: Target, address: number, length: number): string =>
+  target.executed(address, length) === false ? '  ; never executed' : '';

@@ -1,7 +1,7 @@
 // Rows of disassembly around an address, forwards and backwards, always as many as asked for.
 //
-// Going back is decided by going forward: from the start of the function, else from the farthest start nearby whose instructions meet the address. So two overlapping
-// answers agree. What it leaves out: the protocol's shape (adapter) and listings (listing.ts).
+// Going back is decided by going forward: from the start of the function, else from an instruction nearby that was executed, else from the farthest start nearby whose
+// instructions meet the address. So two overlapping answers agree. What it leaves out: the protocol's shape (adapter) and listings (listing.ts).
 
 import type { Decoded, Disassembler } from '../i386/disassembly';
 import type { Programs } from './programs';
@@ -69,6 +69,12 @@ export class CodeRows {
     if (at !== undefined && symbol !== undefined && symbol.kind !== 'object' && symbol.offset < FUNCTION_REACH) {
       const start = (symbol.address + at.bias) >>> 0;
       const found = this.lastBefore(this.chain(start, address), address);
+      if (found !== undefined) return this.at(found);
+    }
+    // What ran is an instruction for certain: the nearest one decides.
+    for (let start = last; start >= Math.max(0, address - BACK); start--) {
+      if (this.target.executed(start, 1) !== true || this.target.executed(start, this.at(start).bytes.length) !== true) continue;
+      const found = this.walk(start, address);
       if (found !== undefined) return this.at(found);
     }
     for (let start = Math.max(0, address - BACK); start < address; start++) {

@@ -6,6 +6,7 @@ import { W } from '../i386/state';
 import { HYPERCALLS } from '../lguest/abi';
 import { formatPosition } from '../lguest/trap-record';
 import { BREAKPOINT_COMMANDS, breakpointTable, SPELLINGS } from './breakpoint-commands';
+import { coverageText } from './coverage';
 import { ExpressionError } from './expression';
 import { vectorName } from './filters';
 import { flagNames } from './scopes';
@@ -36,6 +37,7 @@ Commands:
   bt                   the call chain
   info reg|cr|trap|b    registers; the trap at hand as the view shows it
   disas [ADDRESS]      instructions
+  executed [ADDRESS]   what of the function there was ever executed
   when                 position and Guest time
   b PLACE [if COND] [-> LOG], tb  breakpoint: NAME, file.c:LINE, 0xADDR, p:0xADDR, v@0xCR3:0xADDR, #INSTRUCTIONS
   watch|rwatch|awatch WHAT [if COND]  variable, $reg, eflags.IF, cr3, pte(VA) & MASK
@@ -207,6 +209,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     const at = rest === '' ? c.debugger.target.pc : c.number(rest);
     return examine(c, '12i', hex8(at));
   },
+  executed: (c, rest) => coverageText(c.debugger, rest === '' ? c.debugger.target.pc : c.number(rest)),
   when: (c) => {
     const { target } = c.debugger;
     return `${formatPosition(target.position)}, ${target.nowNs} ns of Guest time, ${target.records.count} trap records\n`;

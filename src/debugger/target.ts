@@ -42,6 +42,8 @@ export interface Target {
   locate(address: number, space?: Space): number;
   /** Physical address (a Guest's: guest-physical) of a linear one by the current tables, or undefined. */
   physical(address: number): number | undefined;
+  /** Whether the instruction of so many bytes at a linear address was ever begun; undefined where nobody keeps count (unmapped, the Switcher). */
+  executed(address: number, length: number): boolean | undefined;
   /** As many bytes as can be read from `address` on. */
   read(address: number, length: number, space?: Space): Uint8Array;
   /** @returns bytes written before the first that cannot be. */
@@ -64,6 +66,13 @@ export interface Target {
 abstract class MemoryTarget {
   abstract readonly processor: Processor;
   abstract locate(address: number, space?: Space): number;
+  /** Below it in the machine's memory, code is not run instruction by instruction. */
+  protected codeFrom = 0;
+
+  executed(address: number, length: number): boolean | undefined {
+    const physical = this.locate(address);
+    return physical < this.codeFrom || physical < 0 ? undefined : this.processor.blocks.executed.was(physical, length);
+  }
 
   read(address: number, length: number, space: Space = LINEAR): Uint8Array {
     const { m8 } = this.processor.cpu;
@@ -113,6 +122,7 @@ export class GuestTarget extends MemoryTarget implements Target {
     this.processor = machine.processor;
     this.host = machine.host;
     this.own = new Context({ cpu: machine.processor.cpu, lg: machine.host.lg, inGuest: true });
+    this.codeFrom = machine.host.layout.memBase;
   }
 
   get inputs(): Inputs {

@@ -6,6 +6,7 @@ import { registerAssemblyHover } from './assembly-hover';
 import { registerCommands } from './commands';
 import { ConfigurationProvider, registerConfigurationProvider } from './configuration-provider';
 import { GuestTerminals } from './guest-terminal';
+import { NeverExecuted } from './never-executed';
 import { DEBUG_TYPE } from './protocol';
 import { StopTracker } from './stop-tracker';
 import { TextPages } from './text-pages';
@@ -27,6 +28,7 @@ export function activate(context: vscode.ExtensionContext): void {
     pages,
     trapView,
     pageWalkView,
+    new NeverExecuted(stops),
     registerAssemblyHover(),
     registerCommands({ provider, terminals, stops, pages, trapView, pageWalkView }),
   );

@@ -34,6 +34,11 @@ export interface ConsoleData {
   data: string;
 }
 
+/** Answer of `lguest/executed`: lines of a listing, from 1, whose instruction never ran. */
+export interface ExecutedAnswer {
+  never: number[];
+}
+
 export const REQUESTS = {
   /** `{}` -> ViewAnswer: the three cr2 values and the current trap. */
   viewTrap: 'lguest/view/trap',
@@ -44,6 +49,8 @@ export const REQUESTS = {
   viewPageWalk: 'lguest/view/pageWalk',
   /** `{}` -> WhyAnswer: why the current trap ended as it did. */
   why: 'lguest/why',
+  /** `{name}` -> ExecutedAnswer: what of a listing was never executed. */
+  executed: 'lguest/executed',
   /** `{text}` -> `{}`: keys for the Guest's console. */
   console: 'lguest/console',
 } as const;

@@ -6,6 +6,7 @@
 import type { Cpu } from './cpu';
 import { PageFlag } from './cpu';
 import { decode, M, NEED_MORE, R, RECORD } from './decode';
+import { Executed } from './executed';
 import { IMM, ROW_BITS, ROW_IMM, ROWS } from './rows';
 import { PAGE, RAM_BASE } from './state';
 
@@ -45,6 +46,8 @@ export class BlockCache {
   readonly bytes = new Int32Array(MAX_BLOCKS);
   readonly big = new Uint8Array(MAX_BLOCKS);
   readonly runs = new Int32Array(MAX_BLOCKS);
+  /** By block number: so many of its records have been begun (executed.ts). */
+  readonly begun = new Uint8Array(MAX_BLOCKS);
   readonly page = new Int32Array(MAX_BLOCKS);
   readonly offset = new Uint16Array(MAX_BLOCKS);
   /** EIP after the block's last run in the interpreter: where an indirect jump went. A hint, nothing more. */
@@ -61,10 +64,12 @@ export class BlockCache {
   onDrop: (block: number) => void = () => {};
   /** Called when everything is dropped at once. */
   onClear: () => void = () => {};
+  readonly executed: Executed;
   /** How often everything had to go because the cache was full. */
   clears = 0;
 
   constructor(private readonly cpu: Cpu) {
+    this.executed = new Executed(cpu);
     cpu.code = new Int32Array((MAX_RECORDS + 4) * RECORD);
     cpu.onCodeWrite = (physical, length) => this.written(physical, length);
   }
@@ -99,6 +104,7 @@ export class BlockCache {
     this.bytes[block] = p - a;
     this.big[block] = big ? 1 : 0;
     this.runs[block] = 0;
+    this.begun[block] = 0;
     const number = (a - RAM_BASE) >>> 12;
     this.page[block] = number;
     this.offset[block] = a & 0xfff;
@@ -114,6 +120,13 @@ export class BlockCache {
     page.blocks.push(block);
     this.countLines(page, block, 1);
     return block;
+  }
+
+  /** The first `n` records of a block have been begun. */
+  note(block: number, n: number): void {
+    const first = this.first[block];
+    this.executed.records(this.page[block] * PAGE + this.offset[block], first + this.begun[block] * RECORD, first + n * RECORD);
+    this.begun[block] = n;
   }
 
   /** True when decoded code may overlap `length` bytes at `physical` (by 64-byte lines). */
@@ -181,6 +194,7 @@ export class BlockCache {
         const { m8, code } = this.cpu;
         const a = this.base + at;
         code[record + R.IMM] = m8[a] | (m8[a + 1] << 8) | (m8[a + 2] << 16) | (m8[a + 3] << 24);
+        this.executed.patched(at, 4);
         if (this.patched.has(at)) continue;
         this.patched.add(at);
         this.onPatch(block);

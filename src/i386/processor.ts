@@ -56,6 +56,8 @@ export class Processor {
   /** A breakpoint at this linear address was already reported for the present position. */
   private passBreak = -1;
   private readonly bytes = new Uint8Array(16);
+  /** The block that the interpreter runs or ran last. */
+  private running = 0;
   /** The block at EIP is to be interpreted even when there is a translation of it. */
   private interpretNext = false;
   /** True when translation was asked for and the engine refuses to compile WebAssembly: whoever owns the machine says so once (JIT_REFUSED). */
@@ -133,6 +135,7 @@ export class Processor {
   reset(): void {
     const c = this.cpu;
     this.blocks.clear();
+    this.blocks.executed.forget();
     c.flushTlb();
     c.m32[W.SHADOW] = 0;
     c.m32[W.HALTED] = 0;
@@ -230,7 +233,11 @@ export class Processor {
     const c = this.cpu;
     const m = c.m32;
     if (c.cur >= 0) {
-      this.count((c.cur - c.blockFirst) / RECORD, c.blockCpl);
+      const done = (c.cur - c.blockFirst) / RECORD;
+      this.count(done, c.blockCpl);
+      // A stale record was not begun.
+      const begun = thrown === STALE ? done : done + 1;
+      if (c.blockFirst !== SCRATCH_RECORD && begun > this.blocks.begun[this.running]) this.blocks.note(this.running, begun);
       if (!c.inNewTask) m[W.EIP] = (c.blockEip + c.code[c.cur + R.END] - (c.code[c.cur + R.META] & M.LENGTH)) | 0;
       c.cur = -1;
     }
@@ -341,8 +348,10 @@ export class Processor {
       c.blockEip = eip;
       c.blockFirst = first;
       c.blockCpl = cpl;
+      this.running = block;
       runRecords(c, first, last, HANDLERS);
       c.cur = -1;
+      if (n > blocks.begun[block]) blocks.note(block, n);
       blocks.follow[block] = m[W.EIP];
       if (c.unfinished) {
         this.interrupted();
@@ -399,7 +408,8 @@ export class Processor {
     }
     m[W.EFLAGS] &= ~FL.RF;
     const tf = m[W.EFLAGS] & FL.TF;
-    this.fetch(eip, linear, cpl === 3);
+    const a = this.fetch(eip, linear, cpl === 3);
+    if (a >= 0) this.blocks.executed.alone(a - RAM_BASE, c.code[SCRATCH_RECORD + R.META] & M.LENGTH);
     c.blockEip = eip;
     c.blockFirst = SCRATCH_RECORD;
     c.blockCpl = cpl;
@@ -432,13 +442,14 @@ export class Processor {
     if (c.pushesRf) c.m32[W.EFLAGS] |= FL.RF;
   }
 
-  /** Decodes the instruction at EIP into the scratch record, raising what its fetch raises. */
-  private fetch(eip: number, linear: number, user: boolean): void {
+  /** Decodes the instruction at EIP into the scratch record, raising what its fetch raises. @returns where in the memory it begins, or -1. */
+  private fetch(eip: number, linear: number, user: boolean): number {
     const c = this.cpu;
     const { bytes } = this;
     const limit = c.m32[W.LIMIT + CS] >>> 0;
     let n = 0;
     let a = -1;
+    let start = -1;
     for (;;) {
       if (n === 15) c.gp(0);
       if ((eip >>> 0) + n > limit) c.gp(0);
@@ -448,11 +459,12 @@ export class Processor {
         const e = c.m32[c.tr + (at >>> 12)];
         a = (e & 1) === 0 ? (at + e) | 0 : c.physicalOffset(c.translate(at, false, user));
       }
+      if (n === 0) start = a;
       // Whole rest of the page at once, as far as the limit allows.
       const room = Math.min(15 - n, PAGE - (at & 0xfff), limit - (eip >>> 0) - n + 1);
       for (let k = 0; k < room; k++) bytes[n + k] = a < 0 ? 0xff : c.m8[a + k];
       n += room;
-      if (decode(bytes, 0, n, c.m32[W.CS_BIG] !== 0, c.code, SCRATCH_RECORD) !== NEED_MORE) return;
+      if (decode(bytes, 0, n, c.m32[W.CS_BIG] !== 0, c.code, SCRATCH_RECORD) !== NEED_MORE) return start;
     }
   }
 }

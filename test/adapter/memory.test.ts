@@ -122,6 +122,24 @@ test('disassembly gives exactly the rows asked for at both ends of the address s
   await intel.end();
 });
 
+test('disassembly, listings and the console say which instructions were never executed, and what ran decides where rows begin', async () => {
+  const s = await Inside.at('handle_irq');
+  const rows = async (): Promise<{ address: string; instruction: string }[]> =>
+    (await s.request('disassemble', { memoryReference: '&handle_irq', instructionOffset: 0, instructionCount: 8 })).instructions;
+  const marked = (list: { instruction: string }[]): boolean[] => list.map((r) => r.instruction.endsWith('; never executed'));
+  assert.ok(marked(await rows()).every(Boolean), 'the first interrupt is about to be handled');
+  assert.match(await s.evaluate('executed', 'repl'), /^handle_irq: 0 of \d+ instructions executed\n {2}never 0x/);
+  await s.go('stepIn', { granularity: 'instruction' });
+  await s.go('stepIn', { granularity: 'instruction' });
+  assert.deepEqual(marked(await rows()).slice(0, 3), [false, false, true], 'two steps later two are not marked');
+  assert.match(await s.evaluate('executed', 'repl'), /^handle_irq: 2 of/);
+  const { never } = await s.request('lguest/executed', { name: 'handle_irq.lgl' });
+  assert.deepEqual(never.slice(0, 2), [5, 6], 'a line for the range, one for the name, two that ran');
+  assert.match(await s.failing('lguest/executed', { name: 'nothing.lgl' }), /no such listing/);
+  assert.match(await s.failing('evaluate', { expression: 'executed 0xffc00000', context: 'repl' }), /nobody keeps count/);
+  await s.end();
+});
+
 test('the instruction at hand shows where its memory operand is and what is there; lines and symbols stand on their first row', async () => {
   const s = await Inside.at('handle_irq');
   let note = '';

@@ -339,6 +339,27 @@ test('a kernel can be debugged from the explorer, and the demo from the palette'
   );
 });
 
+test('lines of a listing that never ran are dimmed at each stop, and no longer when the setting is off', async () => {
+  const editor = activated();
+  let never = [3, 4, 99];
+  const session = editor.start(guest(), (command, args) =>
+    command === 'lguest/executed' && (args as { name: string }).name === 'tick.lgl' ? { never } : { nodes: [] },
+  );
+  const settled = (): Promise<void> => new Promise((done) => setImmediate(done));
+  editor.show('/tick.lgl', 'lguest-listing', 10);
+  editor.message(session, event('stopped'));
+  await settled();
+  assert.deepEqual(editor.painted, [2, 3], 'lines count from 0 in the editor, and none lies behind its end');
+  never = [4];
+  editor.message(session, event('stopped'));
+  await settled();
+  assert.deepEqual(editor.painted, [3]);
+  editor.settings['lguest.disassembly.dimNeverExecuted'] = false;
+  editor.settingsChanged.fire({ affectsConfiguration: () => true });
+  await settled();
+  assert.deepEqual(editor.painted, []);
+});
+
 test('hovering over a register in assembly evaluates the register', () => {
   const editor = activated();
   const hover = editor.hovers[0];

@@ -91,6 +91,10 @@ export class FakeEditor {
   active: FakeSession | undefined;
   refreshed = 0;
   readonly remembered = new Map<string, unknown>();
+  /** Lines, from 0, that were painted last. */
+  painted: number[] = [];
+  readonly visibleChanged = new EventEmitter();
+  readonly settingsChanged = new EventEmitter();
   private readonly subscriptions: { dispose(): void }[] = [];
 
   private readonly startedSession = new EventEmitter();
@@ -223,8 +227,12 @@ export class FakeEditor {
         return { dispose() {} };
       },
       openTextDocument: async (uri: Uri) => ({ uri }),
+      onDidChangeConfiguration: this.settingsChanged.event,
     },
     window: {
+      visibleTextEditors: [] as unknown[],
+      onDidChangeVisibleTextEditors: this.visibleChanged.event,
+      createTextEditorDecorationType: () => ({ dispose() {} }),
       showInformationMessage: async (text: string) => void this.messages.push(text),
       showErrorMessage: async (text: string) => void this.messages.push(`error: ${text}`),
       showInputBox: async () => this.input,
@@ -288,6 +296,17 @@ export class FakeEditor {
         return { dispose() {} };
       },
     };
+  }
+
+  /** Shows a document with so many lines in an editor. */
+  show(path: string, languageId: string, lineCount: number): void {
+    this.api.window.visibleTextEditors.push({
+      document: { languageId, uri: { path }, lineCount, lineAt: (line: number) => ({ range: line }) },
+      setDecorations: (_type: unknown, lines: number[]) => {
+        this.painted = lines;
+      },
+    });
+    this.visibleChanged.fire();
   }
 
   private memory(): object {

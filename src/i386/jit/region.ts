@@ -156,6 +156,7 @@ export const discover = (
     if (blocks.length > 0 && cache.page[number] !== cache.page[blocks[0].block] && around.churns(cache.page[number])) return undefined;
     // Translated blocks no longer count their runs: they were warm when they were translated.
     if (blocks.length > 0 && cache.runs[number] < warm && !around.isTranslated(number)) return undefined;
+    if (cache.begun[number] < cache.count[number]) return undefined;
     if (blocks.length === 0) warm = cache.runs[number] * WARM_SHARE;
     const first = cache.first[number];
     const count = cache.count[number];
