@@ -230,6 +230,19 @@ export class Watches implements MemoryWatcher {
     this.seen(physical, size, Kind.WRITE | Kind.FOLLOW);
   }
 
+  gap(physical: number, write: boolean): number {
+    const page = this.pages.get(physical >>> 12);
+    const what = write ? Kind.WRITE | Kind.FOLLOW : Kind.READ;
+    if (page === undefined || (page.kinds & what) === 0) return 4096 << 16;
+    const { bits } = page;
+    let from = physical & 0xfff;
+    if (bits === undefined || (bits[from] & what) !== 0) return 0;
+    let end = from + 1;
+    while (from > 0 && (bits[from - 1] & what) === 0) from--;
+    while (end < 4096 && (bits[end] & what) === 0) end++;
+    return from | (end << 16);
+  }
+
   private seen(physical: number, size: number, what: number): void {
     const page = this.pages.get(physical >>> 12);
     if (page === undefined) return;

@@ -5,7 +5,7 @@
 // (interpreter/), descriptor loads and control transfer (segments.ts, transfer.ts, interrupts.ts, tasks.ts), and the run loop (processor.ts).
 
 import { auxFor, resultFor, statusFlags } from './flags';
-import { CR0, CR4, CS, EXC, F, FL, PAGE, RAM_BASE, SS, TLB, TLB_INVALID, TLB_TABLE_BYTES, W } from './state';
+import { CR0, CR4, CS, EXC, F, FL, GAPS, PAGE, RAM_BASE, SS, TLB, TLB_INVALID, TLB_TABLE_BYTES, W } from './state';
 
 /** Thrown (always the same object for one processor) when the current instruction faults; the run loop delivers it. */
 export class CpuFault {
@@ -28,6 +28,11 @@ export interface MemoryWatcher {
   /** @param linear uint32, or -1 when the processor itself walks tables. @param size bytes, 1 to 4 (larger accesses come in parts). */
   read(physical: number, linear: number, size: number): void;
   write(physical: number, linear: number, size: number, value: number): void;
+  /**
+   * The stretch around an address where accesses of this kind mean nothing to the watcher, within the page: first offset | end << 16; 0 when there is none. It counts
+   * until page flags change. Without it every access to the page is told.
+   */
+  gap?(physical: number, write: boolean): number;
 }
 
 /** Port space of the machine. The caller's layer implements it. @param size 1, 2 or 4 bytes. Values uint32. */
@@ -563,9 +568,37 @@ export class Cpu {
     if (write && flags === 0) m[(user ? USER_WRITE : SUPER_WRITE) + page] = entry;
   }
 
+  // ---- between watched bytes ----------------------------------------------------------------------------------------------------------
+
+  private anyGaps = false;
+  /** Whether nobody watches this access, although its page is watched. If so, translated code may go on in the same gap by itself. @param a index into the memory. */
+  inGap(linear: number, a: number, size: number, write: boolean): boolean {
+    const physical = a - RAM_BASE;
+    const others = write ? PageFlag.CODE | PageFlag.ROM : 0;
+    if ((this.pageFlags[physical >>> 12] & others) !== 0) return false;
+    const gap = this.watcher?.gap?.(physical, write) ?? 0;
+    const from = gap & 0xffff;
+    const end = gap >>> 16;
+    const offset = linear & 0xfff;
+    if (offset < from || offset + size > end) return false;
+    const m = this.m32;
+    const at = (GAPS.START + (write ? GAPS.WRITE : 0) + (m[W.CPL] === 3 ? GAPS.USER : 0) + ((linear >>> 8) & GAPS.MASK)) >> 2;
+    m[at] = (linear & ~0xfff) | from;
+    m[at + 1] = Math.max(0, end - from - 3);
+    m[at + 2] = (a - linear) | 0;
+    this.anyGaps = true;
+    return true;
+  }
+  private forgetGaps(): void {
+    if (!this.anyGaps) return;
+    this.anyGaps = false;
+    this.m32.fill(0, GAPS.START >> 2, GAPS.END >> 2);
+  }
+
   /** Forgets every translation. */
   flushTlb(): void {
     const m = this.m32;
+    this.forgetGaps();
     for (let i = 0; i < this.filledCount; i++) {
       const page = this.filled[i];
       m[SUPER_READ + page] = TLB_INVALID;
@@ -579,6 +612,7 @@ export class Cpu {
   }
   /** Forgets the translation of one page (INVLPG); of 4 MB when a large page was filled in there, as many small ones. */
   flushPage(linear: number): void {
+    this.forgetGaps();
     const directory = linear >>> 22;
     const isLarge = this.large[directory] !== 0;
     const first = isLarge ? directory << 10 : linear >>> 12;
@@ -590,6 +624,7 @@ export class Cpu {
   /** Sets bits of a physical page's flags and takes its fast TLB entries away. */
   setPageFlag(physicalPage: number, flag: PageFlag): void {
     if (this.pageFlags[physicalPage] & flag) return;
+    this.forgetGaps();
     this.pageFlags[physicalPage] |= flag;
     const m = this.m32;
     for (let i = 0; i < this.filledCount; i++) {
@@ -604,6 +639,7 @@ export class Cpu {
     }
   }
   clearPageFlag(physicalPage: number, flag: PageFlag): void {
+    this.forgetGaps();
     this.pageFlags[physicalPage] &= ~flag;
   }
   /** Linear to physical without side effects (no accessed bits, no TLB, no fault); -1 when not mapped. Ignores protection. */

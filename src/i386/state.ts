@@ -268,6 +268,12 @@ export const TLB = {
 /** An entry that takes the slow path for any width: the low two bits are set. */
 export const TLB_INVALID = -1;
 
+/**
+ * Stretches between watched bytes where translated code may go on by itself: 64 entries, by the low bits of the page number, for each kind of access and privilege.
+ * Each {linear address of its start, bytes where an access of up to 4 may start, what to add for the index into the memory, unused}. Cpu.inGap() fills them.
+ */
+export const GAPS = { START: 0xf0000, WRITE: 0x400, USER: 0x800, MASK: 0x3f0, END: 0xf1000 } as const;
+
 /** Where the emulated machine's physical address 0 lies in the linear memory. */
 export const RAM_BASE = 0x2000000;
 export const PAGE = 4096;

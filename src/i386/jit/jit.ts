@@ -560,7 +560,8 @@ export class Jit {
         }
         a = cpu.physicalOffset(physical);
         if (a < 0) return size === 1 ? 0xff : size === 2 ? 0xffff : -1;
-        if (pageFlags[(a - RAM_BASE) >>> 12] & PageFlag.WATCH_READ && cpu.watcher !== undefined) return punt();
+        if (pageFlags[(a - RAM_BASE) >>> 12] & PageFlag.WATCH_READ && cpu.watcher !== undefined && !cpu.inGap(linear, a, size, false))
+          return punt();
       }
       return size === 1 ? m8[a] : size === 2 ? m8[a] | (m8[a + 1] << 8) : m8[a] | (m8[a + 1] << 8) | (m8[a + 2] << 16) | (m8[a + 3] << 24);
     };
@@ -583,10 +584,11 @@ export class Jit {
         if (flags !== 0) {
           const physical = a - RAM_BASE;
           if ((flags & ~PageFlag.CODE) !== 0) {
-            punt();
-            return;
-          }
-          if (blocks.covers(physical, size)) {
+            if (!cpu.inGap(linear, a, size, true)) {
+              punt();
+              return;
+            }
+          } else if (blocks.covers(physical, size)) {
             if (blocks.quiet(physical, size, inUse))
               cpu.physWrite(physical, size === 1 ? value & 0xff : size === 2 ? value & 0xffff : value, size, linear);
             else punt();
@@ -619,7 +621,9 @@ export class Jit {
           m32[STATUS] = 1;
           return 0;
         }
-        return physical < cpu.ramBytes && pageFlags[physical >>> 12] === 0 ? RAM_BASE + physical : punt();
+        if (physical >= cpu.ramBytes) return punt();
+        const a = RAM_BASE + physical;
+        return pageFlags[physical >>> 12] === 0 || cpu.inGap(linear, a, size, true) ? a : punt();
       },
       interpret: (i: number, next: number): number => {
         if (m32[FLAG_KIND] !== 0) this.settleFlags();

@@ -6,7 +6,7 @@
 
 import { PATCHABLE } from '../blocks';
 import { M, R } from '../decode';
-import { ESP, S } from '../state';
+import { ESP, GAPS, S } from '../state';
 import { Emission, IMPORT } from './emission';
 import { I32, OP } from './wasm';
 
@@ -198,17 +198,43 @@ export abstract class Operands extends Emission {
 
   /**
    * An access of patience 2: `fast` with the operand's index into the memory on the stack, or `slow`, which calls the runtime with its address (this.lin). Both leave
-   * a value of `type` on the stack, if any.
+   * a value of `type` on the stack, if any. Between watched bytes of a page, where the runtime was once, it is fast too.
    */
   private patiently(ref: Ref, size: number, write: boolean, slow: () => void, fast: () => void, type?: number): void {
     const { f } = this;
     this.address(ref);
     f.set(this.lin);
-    this.pageTest(write, 1 << size);
-    f.block(OP.if, type);
+    f.block(OP.block, type);
     this.labels.push({ target: -2 });
-    slow();
+    this.pageTest(write, 1 << size);
+    f.block(OP.if);
+    this.labels.push({ target: -2 });
+    const gaps = GAPS.START + (write ? GAPS.WRITE : 0) + (this.region.user ? GAPS.USER : 0);
+    const gap = this.temp();
+    f.get(this.lin);
+    f.get(this.lin);
+    f.i32(8);
+    f.op(OP.i32_shr_u);
+    f.i32(GAPS.MASK);
+    f.op(OP.i32_and);
+    f.tee(gap);
+    f.mem(OP.i32_load, gaps, 2);
+    f.op(OP.i32_sub);
+    f.get(gap);
+    f.mem(OP.i32_load, gaps + 4, 2);
+    f.op(OP.i32_lt_u);
+    f.block(OP.if);
+    this.labels.push({ target: -2 });
+    f.get(gap);
+    f.mem(OP.i32_load, gaps + 8, 2);
+    f.set(this.entry);
     f.op(OP.else);
+    slow();
+    f.br(OP.br, 2);
+    this.labels.pop();
+    f.op(OP.end);
+    this.labels.pop();
+    f.op(OP.end);
     f.get(this.lin);
     f.get(this.entry);
     f.op(OP.i32_add);
