@@ -23,6 +23,9 @@ export class Intercepted {
 /** Thrown by a watcher to stop before the access: the instruction is left as if it had not begun, and run() comes back with kind 'stop'. */
 export class WatchStop {}
 
+/** Thrown before an x87 instruction that a pending error freezes (CR0.NE clear): the processor waits for an external interrupt. Nothing has changed. */
+export class FpuFrozen {}
+
 /** Sees accesses to watched pages; called from the slow path, before a write takes effect. Must not touch the machine; may throw WatchStop. */
 export interface MemoryWatcher {
   /** @param linear uint32, or -1 when the processor itself walks tables. @param size bytes, 1 to 4 (larger accesses come in parts). */
@@ -153,6 +156,9 @@ export class Cpu {
   debugHits = 0;
   /** False: faults push RF as it is. For machines whose software cannot reach the breakpoint registers, where RF has no use. */
   pushesRf = true;
+  /** What FERR# is wired to: told when an x87 error freezes the processor, before FpuFrozen is thrown. Undefined: nothing is, and errors are ignored. */
+  onFpuError: (() => void) | undefined;
+  readonly frozen = new FpuFrozen();
   /** True when CPL 0 is the Host's: its deliveries are never intercepted. */
   hostRing0 = false;
   /** [vector] = 1: the debugger wants to stop before this vector is delivered. */

@@ -130,6 +130,8 @@ export const deliverException = (c: Cpu, vector: number, errorCode: number): boo
   let code = errorCode;
   for (;;) {
     c.inNewTask = false;
+    // What the faulting instruction, or a delivery that failed, hit is lost with it.
+    c.debugHits = 0;
     try {
       deliver(c, v, Cause.FAULT, pushesErrorCode(v) ? code : -1);
       return true;

@@ -4,7 +4,7 @@
 // stop is an Exit. What it leaves out: what instructions do (interpreter/) and how deliveries work (interrupts.ts). Source: SDM vol. 3 "Debug", "Interrupts".
 
 import { BlockCache, SCRATCH_RECORD } from './blocks';
-import { Cpu, CpuFault, type CpuOptions, Intercepted, WatchStop } from './cpu';
+import { Cpu, CpuFault, type CpuOptions, FpuFrozen, Intercepted, WatchStop } from './cpu';
 import { decode, M, NEED_MORE, R, RECORD } from './decode';
 import { HANDLERS } from './interpreter';
 import { runRecords, warmUp } from './interpreter/hot';
@@ -16,7 +16,7 @@ import { CS, EXC, F, FL, PAGE, RAM_BASE, Shadow, W } from './state';
 export type Exit =
   /** The counted instructions are used up (after step(): the instruction is done). */
   | { kind: 'budget' }
-  /** HLT ran at CPL 0; EIP is after it. */
+  /** HLT ran at CPL 0; EIP is after it. Or an x87 error froze the processor before the instruction at EIP (see x87/unit.ts): an interrupt ends both. */
   | { kind: 'halt' }
   /** Triple fault. */
   | { kind: 'shutdown' }
@@ -155,13 +155,15 @@ export class Processor {
     c.m32[W.HALTED] = 0;
     c.m32[W.SHADOW] = 0;
     this.passBreak = -1;
+    c.debugHits = 0;
     try {
       deliver(c, vector, 2, -1);
-      return true;
     } catch (thrown) {
       if (!(thrown instanceof CpuFault)) throw thrown;
-      return deliverException(c, thrown.vector, thrown.errorCode);
+      return this.deliverFault(thrown.vector, thrown.errorCode) === undefined;
     }
+    this.keepHits();
+    return true;
   }
 
   /**
@@ -173,7 +175,7 @@ export class Processor {
     if (c.intercepts(vector)) return { kind: 'intercept', vector, errorCode, software: false };
     c.m32[W.SHADOW] = 0;
     this.passBreak = -1;
-    return deliverException(c, vector, errorCode) ? undefined : { kind: 'shutdown' };
+    return this.deliverFault(vector, errorCode);
   }
 
   /** Runs one instruction, in whatever ring. Breakpoints do not stop it. */
@@ -243,13 +245,29 @@ export class Processor {
     }
     if (thrown === STALE) return undefined;
     if (thrown instanceof WatchStop) return { kind: 'stop' };
+    if (thrown instanceof FpuFrozen) {
+      m[W.HALTED] = 1;
+      return undefined;
+    }
     if (thrown instanceof Intercepted)
       return { kind: 'intercept', vector: thrown.vector, errorCode: thrown.errorCode, software: thrown.software };
     if (!(thrown instanceof CpuFault)) throw thrown;
     const { vector, errorCode } = thrown;
     if (c.intercepts(vector)) return { kind: 'intercept', vector, errorCode, software: false };
     m[W.SHADOW] = 0;
-    return deliverException(c, vector, errorCode) ? undefined : { kind: 'shutdown' };
+    return this.deliverFault(vector, errorCode);
+  }
+  private deliverFault(vector: number, errorCode: number): Exit | undefined {
+    const c = this.cpu;
+    if (!deliverException(c, vector, errorCode)) return { kind: 'shutdown' };
+    this.keepHits();
+    return undefined;
+  }
+  /** Data breakpoints that the pushes of a delivery hit are reported before its handler's first instruction. */
+  private keepHits(): void {
+    const c = this.cpu;
+    c.m32[W.SHADOW] = c.debugHits << Shadow.HITS_SHIFT;
+    c.debugHits = 0;
   }
 
   private count(n: number, cpl: number): void {
@@ -395,6 +413,8 @@ export class Processor {
     const m = c.m32;
     const shadow = m[W.SHADOW];
     m[W.SHADOW] = 0;
+    // Hit by the delivery that came before: a trap of its own.
+    if (shadow !== 0 && (shadow & Shadow.KIND) === 0) this.debugTrap(shadow >> Shadow.HITS_SHIFT);
     const dr7 = m[W.DR + 7];
     if (dr7 & 0xff) {
       c.debugHits = 0;
@@ -429,10 +449,16 @@ export class Processor {
       m[W.SHADOW] |= hits << Shadow.HITS_SHIFT;
       return;
     }
-    m[W.DR + 6] = (m[W.DR + 6] & ~0xf) | hits | (step ? 0x4000 : 0);
     // A trap takes the processor out of HLT.
     m[W.HALTED] = 0;
-    c.raise(EXC.DB, 0);
+    this.debugTrap(hits | (step ? 0x4000 : 0));
+  }
+
+  /** @param why bits of DR6. */
+  private debugTrap(why: number): never {
+    const m = this.cpu.m32;
+    m[W.DR + 6] = (m[W.DR + 6] & ~0xf) | why;
+    this.cpu.raise(EXC.DB, 0);
   }
 
   /** A REP instruction is between two of its elements: whatever interrupts it there pushes RF, so that its instruction breakpoint does not fire again. */

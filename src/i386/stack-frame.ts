@@ -29,7 +29,7 @@ export class StackFrame {
     this.wrap = this.access & 0x4000 ? -1 : 0xffff;
   }
 
-  /** The stack in use. @param ext EXT bit of a stack fault's error code. @param program the pushes are an instruction's own: #AC and data breakpoints apply. */
+  /** The stack in use. @param ext EXT bit of a stack fault's error code. @param program the pushes are an instruction's own: #AC applies. */
   static current(c: Cpu, ext = 0, program = false): StackFrame {
     return new StackFrame(c, c.m32[W.SELECTOR + SS], undefined, c.m32[ESP], c.m32[W.CPL], ext, program);
   }
@@ -66,10 +66,8 @@ export class StackFrame {
     this.check(offset >>> 0, size);
     const linear = (this.base + offset) | 0;
     const { c } = this;
-    if (this.program) {
-      if (c.alignmentChecks && linear & (size - 1)) c.raise(EXC.AC, 0);
-      if (c.dataBreakpoints) c.matchData(linear, size, true);
-    }
+    if (this.program && c.alignmentChecks && linear & (size - 1)) c.raise(EXC.AC, 0);
+    if (c.dataBreakpoints) c.matchData(linear, size, true);
     if (this.cpl === 3) {
       if (wide) c.write32(linear, value);
       else c.write16(linear, value);

@@ -43,12 +43,14 @@ export const enum S {
   /** Byte offsets of the TLB tables for the current privilege (supervisor or user). */
   TLB_READ = 0x108,
   TLB_WRITE = 0x10c,
-  /** What waits until after the next instruction: see Shadow. The low four bits of the second byte: data breakpoints that a load of SS hit. */
+  /** What waits until after the next instruction: see Shadow. The low four bits of the second byte: data breakpoints that a load of SS or the frame of a delivery hit. */
   SHADOW = 0x110,
   HALTED = 0x114,
   SYSENTER_CS = 0x118,
   SYSENTER_ESP = 0x11c,
   SYSENTER_EIP = 0x120,
+  /** 1 = IGNNE#: with CR0.NE clear the machine lets x87 instructions run in spite of a pending error (see x87/unit.ts). */
+  FPU_IGNORE = 0x124,
   /** Float64: instructions retired and counted before the present run() (the clock is this plus what LEFT has used up). */
   RETIRED = 0x128,
   /** Float64: instructions retired in ring 0 while ring 0 is not counted. */
@@ -109,6 +111,7 @@ export const enum W {
   SYSENTER_CS = 70,
   SYSENTER_ESP = 71,
   SYSENTER_EIP = 72,
+  FPU_IGNORE = 73,
   FPU_CW = 96,
   FPU_SW = 97,
   FPU_VALID = 98,
@@ -130,6 +133,8 @@ export const enum Shadow {
   INTERRUPTS = 1,
   /** After MOV SS and POP SS: external interrupts, single-step traps and breakpoint registers wait, so that SS:ESP can be loaded as one. */
   ALL = 2,
+  /** Mask of the above. Hits with neither of them are those of the frame of a delivery. */
+  KIND = 0xff,
   HITS_SHIFT = 8,
 }
 

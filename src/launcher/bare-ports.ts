@@ -11,6 +11,8 @@ import type { Uart } from './uart';
 const COM1 = 0x3f8;
 const DEBUG_OUT = 0xe9;
 const DEBUG_EXIT = 0xf4;
+/** A write ends the coprocessor's interrupt 13 and lets x87 instructions go on until their error is cleared. */
+const COPROCESSOR_BUSY = 0xf0;
 /** Sixteen ports that raise and lower the interrupt lines, as QEMU's pc-testdev has them. */
 const TEST_LINES = 0x2000;
 /** Four byte ports that only remember what was written, also of pc-testdev. */
@@ -48,6 +50,8 @@ export interface PortsOptions {
   onExit: (value: number) => void;
   /** Software asked for a reset; `by` names the way. */
   onReset: (by: string) => void;
+  /** The coprocessor's busy latch is cleared. */
+  onBusyCleared: () => void;
   /** The timer's or the serial port's next moment may have changed. */
   onSchedule: () => void;
 }
@@ -168,6 +172,9 @@ export class BarePorts implements Bus {
         break;
       case RTC_INDEX:
         s.index = value;
+        break;
+      case COPROCESSOR_BUSY:
+        o.onBusyCleared();
         break;
       case PORT_A:
         s.portA = (value & ~1) | 2;

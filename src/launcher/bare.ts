@@ -26,6 +26,7 @@ const PAGE = 4096;
 const MEGABYTE = 0x100000;
 const TIMER_IRQ = 0;
 const COM1_IRQ = 4;
+const COPROCESSOR_IRQ = 13;
 /** So many deliveries in a row without one instruction retired: a loop of faults that no timer can end. */
 const STORM = 100_000;
 const CAUSE_EXTERNAL = 2;
@@ -138,8 +139,14 @@ export class BareMachine {
       },
       onReset: (by) => this.finish({ kind: 'reset', by }, 'power-off', `reset through ${by}`),
       onSchedule: () => this.interruptRun(),
+      onBusyCleared: () => {
+        this.pic.setLine(COPROCESSOR_IRQ, false);
+        // IGNNE#, for as long as FERR# is there.
+        if (cpu.m32[W.FPU_SW] & 0x80) cpu.m32[W.FPU_IGNORE] = 1;
+      },
     });
     cpu.bus = this.ports;
+    cpu.onFpuError = () => this.pic.setLine(COPROCESSOR_IRQ, true);
     this.context = new BareContext(cpu);
     this.inputs = {
       console: (bytes) => {

@@ -79,7 +79,7 @@ export const hashCpu = (hash: Hash, cpu: Cpu): void => {
   hash.word(m32[W.CPL]);
   for (let i = W.SELECTOR; i < W.FLAT; i++) hash.word(m32[i]);
   hash.word(m32[W.SHADOW]);
-  for (let i = W.SYSENTER_CS; i <= W.SYSENTER_EIP; i++) hash.word(m32[i]);
+  for (let i = W.SYSENTER_CS; i <= W.FPU_IGNORE; i++) hash.word(m32[i]);
   for (let i = W.FPU_CW; i <= W.MXCSR; i++) hash.word(m32[i]);
   for (let i = W.XMM; i < W.XMM + 32; i++) hash.word(m32[i]);
   hash.number(f64[F.RETIRED]);

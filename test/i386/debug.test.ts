@@ -234,6 +234,97 @@ test('pushes of near and far calls hit data breakpoints', () => {
   }
 });
 
+test('the frame of an INT n, a fault or an interrupt that hits a data breakpoint traps before the first instruction of its handler', () => {
+  const ways: [vector: number, enter: (pc: ProtectedMachine) => void][] = [
+    [0x40, (pc) => pc.run(...INT_40)],
+    [
+      EXC.UD,
+      (pc) => {
+        pc.run(0x0f, 0x0b);
+        pc.proc.step();
+      },
+    ],
+    [
+      0x21,
+      (pc) => {
+        pc.proc.interrupt(0x21);
+        pc.proc.step();
+      },
+    ],
+  ];
+  for (const [vector, enter] of ways) {
+    const pc = watching(WRITE_0, AT.STACK - 8);
+    enter(pc);
+    pc.delivered(EXC.DB);
+    assert.equal(dr6(pc), 1);
+    assert.equal(pc.esp, AT.STACK - 24);
+    assert.equal(pc.stack(1)[0], HANDLERS + 16 * vector);
+  }
+});
+
+test('a frame on the inner stack, and a call gate frame there, hit data breakpoints too', () => {
+  const interrupted = watching(WRITE_0, AT.STACK0 - 20);
+  interrupted.ring(3);
+  interrupted.proc.interrupt(0x21);
+  interrupted.proc.step();
+  interrupted.delivered(EXC.DB);
+  assert.equal(interrupted.esp, AT.STACK0 - 32);
+  assert.equal(interrupted.stack(1)[0], HANDLERS + 16 * 0x21);
+  const called = watching(WRITE_0, AT.STACK0 - 16);
+  called.ring(3);
+  called.describe(SEL.TSS2, gate(SEL.CODE0, HANDLERS, 0xec));
+  called.run(0x9a, ...dword(0), ...word(SEL.TSS2 | 3));
+  called.delivered(EXC.DB);
+  assert.equal(called.stack(1)[0], HANDLERS);
+});
+
+test('a frame in real mode hits a data breakpoint', () => {
+  const pc = watching(WRITE_0, AT.STACK - 4);
+  pc.real();
+  pc.write32(4 * 0x21, 0x1234);
+  pc.write32(4 * EXC.DB, 0x4321);
+  pc.proc.interrupt(0x21);
+  assert.equal(pc.eip, 0x1234);
+  pc.proc.step();
+  assert.equal(pc.eip, 0x4321);
+  assert.equal(pc.read16(AT.STACK - 12), 0x1234);
+});
+
+test('a debug frame that hits a data breakpoint itself traps again, below it', () => {
+  const pc = watching(WRITE_0 | 0xd00004, AT.STACK - 12);
+  pc.m32[W.DR + 1] = AT.STACK - 16;
+  pc.proc.interrupt(0x21);
+  pc.proc.step();
+  assert.equal(pc.stack(1)[0], HANDLERS + 16 * 0x21);
+  pc.proc.step();
+  assert.equal(pc.stack(1)[0], HANDLERS + 16 * EXC.DB);
+  assert.equal(pc.esp, AT.STACK - 36);
+  pc.code(NOP);
+  pc.proc.step();
+  assert.equal(pc.eip, HANDLERS + 16 * EXC.DB + 1);
+});
+
+test('what a faulting instruction hit before its fault is forgotten, and an interrupt waits behind the trap of a frame', () => {
+  const movs = watching(DATA_0);
+  movs.paging({ absent: [WATCHED + 0x2000] });
+  movs.m32[ESI] = WATCHED;
+  movs.m32[EDI] = WATCHED + 0x2000;
+  movs.run(0xa5);
+  movs.delivered(EXC.PF);
+  movs.code(NOP);
+  movs.proc.step();
+  assert.equal(movs.eip, HANDLERS + 16 * EXC.PF + 1);
+  const pc = watching(WRITE_0, AT.STACK - 4);
+  pc.describeGate(0x21, gate(SEL.CODE0, HANDLERS + 16 * 0x21, 0x8f));
+  pc.m32[W.EFLAGS] |= FL.IF;
+  pc.proc.interrupt(0x21);
+  pc.cpu.intr = true;
+  const exit = pc.proc.step();
+  pc.cpu.intr = false;
+  assert.equal(exit.kind, 'budget');
+  pc.delivered(EXC.DB);
+});
+
 test('one trap reports a data breakpoint and the single step together', () => {
   const pc = watching(WRITE_0);
   pc.m32[W.EFLAGS] |= FL.TF;

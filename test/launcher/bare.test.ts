@@ -319,3 +319,55 @@ test('a string sent by REP OUTS with the transmitter’s interrupt on gives the 
   assert.ok(at32(runs[0], counter) >= 10);
   assert.equal(runs[0].machine.stateHash(), runs[1].machine.stateHash());
 });
+
+// fninit; fldcw [unmasked]; fld1; fldz; fdivp st1: the divide by zero stays pending.
+const PENDING = [
+  ...[0xc7, 0x05, ...word32(0x119000), ...word32(0x37b)],
+  ...[0xdb, 0xe3, 0xd9, 0x2d, ...word32(0x119000), 0xd9, 0xe8, 0xd9, 0xee, 0xde, 0xf9],
+];
+const FWAIT = 0x9b;
+const STI = 0xfb;
+/** Only the cascade and line 13, at vector 2Dh; EOI to both. */
+const LINE_13 = [...controllers(4), ...out(0xa1, 0xdf)];
+const EOI = [...out(0xa0, 0x20), ...out(0x20, 0x20)];
+const HANDLER = 0x120000;
+
+for (const jit of [false, true]) {
+  const with13 = (handler: readonly number[], rest: readonly number[]): Run => {
+    const setUp = [...place(HANDLER, handler), ...interruptTable({ 45: HANDLER, 16: HANDLER + 0x800 }), ...LINE_13];
+    return boot([...setUp, ...PENDING, ...rest], { jit, jitThreshold: 0 });
+  };
+  const told = (r: Run): string => {
+    r.machine.run(LIMIT);
+    return r.debug();
+  };
+  const name = jit ? 'translated' : 'interpreted';
+
+  test(`an x87 error with CR0.NE clear freezes the next waiting instruction until interrupt 13 has cleared it (${name})`, () => {
+    // say 'i' in the handler, fnclex, clear the latch, EOI, iret; say 'a' after fwait.
+    const handler = [...say('i', 0xe9), 0xdb, 0xe2, ...out(0xf0, 0), ...EOI, 0xcf];
+    assert.equal(told(with13(handler, [STI, ...say('b', 0xe9), FWAIT, ...say('a', 0xe9), ...CLI_HLT])), 'bia');
+  });
+
+  test(`a write to port F0h lets x87 instructions go on with the error pending, and only that error (${name})`, () => {
+    const handler = [...say('i', 0xe9), ...out(0xf0, 0), ...EOI, 0xcf];
+    const rest = [STI, 0xd9, 0xe8, ...say('1', 0xe9), 0xd9, 0xe8, ...say('2', 0xe9), 0xdb, 0xe2, 0xd9, 0xe8, 0xd9, 0xee, 0xde, 0xf9];
+    assert.equal(told(with13(handler, [...rest, ...say('3', 0xe9), FWAIT, ...say('4', 0xe9), ...CLI_HLT])), 'i123i4');
+  });
+
+  test(`with interrupts off a frozen x87 instruction sleeps like HLT, and its error raises no vector 16 (${name})`, () => {
+    const r = with13([0xcf], [FWAIT, ...say('x', 0xe9), ...CLI_HLT]);
+    assert.deepEqual(r.machine.run(LIMIT), { kind: 'idle', wakeNs: undefined });
+    assert.equal(r.debug(), '');
+    assert.equal(r.machine.cpu.m8[RAM_BASE + r.machine.context.get('eip')], FWAIT);
+    assert.equal(r.machine.records.count, 0);
+  });
+
+  test(`with CR0.NE set the same error is vector 16 (${name})`, () => {
+    const ne = [0x0f, 0x20, 0xc0, 0x0c, 0x20, 0x0f, 0x22, 0xc0];
+    const r = boot([...interruptTable({ 16: HANDLER }), ...place(HANDLER, [...say('m', 0xe9), ...CLI_HLT]), ...ne, ...PENDING, FWAIT], {
+      jit,
+    });
+    assert.equal(told(r), 'm');
+  });
+}

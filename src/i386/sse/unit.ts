@@ -7,6 +7,7 @@ import type { Cpu } from '../cpu';
 import { R } from '../decode';
 import { linR, linW } from '../interpreter/operands';
 import { CR0, CR4, EXC, W } from '../state';
+import { pendingError } from '../x87/unit';
 
 /** Where memory operands are copied to: four words, the x87's second working slot. */
 export const SOURCE = W.FPU_TEMP + 4;
@@ -22,7 +23,7 @@ export const beginMmx = (c: Cpu): void => {
   const m = c.m32;
   if (m[W.CR0] & CR0.EM) c.ud();
   if (m[W.CR0] & CR0.TS) c.raise(EXC.NM);
-  if ((m[W.FPU_SW] & 0x80) !== 0 && (m[W.CR0] & CR0.NE) !== 0) c.raise(EXC.MF);
+  if ((m[W.FPU_SW] & 0x80) !== 0) pendingError(c);
 };
 /** The x87 side of an MMX instruction: TOP = 0 and every register counts as filled. */
 export const enterMmx = (m: Int32Array): void => {

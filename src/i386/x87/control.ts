@@ -8,7 +8,7 @@ import { linR, linW } from '../interpreter/operands';
 import type { Binder, Binders } from '../interpreter/operands';
 import { CR0, CR4, EXC, W } from '../state';
 import { C1, Kind, kindOf } from './float80';
-import { begin, beginNoWait, initialise, isEmpty, note, pop, rotate, setValid, updatePending } from './unit';
+import { begin, beginNoWait, initialise, isEmpty, note, pendingError, pop, rotate, setValid, updatePending } from './unit';
 
 /** Bits of the control word that exist; bit 6 always reads as one. */
 const CW_MASK = 0x1f3f;
@@ -246,6 +246,7 @@ const fninit: Binder = () => (c) => {
 const fnclex: Binder = () => (c) => {
   beginNoWait(c);
   c.m32[W.FPU_SW] &= 0x7f00;
+  c.m32[W.FPU_IGNORE] = 0;
 };
 const fldcw: Binder = () => (c, i) => {
   begin(c);
@@ -275,7 +276,7 @@ const ignored: Binder = () => (c) => beginNoWait(c);
 const fwait: Binder = () => (c) => {
   const m = c.m32;
   if ((m[W.CR0] & (CR0.MP | CR0.TS)) === (CR0.MP | CR0.TS)) c.raise(EXC.NM);
-  if ((m[W.FPU_SW] & 0x80) !== 0 && (m[W.CR0] & CR0.NE) !== 0) c.raise(EXC.MF);
+  if ((m[W.FPU_SW] & 0x80) !== 0) pendingError(c);
 };
 const step =
   (by: number): Binder =>

@@ -18,6 +18,7 @@ const TOP_MASK = 0x3800;
 export const initialise = (m: Int32Array): void => {
   m[W.FPU_CW] = 0x37f;
   m[W.FPU_SW] = 0;
+  m[W.FPU_IGNORE] = 0;
   m[W.FPU_VALID] = 0;
   m[W.FPU_FOP] = 0;
   m[W.FPU_FIP] = 0;
@@ -39,8 +40,19 @@ export const resetUnit = (m: Int32Array): void => {
 export const begin = (c: Cpu): void => {
   const m = c.m32;
   if ((m[W.CR0] & (CR0.EM | CR0.TS)) !== 0) c.raise(EXC.NM);
-  // With CR0.NE clear the error would go out on FERR# to a PC's interrupt 13; nothing is connected there.
-  if ((m[W.FPU_SW] & 0x80) !== 0 && (m[W.CR0] & CR0.NE) !== 0) c.raise(EXC.MF);
+  if ((m[W.FPU_SW] & 0x80) !== 0) pendingError(c);
+};
+/**
+ * What a waiting x87 or MMX instruction does about a pending error (ES). With CR0.NE it is #MF. Else, in the MS-DOS compatibility mode, the processor asserts
+ * FERR#, which a PC brings to interrupt 13, and freezes before the instruction until an interrupt comes, unless IGNNE# is held. SDM vol. 1, appendix
+ * "Guidelines for writing x87 FPU exception handlers"; FERR# is always deferred to here.
+ */
+export const pendingError = (c: Cpu): void => {
+  const m = c.m32;
+  if ((m[W.CR0] & CR0.NE) !== 0) c.raise(EXC.MF);
+  if (c.onFpuError === undefined || m[W.FPU_IGNORE] !== 0) return;
+  c.onFpuError();
+  throw c.frozen;
 };
 /** The same for the FN... instructions, which ignore pending exceptions. */
 export const beginNoWait = (c: Cpu): void => {
@@ -120,8 +132,11 @@ export const overflow = (m: Int32Array): void => {
   if (signal(m, IE | SF | C1)) putIndefinite(m, push(m));
 };
 
-/** Brings ES and B in line with flags and masks after either changed. */
+/** Brings ES and B in line with flags and masks after either changed. IGNNE# is let go with FERR#. */
 export const updatePending = (m: Int32Array): void => {
   if (m[W.FPU_SW] & ~m[W.FPU_CW] & 0x3f) m[W.FPU_SW] |= PENDING;
-  else m[W.FPU_SW] &= ~PENDING;
+  else {
+    m[W.FPU_SW] &= ~PENDING;
+    m[W.FPU_IGNORE] = 0;
+  }
 };
