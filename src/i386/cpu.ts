@@ -537,6 +537,8 @@ export class Cpu {
         const pteAt = (pde & ~0xfff) + ((linear >>> 10) & 0xffc);
         const pte = this.physRead(pteAt, 4);
         if ((pte & 1) === 0) return this.pageFault(linear, 0, write, user);
+        // So is bit 7 here, where PAT would be; without CR4.PSE no bit is.
+        if (pte & 0x80 && m[W.CR4] & CR4.PSE) return this.pageFault(linear, 1 | RESERVED, write, user);
         const both = pde & pte;
         if (user && (both & 4) === 0) return this.pageFault(linear, 1, write, user);
         writable = (both & 2) !== 0 || (!user && (cr0 & CR0.WP) === 0);

@@ -172,6 +172,24 @@ test('a set reserved bit in the entry of a large page raises #PF with RSVD', () 
   }
 });
 
+test('bit 7 of a small page entry is reserved with CR4.PSE, as there is no PAT, and ignored without', () => {
+  for (const [pse, flags, error] of [
+    [0, 0x80, -1],
+    [CR4.PSE, 0, -1],
+    [CR4.PSE, 0x80, 0xd],
+  ]) {
+    const pc = ProtectedMachine.fresh(3);
+    pc.paging();
+    pc.m32[W.CR4] = pse;
+    pc.write32(0x101000 + 4 * 0x50, 0x50067 | flags);
+    pc.cpu.flushTlb();
+    pc.m32[EBX] = 0x50000;
+    pc.run(0x8b, 0x03);
+    if (error < 0) assert.equal(pc.eip, AT.CODE + 2);
+    else pc.delivered(EXC.PF, error);
+  }
+});
+
 test('CR4 takes the bits of announced features and refuses the rest', () => {
   const pc = ProtectedMachine.fresh();
   pc.m32[EAX] = CR4.TSD | CR4.DE | CR4.PSE | CR4.PGE;
