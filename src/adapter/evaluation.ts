@@ -4,9 +4,11 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import { commandNames, runCommand } from '../debugger/commands';
 import { ExpressionError } from '../debugger/expression';
 import { COMPACT_FILTERS } from '../debugger/filters';
+import { aboutByte } from '../debugger/memory-tools';
 import { valueItem } from '../debugger/scopes';
 import type { Debugger } from '../debugger/session';
 import type { Frame } from '../debugger/stack';
+import { hex8 } from '../debugger/target';
 import { watchableRegisters } from '../debugger/watch-places';
 import { GUEST_REGISTERS } from '../lguest/context';
 import { stripType } from '../symbols/dwarf/types';
@@ -14,6 +16,9 @@ import { type Context, THREAD } from './context';
 import { variableBody } from './inspection';
 import { type Arguments, ERRORS, type Handlers, RequestError, wantNumber, wantText } from './requests';
 import { resume } from './run-control';
+
+/** A whole address, as listings have them; shorter numbers are numbers. */
+const ADDRESS_TEXT = /^0x[0-9a-f]{7,8}$/i;
 
 const evaluate = (s: Context, args: Arguments): object => {
   const d = s.core;
@@ -43,6 +48,13 @@ const evaluate = (s: Context, args: Arguments): object => {
     }
   }
   void s.standing;
+  // An address under the pointer: what it is, who may do what there, who wrote there last.
+  if (args.context === 'hover' && ADDRESS_TEXT.test(text) && d.target.locate(Number(text)) >= 0)
+    return {
+      result: aboutByte(d.target, d.programs, d.watches, Number(text)).join('; '),
+      variablesReference: 0,
+      memoryReference: hex8(Number(text)),
+    };
   const frame = s.frame(args.frameId);
   const found = d.evaluate(text, frame?.kind === 'code' ? frame : undefined, repl);
   const expression = text.replace(/,\s*(?:\[\d+\])?\s*[xduobcsphi]?\s*$/, '');

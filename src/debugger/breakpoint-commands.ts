@@ -116,7 +116,7 @@ export const BREAKPOINT_COMMANDS: Readonly<Record<string, Command>> = {
   find,
   set,
   what: (d, rest) =>
-    `${aboutByte(d.target, d.programs, Number(BigInt.asUintN(32, d.evaluate(rest === '' ? '$eip' : rest, undefined, false).value.bits))).join('\n')}\n`,
+    `${aboutByte(d.target, d.programs, d.watches, Number(BigInt.asUintN(32, d.evaluate(rest === '' ? '$eip' : rest, undefined, false).value.bits))).join('\n')}\n`,
 };
 
 /** Other tools' words for our commands; `$1` is what follows. */

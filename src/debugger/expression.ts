@@ -609,7 +609,7 @@ export const evaluate = (node: Node, env: Environment): Value => {
       return (
         env.call?.(node.name, args) ??
         fail(
-          `"${node.name}" cannot be called: only the machine's functions can (walk, pa, sym, task, idt, trap, why, count, list, read8, read16, read32)`,
+          `"${node.name}" cannot be called: only the machine's functions can (walk, pa, sym, task, idt, trap, why, count, lastwrite, list, read8, read16, read32)`,
         )
       );
     }

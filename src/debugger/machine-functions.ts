@@ -1,4 +1,4 @@
-// Functions of the machine in expressions: walk(a) pa(a) sym(a) idt(n) task(p) trap(k) why() count(filter) list(head, type, member).
+// Functions of the machine in expressions: walk(a) pa(a) sym(a) idt(n) task(p) trap(k) why() count(filter) lastwrite(x) list(head, type, member).
 //
 // Answers are values like any other, so they can be opened, formatted and watched: a walk and a trap are structures, tasks are pointers with their type. None of them
 // changes anything. What it leaves out: the language (expression.ts) and frames (frame-environment.ts).
@@ -7,6 +7,7 @@ import type { TrapRecord } from '../lguest/trap-record';
 import { type Type, stripType } from '../symbols/dwarf/types';
 import { ADDRESS, ExpressionError, INT, number, pointerTo, toLittleEndian, UCHAR, UINT, type Environment, type Value } from './expression';
 import { fieldOf } from './kernel-data';
+import type { LastWrite } from './last-writes';
 import type { KernelPrinters } from './printers';
 import type { Programs } from './programs';
 import type { Target } from './target';
@@ -23,6 +24,7 @@ export interface MachineQuestions {
   /** Newest first when negative. */
   recordNumbered(k: number): TrapRecord | undefined;
   why(k?: number): string;
+  lastWrite(address: number, length: number): LastWrite | string;
   recordTest(text: string): (record: TrapRecord) => boolean;
 }
 
@@ -175,6 +177,20 @@ const CALLS: Readonly<Record<string, Call>> = {
       if (r !== undefined && test(r)) n++;
     }
     return number(n, UINT);
+  },
+  lastwrite: (q, _, [x]) => {
+    if (x === undefined) return fail('what was written is missing');
+    if (x.register !== undefined) return fail(`${x.register} is a register: writes to registers are not recorded`);
+    // A pointer that lies nowhere, such as &x, stands for what it leads to.
+    const t = stripType(x.type);
+    const size = x.address !== undefined ? x.type.size : t.kind === 'pointer' ? t.target.size : 1;
+    const write = q.lastWrite(x.address ?? word(x, 'the address'), Math.max(1, size));
+    if (typeof write === 'string') return fail(write);
+    return structure('write', [
+      ['insns', UWIDE, BigInt(write.position.retired)],
+      ['pc', CODE, write.pc],
+      ['by', 'text', write.by],
+    ]);
   },
   list: (q, env, [head, type, link]) => {
     const name = textOf(type, 'the type of the elements');

@@ -3,6 +3,7 @@
 // Reading never changes the machine; what is not mapped is passed over. What it leaves out: values with types (expression.ts).
 
 import { ExpressionError } from './expression';
+import { lastWrite, lastWriteText, type WriteRecorder } from './last-writes';
 import type { Programs } from './programs';
 import { hex8, type Space, type Target } from './target';
 
@@ -144,7 +145,7 @@ export const parseRegion = (text: string): { address: number; bytes: Uint8Array 
 };
 
 /** What is known about a byte: symbol, who may access it by the Guest's and the shadow tables, where it lies, its other addresses. */
-export const aboutByte = (target: Target, programs: Programs, address: number): string[] => {
+export const aboutByte = (target: Target, programs: Programs, recorder: WriteRecorder, address: number): string[] => {
   const rows = [`${hex8(address)}: ${programs.nameOf(address) ?? 'no symbol'}`];
   const bits = (pte: number | undefined): string =>
     pte === undefined || (pte & 1) === 0
@@ -158,5 +159,6 @@ export const aboutByte = (target: Target, programs: Programs, address: number): 
   if (physical !== undefined) rows.push(`physical ${hex8(physical)}`);
   const [byte] = target.read(address, 1);
   rows.push(byte === undefined ? 'unreadable' : `value 0x${byte.toString(16).padStart(2, '0')}`);
+  if (byte !== undefined) rows.push(`last write: ${lastWriteText(programs, lastWrite(target, recorder, address, 1))}`);
   return rows;
 };

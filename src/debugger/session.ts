@@ -11,6 +11,7 @@ import { evaluate, ExpressionError, parse, type Value } from './expression';
 import type { FilterMode } from './filters';
 import { Following } from './following';
 import { FrameEnvironment } from './frame-environment';
+import { lastWrite } from './last-writes';
 import type { LiveNumbers } from './live';
 import { watchSlots } from './mappings';
 import type { MachineQuestions } from './machine-functions';
@@ -103,6 +104,7 @@ export class Debugger {
       record: () => this.record,
       recordNumbered: (k) => target.records.get(k < 0 ? target.records.count + k : k),
       why: (k) => this.why(k),
+      lastWrite: (address, length) => lastWrite(target, this.watches, address, length),
       recordTest: (text) => recordFilter(text, programs),
     };
     this.conditions = new Conditions(target, programs, this.tasks, this.machineQuestions, this.printers);

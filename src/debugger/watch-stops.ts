@@ -42,6 +42,7 @@ export class WatchStops {
       const same = watches.all.find((w) => w.wish.dataId === wish.dataId && w.wish.access === wish.access);
       const watch = watches.make(same?.id ?? this.d.newId(), wish);
       watch.hits = same?.hits ?? 0;
+      watch.since = same?.since ?? watch.since;
       try {
         const condition = wish.condition?.replace(/\|\s*(log|count)\s*$/, '').trim() ?? '';
         if (condition !== '') watch.test = conditions.watch(condition);

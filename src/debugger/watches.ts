@@ -7,6 +7,8 @@
 
 import { type MemoryWatcher, PageFlag, WatchStop } from '../i386/cpu';
 import { RAM_BASE, W } from '../i386/state';
+import { formatPosition } from '../lguest/trap-record';
+import { LastWrites } from './last-writes';
 import type { Programs } from './programs';
 import type { Target } from './target';
 import { type Place, type Range, type Subject, subjectOf } from './watch-places';
@@ -31,6 +33,8 @@ export interface Watch {
   /** A probe's value when it was last looked at. */
   last: number;
   hits: number;
+  /** Position at which it was set. */
+  since: string;
   test: (() => boolean) | undefined;
   wantsHit: ((hits: number) => boolean) | undefined;
 }
@@ -93,6 +97,7 @@ export class Watches implements MemoryWatcher {
   stoppedBefore = false;
   /** What logging watches saw, oldest first; the oldest go when there are too many. */
   readonly rows: WatchRow[] = [];
+  readonly lastWrites = new LastWrites();
   addRow(row: WatchRow): void {
     if (this.rows.length >= MOST_ROWS) this.rows.splice(0, MOST_ROWS / 10);
     this.rows.push(row);
@@ -112,7 +117,13 @@ export class Watches implements MemoryWatcher {
 
   /** The watches of the run before, so that they keep their numbers when they are set anew. */
   adopt(old: Watches): void {
-    this.list = old.list.map((w) => ({ ...w, hits: 0, place: { ranges: [], follow: [] } }));
+    this.list = old.list.map((w) => ({ ...w, hits: 0, since: '#0', place: { ranges: [], follow: [] } }));
+  }
+
+  /** Since when all of these bytes of the machine's memory are watched for writes; undefined: they are not. */
+  watchedSince(physical: number, length: number): string | undefined {
+    const entries = this.pages.get(physical >>> 12)?.entries ?? [];
+    return entries.find((e) => e.kinds & Kind.WRITE && physical >= e.from && physical + length <= e.to)?.watch.since;
   }
 
   /** A watch that is not set yet; `problem` says why it cannot be. */
@@ -127,6 +138,7 @@ export class Watches implements MemoryWatcher {
       place: { ranges: [], follow: [] },
       last: 0,
       hits: 0,
+      since: formatPosition(this.target.position),
       test: undefined,
       wantsHit: undefined,
     };
@@ -254,6 +266,7 @@ export class Watches implements MemoryWatcher {
     }
     const { processor, host } = this.target;
     const { cpu } = processor;
+    let wrote = false;
     const byGuest = cpu.cur >= 0 && (cpu.m32[W.CPL] !== 0 || host === undefined);
     const kind = what === Kind.READ ? 'read' : 'write';
     if (!byGuest && kind === 'read') return;
@@ -265,6 +278,7 @@ export class Watches implements MemoryWatcher {
         throw new WatchStop();
       }
       if (!byGuest) processor.requestStop();
+      if (kind === 'write' && kinds & Kind.WRITE) wrote = true;
       if (kinds & Kind.FOLLOW) this.moved = true;
       if (watch.subject?.probe !== undefined) {
         this.touched.set(watch, { eip: byGuest ? this.eip : undefined, by: this.writer(byGuest) });
@@ -277,6 +291,12 @@ export class Watches implements MemoryWatcher {
       const at = short ? from : physical;
       const before = cpu.m8.slice(RAM_BASE + at, RAM_BASE + at + (short ? to - from : Math.min(size, SHOWN)));
       this.hits.push({ watch, kind, eip: byGuest ? this.eip : undefined, by: this.writer(byGuest), at, before, old: numberOf(before) });
+    }
+    if (wrote) {
+      // The position behind the instruction, as in the rows of the log.
+      const { retired, hostStep } = this.target.position;
+      const position = byGuest ? { retired: retired + 1, hostStep: 0 } : { retired, hostStep };
+      this.lastWrites.note(physical, size, { position, pc: byGuest ? this.eip : undefined, by: this.writer(byGuest) });
     }
   }
 

@@ -144,3 +144,33 @@ test('a watch on a local variable ends when its function returns, and the client
   assert.match(gone?.body.breakpoint.message ?? '', /has returned/);
   await s.end();
 });
+
+test('who wrote a byte last is exact for what a watch records, in expressions, in the console and under the pointer; else it says that nobody records', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  assert.match(
+    await s.failing('evaluate', { expression: 'lastwrite(ticks)', context: 'watch' }),
+    /not recorded: set a watch on it that logs/,
+  );
+  await s.watch(['ticks', 'write', 'new > 0 | log']);
+  assert.match(await s.failing('evaluate', { expression: 'lastwrite(ticks)', context: 'watch' }), /^not written since #\d+/);
+  await s.functions('shell');
+  await s.go();
+  const { rows } = await s.request('lguest/watchLog');
+  const last = rows[rows.length - 1];
+  const about = await s.evaluate('lastwrite(ticks)', 'watch');
+  assert.match(about, /by = "the Guest"/);
+  assert.equal(Number(await s.evaluate('lastwrite(&ticks).pc', 'watch').then((t: string) => t.split(' ')[0])), last.pc);
+  assert.equal(`#${await s.evaluate('lastwrite(ticks).insns,d', 'watch')}`, last.position.split('.')[0]);
+  const address = (await s.evaluate('&ticks', 'watch')).split(' ')[0];
+  const hover = await s.evaluate(address, 'hover');
+  assert.match(hover, /: ticks; Guest's table: kernel read-write.*; shadow table: .*; last write: #\d+ by the Guest at handle_irq\+0x/);
+  assert.match(await s.evaluate('what &ticks'), /last write: #\d+ by the Guest at handle_irq/);
+  assert.match(await s.evaluate('what &received'), /last write: not recorded/);
+  assert.match(await s.failing('evaluate', { expression: 'lastwrite($eax)', context: 'watch' }), /eax is a register/);
+  assert.equal(
+    await s.evaluate('0x7ffffff0', 'hover'),
+    await s.evaluate('0x7ffffff0', 'watch'),
+    'where nothing is mapped a number is a number',
+  );
+  await s.end();
+});
