@@ -26,16 +26,19 @@ const EXIT_FLAGS = J.EXIT_FLAGS >> 2;
 /** A page where code was dropped more often than that joins no region but its own; after so many times it is left to the interpreter for a while. */
 const CHURNS = 2;
 const CHURNS_MANY = 64;
-/** After so many slow accesses at one place it gets more patience; after so many in a region with such places, the region is translated again. */
+/**
+ * After so many slow accesses at one place it gets more patience; after so many in a region with such places, the region is translated again. One slow access
+ * costs some microseconds, a translation some milliseconds and the engine's optimising compiler more than that.
+ */
 const SLOW_PLACE = 4;
-const SLOW_REGION = 64;
+const SLOW_REGION = 500;
 /** Slow accesses at one place count together when no more entries than that lie between two of them. */
 const SLOW_RECENT = 64;
 /** Longest stay in translated code: lets the engine put in better code of a function that never returns. */
 const SLICE = 50_000;
 /** Regions waiting for their module: so many are compiled at once, or fewer as soon as one of their blocks ran so often again. */
 const BATCH = 48;
-const URGENT_RUNS = 2048;
+const URGENT_RUNS = 4096;
 /** With so many instances, everything alive is compiled anew as one module. */
 const MAX_INSTANCES = 48;
 const FLAT_DATA = 0b001111;
@@ -309,6 +312,8 @@ export class Jit {
       blocks.runs[block] = -1000;
       return;
     }
+    // All blocks of a loop are hot at the same time: the first one's region is theirs too. When the loop never comes by its entry, heat() asks again.
+    if (this.threshold > 0 && this.awaits(block)) return;
     const cell = this.cellFor(a, linear, user);
     const region = cell < 0 ? undefined : discover(cpu, blocks, a, linear, user, this.around);
     if (region === undefined) {
@@ -341,6 +346,8 @@ export class Jit {
         set = new Set();
         this.users.set(b.block, set);
       }
+      // What the region holds needs an entry of its own only if it is run from outside from now on.
+      if (this.threshold > 0 && b.block !== block && blocks.runs[b.block] > 0) blocks.runs[b.block] = 0;
       // Only here: that a block was in a region at all says that it is warm.
       for (const t of set) if (t.dead) set.delete(t);
       set.add(translation);
@@ -454,6 +461,12 @@ export class Jit {
       this.blocks.runs[t.entry >> 1] = this.threshold;
       this.hurry = true;
     }
+  }
+  /** True when a region that contains the block is queued: most likely it will be run from there. */
+  private awaits(block: number): boolean {
+    const set = this.users.get(block);
+    if (set !== undefined) for (const t of set) if (!t.dead && t.slot === 0) return true;
+    return false;
   }
   private inUse(block: number): boolean {
     const set = this.users.get(block);
