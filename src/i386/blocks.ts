@@ -1,7 +1,8 @@
 // The cache of decoded code: blocks of records, found by the physical address of their first byte, dropped when somebody writes there.
 //
-// A block is straight-line code inside one page. Keeping blocks by physical address makes them survive CR3 loads; keeping the bytes they cover in a
-// bitmap of 64-byte lines lets data writes on a code page pass without harm. What it leaves out: running (processor.ts) and translating (jit/).
+// A block is straight-line code inside one page, or one instruction that reaches into the next page. Keeping blocks by physical address makes them survive CR3 loads;
+// keeping the bytes they cover in a bitmap of 64-byte lines lets data writes on a code page pass without harm. What it leaves out: running (processor.ts) and
+// translating (jit/).
 
 import type { Cpu } from './cpu';
 import { PageFlag } from './cpu';
@@ -22,7 +23,7 @@ const MAX_PATCHED = 4096;
 export const PATCHABLE = Uint8Array.from(ROWS, ({ name }, row) =>
   ROW_IMM[row] === IMM.IZ && /^(mov|add|or|adc|sbb|and|sub|xor|cmp|test|push)$/.test(name) ? 1 : 0,
 );
-/** Decoded alone, not kept: page-crossing instructions and single steps. */
+/** Decoded alone, not kept: single steps, and page-crossing instructions while one of their pages is not in the TLB. */
 export const SCRATCH_RECORD = MAX_RECORDS * RECORD;
 
 /** What is known of one physical page with code. */
@@ -31,6 +32,8 @@ export interface CodePage {
   index: Int32Array;
   /** Blocks that start here. */
   blocks: number[];
+  /** Blocks that start in the page before, whose instruction ends here. */
+  crossing: number[];
   /** For each 64-byte line, how many blocks cover some of it. */
   lines: Uint16Array;
 }
@@ -50,6 +53,8 @@ export class BlockCache {
   readonly begun = new Uint8Array(MAX_BLOCKS);
   readonly page = new Int32Array(MAX_BLOCKS);
   readonly offset = new Uint16Array(MAX_BLOCKS);
+  /** The physical page where a crossing instruction ends, -1 for blocks inside a page. Whoever runs the block makes sure that it is the next page still. */
+  readonly second = new Int32Array(MAX_BLOCKS);
   /** EIP after the block's last run in the interpreter: where an indirect jump went. A hint, nothing more. */
   readonly follow = new Int32Array(MAX_BLOCKS);
   private blocks = 0;
@@ -74,11 +79,13 @@ export class BlockCache {
     cpu.onCodeWrite = (physical, length) => this.written(physical, length);
   }
 
+  private readonly crossed = new Uint8Array(16);
+
   /**
    * Decodes the block at index `a` of cpu.m8.
-   * @returns the block number, or -1 when its first instruction reaches beyond the page.
+   * @param after index where the code goes on behind the page, -1 when that is not known. @returns the block number, or -1 when the first instruction needs to know.
    */
-  build(a: number, big: boolean): number {
+  build(a: number, big: boolean, after: number): number {
     if (this.blocks === MAX_BLOCKS || this.records + MAX_BLOCK_LENGTH > MAX_RECORDS) this.clear();
     const { code, m8 } = this.cpu;
     const pageEnd = (a & ~0xfff) + PAGE;
@@ -96,7 +103,18 @@ export class BlockCache {
       const meta = code[o + R.META];
       if (meta & M.ENDS || (meta & M.REP && ROW_BITS[code[o] >> 3] & 8)) break;
     }
-    if (n === 0) return -1;
+    let second = -1;
+    if (n === 0) {
+      if (after < 0) return -1;
+      const head = pageEnd - a;
+      for (let k = 0; k < 15; k++) this.crossed[k] = m8[k < head ? a + k : after + k - head];
+      const length = decode(this.crossed, 0, 15, big, code, start);
+      if (length === NEED_MORE) return -1;
+      code[start + R.END] = length;
+      p += length;
+      n = 1;
+      second = (after - RAM_BASE) >>> 12;
+    }
     const block = this.blocks++;
     this.records += n;
     this.first[block] = start;
@@ -108,18 +126,32 @@ export class BlockCache {
     const number = (a - RAM_BASE) >>> 12;
     this.page[block] = number;
     this.offset[block] = a & 0xfff;
+    this.second[block] = second;
+    const page = this.pageOf(number);
+    const old = page.index[a & 0xfff];
+    if (old !== 0) this.drop(old - 1);
+    // The page may have gone with its last block.
+    const kept = this.pageOf(number);
+    kept.index[a & 0xfff] = block + 1;
+    kept.blocks.push(block);
+    if (second >= 0) this.pageOf(second).crossing.push(block);
+    this.countLines(block, 1);
+    return block;
+  }
+  private pageOf(number: number): CodePage {
     let page = this.pages[number];
     if (page === undefined) {
-      page = { index: new Int32Array(PAGE), blocks: [], lines: new Uint16Array(64) };
+      page = { index: new Int32Array(PAGE), blocks: [], crossing: [], lines: new Uint16Array(64) };
       this.pages[number] = page;
       this.cpu.setPageFlag(number, PageFlag.CODE);
     }
-    const old = page.index[a & 0xfff];
-    if (old !== 0) this.drop(old - 1);
-    page.index[a & 0xfff] = block + 1;
-    page.blocks.push(block);
-    this.countLines(page, block, 1);
-    return block;
+    return page;
+  }
+  private forgetIfEmpty(number: number): void {
+    const page = this.pages[number];
+    if (page === undefined || page.blocks.length > 0 || page.crossing.length > 0) return;
+    this.pages[number] = undefined;
+    this.cpu.clearPageFlag(number, PageFlag.CODE);
   }
 
   /** The first `n` records of a block have been begun. */
@@ -138,13 +170,26 @@ export class BlockCache {
     return false;
   }
 
-  private countLines(page: CodePage, block: number, by: number): void {
-    const last = (this.offset[block] + this.bytes[block] - 1) >> 6;
-    for (let line = this.offset[block] >> 6; line <= last; line++) page.lines[line] += by;
+  private countLines(block: number, by: number): void {
+    const end = this.offset[block] + this.bytes[block];
+    const last = (Math.min(end, PAGE) - 1) >> 6;
+    const lines = this.pages[this.page[block]]?.lines;
+    if (lines !== undefined) for (let line = this.offset[block] >> 6; line <= last; line++) lines[line] += by;
+    const behind = end > PAGE ? this.pages[this.second[block]]?.lines : undefined;
+    if (behind !== undefined) behind[0] += by;
+  }
+  /** Whether some of the block's bytes lie in page `number` at offsets `from` to `to` (exclusive). */
+  private touches(block: number, number: number, from: number, to: number): boolean {
+    const start = this.offset[block];
+    const end = start + this.bytes[block];
+    return (
+      (this.page[block] === number && start < to && Math.min(end, PAGE) > from) || (this.second[block] === number && end - PAGE > from)
+    );
   }
 
   /** Record of the block whose patchable immediate holds page offsets `from` to `to` (exclusive) whole, or -1. */
   private patchable(block: number, from: number, to: number): number {
+    if (this.second[block] >= 0) return -1;
     const { code } = this.cpu;
     const start = this.offset[block];
     for (let i = 0, o = this.first[block]; i < this.count[block]; i++, o += RECORD) {
@@ -161,13 +206,14 @@ export class BlockCache {
 
   /** True when a write there concerns no block for which `inUse` holds, or only immediates that are known to be patched. */
   quiet(physical: number, length: number, inUse: (block: number) => boolean): boolean {
-    const page = this.pages[physical >>> 12];
+    const number = physical >>> 12;
+    const page = this.pages[number];
     if (page === undefined) return true;
     const from = physical & 0xfff;
     const to = from + length;
+    for (const block of page.crossing) if (this.touches(block, number, from, to) && inUse(block)) return false;
     for (const block of page.blocks) {
-      const start = this.offset[block];
-      if (start >= to || start + this.bytes[block] <= from || !inUse(block)) continue;
+      if (!this.touches(block, number, from, to) || !inUse(block)) continue;
       const record = this.patchable(block, from, to);
       if (record < 0 || !this.patched.has(this.immediateAt(block, record))) return false;
     }
@@ -179,15 +225,15 @@ export class BlockCache {
    * with their neighbours in the same lines, which a program that writes code is about to overwrite as well.
    */
   written(physical: number, length: number): void {
-    const page = this.pages[physical >>> 12];
+    const number = physical >>> 12;
+    const page = this.pages[number];
     if (page === undefined || !this.covers(physical, length)) return;
     const from = physical & 0xfff;
     const to = from + length;
     let dropped = false;
     for (let i = page.blocks.length - 1; i >= 0; i--) {
       const block = page.blocks[i];
-      const start = this.offset[block];
-      if (start >= to || start + this.bytes[block] <= from) continue;
+      if (!this.touches(block, number, from, to)) continue;
       const record = this.patchable(block, from, to);
       const at = record < 0 ? -1 : this.immediateAt(block, record);
       if (at >= 0 && (this.patched.size < MAX_PATCHED || this.patched.has(at))) {
@@ -203,13 +249,16 @@ export class BlockCache {
         dropped = true;
       }
     }
+    for (let i = page.crossing.length - 1; i >= 0; i--) {
+      const block = page.crossing[i];
+      if (!this.touches(block, number, from, to)) continue;
+      this.drop(block);
+      dropped = true;
+    }
     if (!dropped) return;
     const low = from & ~63;
     const high = (to + 63) & ~63;
-    for (let i = page.blocks.length - 1; i >= 0; i--) {
-      const block = page.blocks[i];
-      if (this.offset[block] < high && this.offset[block] + this.bytes[block] > low) this.drop(block);
-    }
+    for (let i = page.blocks.length - 1; i >= 0; i--) if (this.touches(page.blocks[i], number, low, high)) this.drop(page.blocks[i]);
   }
 
   /** Drops every block that covers a page offset for which `hit` is true, on all pages (breakpoints changed). */
@@ -218,7 +267,8 @@ export class BlockCache {
       if (page === undefined) continue;
       for (let i = page.blocks.length - 1; i >= 0; i--) {
         const block = page.blocks[i];
-        if (this.offset[block] <= offset && this.offset[block] + this.bytes[block] > offset) this.drop(block);
+        const end = this.offset[block] + this.bytes[block];
+        if ((this.offset[block] <= offset && end > offset) || end > offset + PAGE) this.drop(block);
       }
     }
   }
@@ -232,12 +282,12 @@ export class BlockCache {
     if (page.index[this.offset[block]] === block + 1) page.index[this.offset[block]] = 0;
     const last = page.blocks.pop() ?? -1;
     if (last !== block) page.blocks[page.blocks.indexOf(block)] = last;
-    this.countLines(page, block, -1);
+    this.countLines(block, -1);
+    const behind = this.second[block] < 0 ? undefined : this.pages[this.second[block]];
+    behind?.crossing.splice(behind.crossing.indexOf(block), 1);
     this.onDrop(block);
-    if (page.blocks.length === 0) {
-      this.pages[number] = undefined;
-      this.cpu.clearPageFlag(number, PageFlag.CODE);
-    }
+    this.forgetIfEmpty(number);
+    if (behind !== undefined) this.forgetIfEmpty(this.second[block]);
   }
 
   /** Forgets everything. Records of a block that is running just now stay readable: they are made stale, not reused at once. */

@@ -30,9 +30,9 @@ export class Executed {
       this.note(start + code[o + R.END] - length, length);
     }
   }
-  /** Notes an instruction of so many bytes, of which those in the next page do not count. */
+  /** Notes an instruction of so many bytes. */
   alone(physical: number, length: number): void {
-    this.note(physical, Math.min(length, PAGE - (physical & (PAGE - 1))));
+    this.note(physical, length);
   }
   /** A program patched the immediate of decoded code: for it that is the same instruction. */
   patched(physical: number, length: number): void {
@@ -41,6 +41,7 @@ export class Executed {
     const a = RAM_BASE + physical;
     page?.bytes.set(this.cpu.m8.subarray(a, a + length), at);
   }
+  /** Bytes in the next page do not count. */
   private note(physical: number, length: number): void {
     const number = physical >>> 12;
     let page = this.pages[number];
@@ -48,7 +49,8 @@ export class Executed {
     const at = physical & (PAGE - 1);
     page.starts[at >> 3] |= 1 << (at & 7);
     const a = RAM_BASE + physical;
-    for (let i = 0; i < length; i++) page.bytes[at + i] = this.cpu.m8[a + i];
+    const here = Math.min(length, PAGE - at);
+    for (let i = 0; i < here; i++) page.bytes[at + i] = this.cpu.m8[a + i];
   }
 
   /**

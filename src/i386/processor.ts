@@ -10,7 +10,7 @@ import { HANDLERS } from './interpreter';
 import { runRecords, warmUp } from './interpreter/hot';
 import { deliver, deliverException } from './interrupts';
 import { Jit, jitAvailable, STALE } from './jit/jit';
-import { CS, EXC, F, FL, PAGE, RAM_BASE, Shadow, W } from './state';
+import { CS, EXC, F, FL, PAGE, RAM_BASE, Shadow, TLB_INVALID, W } from './state';
 
 /** Why run() or step() returned. EIP is at the next instruction to run unless said otherwise. */
 export type Exit =
@@ -329,11 +329,16 @@ export class Processor {
       let block = page === undefined ? -1 : page.index[a & 0xfff] - 1;
       const big = m[W.CS_BIG];
       if (block < 0 || blocks.big[block] !== big) {
-        block = blocks.build(a, big !== 0);
+        block = blocks.build(a, big !== 0, this.behind(linear));
         if (block < 0) {
           this.stepSlowly(eip, linear, cpl);
           continue;
         }
+      }
+      // An instruction across a page end holds as long as the same page comes next.
+      if ((a & 0xfff) > PAGE - 15 && blocks.second[block] >= 0 && (this.behind(linear) - RAM_BASE) >>> 12 !== blocks.second[block]) {
+        this.stepSlowly(eip, linear, cpl);
+        continue;
       }
       const limit = m[W.LIMIT + CS];
       if (limit !== -1 && (eip >>> 0) + blocks.bytes[block] - 1 > limit >>> 0) {
@@ -378,6 +383,14 @@ export class Processor {
       if (counted) m[W.LEFT] -= n;
       else c.f64[F.RETIRED_HOST] += n;
     }
+  }
+
+  /** Index into the memory of the start of the page behind `linear`, -1 when the TLB does not have it. */
+  private behind(linear: number): number {
+    const c = this.cpu;
+    const next = ((linear & ~0xfff) + PAGE) | 0;
+    const e = next === 0 ? TLB_INVALID : c.m32[c.tr + (next >>> 12)];
+    return (e & 1) === 0 ? (next + e) | 0 : -1;
   }
 
   /** Runs translated code and deals with the way it came back. */

@@ -7,6 +7,7 @@ import type { BlockCache } from '../blocks';
 import type { Cpu } from '../cpu';
 import { M, R, RECORD } from '../decode';
 import { ROW_BITS, ROWS } from '../rows';
+import { PAGE } from '../state';
 import { canTranslate } from './coverage';
 
 const MAX_BLOCKS = 64;
@@ -48,6 +49,8 @@ export interface RegionBlock {
   /** Records that run inside the region. */
   translated: number;
   terminator: Terminator | undefined;
+  /** The instruction reaches into the next page, which must be the same one still. */
+  crosses: boolean;
   /** Address of a last instruction that is the interpreter's (system instructions). */
   stopsAt: number | undefined;
   /** Internal successors by linear address. */
@@ -157,6 +160,12 @@ export const discover = (
     // Translated blocks no longer count their runs: they were warm when they were translated.
     if (blocks.length > 0 && cache.runs[number] < warm && !around.isTranslated(number)) return undefined;
     if (cache.begun[number] < cache.count[number]) return undefined;
+    const second = cache.second[number];
+    if (second >= 0) {
+      const behind = ((target & ~0xfff) + PAGE) | 0;
+      const there = behind === 0 ? -1 : locate(behind, true);
+      if (there < 0 || (there - cache.base) >>> 12 !== second || around.churns(second)) return undefined;
+    }
     if (blocks.length === 0) warm = cache.runs[number] * WARM_SHARE;
     const first = cache.first[number];
     const count = cache.count[number];
@@ -172,6 +181,7 @@ export const discover = (
       linear: target,
       first,
       bytes: cache.bytes[number],
+      crosses: second >= 0,
       translated,
       terminator,
       stopsAt: stops ? (next - (code[last + R.META] & M.LENGTH)) | 0 : undefined,

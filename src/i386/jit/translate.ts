@@ -6,7 +6,7 @@
 // What it leaves out: which regions exist (region.ts), nesting (structure.ts), when to translate (jit.ts). Reasons and figures: README.md.
 
 import { M, R, RECORD } from '../decode';
-import { ECX, S } from '../state';
+import { ECX, PAGE, S } from '../state';
 import { CC } from './conditions';
 import { EFFECT, flagEffect } from './coverage';
 import { EXIT, IMPORT, LEFT } from './emission';
@@ -114,13 +114,16 @@ export class Translator extends Instructions {
 
   /** A page change inside a region holds only while the TLB still maps the page to where the region's code was read. */
   private checkMapping(from: RegionBlock, target: number): void {
-    if ((from.linear ^ target) >>> 12 === 0) return;
+    if ((from.linear ^ target) >>> 12 !== 0) this.checkPage(target, target);
+  }
+  /** Leaves at `eip` when the page of `target` is not what it was. */
+  private checkPage(target: number, eip: number): void {
     const { f } = this;
     f.i32(0);
     f.mem(OP.i32_load, this.tlbRead + ((target >>> 12) << 2), 2);
     f.i32(this.region.deltaOf(target));
     f.op(OP.i32_ne);
-    this.exitIf(target, 0);
+    this.exitIf(eip, 0);
   }
 
   /** When the value on the stack is not zero, goes to `target`; what is known afterwards is what was known before. */
@@ -238,6 +241,7 @@ export class Translator extends Instructions {
       f.op(OP.i32_lt_s);
       this.exitIf(b.linear, 0);
     }
+    if (b.crosses) this.checkPage((b.linear + PAGE) | 0, b.linear);
     f.get(LEFT);
     f.i32(b.translated);
     f.op(OP.i32_sub);
