@@ -39,8 +39,13 @@ const SLICE = 50_000;
 /** Regions waiting for their module: so many are compiled at once, or fewer as soon as one of their blocks ran so often again. */
 const BATCH = 48;
 const URGENT_RUNS = 4096;
-/** With so many instances, everything alive is compiled anew as one module. */
+/** With so many instances, everything alive is compiled anew as one module, for a new table: setting a table visits every instance that was ever made for it. */
 const MAX_INSTANCES = 48;
+/** Where every block is translated at once, and so alone, merging waits for a share of what is alive: a fixed number would make its cost quadratic. */
+const MAX_INSTANCES_FORCED = 256;
+const FORCED_SHARE = 2;
+/** Slots of a new table. */
+const SLOTS = 1024;
 const FLAT_DATA = 0b001111;
 
 /** Figures for `--stats`. */
@@ -92,16 +97,16 @@ export const jitAvailable = (): boolean => {
 };
 
 export class Jit {
-  private readonly table: WebAssembly.Table;
-  private readonly freeSlots: number[] = [];
+  private table!: WebAssembly.Table;
+  private freeSlots: number[] = [];
   private nextCell = CELLS;
   private pending: Translation[] = [];
   private live: Translation[] = [];
   /** Out of use; their numbers are given out again once no translated code runs. */
   private gone: Translation[] = [];
   private instances = 0;
-  private readonly bail: () => void;
-  private readonly runSlot: (slot: number) => void;
+  private bail!: () => void;
+  private runSlot!: (slot: number) => void;
   private readonly imports: WebAssembly.ModuleImports;
   private readonly pages: number;
   /** By block number * 2 + user: slot of its translation (0 none) and the linear address it holds for. */
@@ -136,6 +141,7 @@ export class Jit {
   /** EIP of the task in which a fault came up during a task switch from translated code; -1 = none. */
   private taskEip = -1;
   private kernelBound = false;
+  private kernel: ReturnType<typeof createKernel> | undefined;
   /** Something other than a fault came out of a handler called from translated code. */
   thrown: unknown;
   readonly stats: JitStats = {
@@ -157,16 +163,11 @@ export class Jit {
     private readonly blocks: BlockCache,
     readonly threshold: number,
   ) {
-    this.table = new WebAssembly.Table({ element: 'anyfunc', initial: 1024 });
     this.pages = cpu.memory.buffer.byteLength / 65536;
     this.entrySlot = new Int32Array(blocks.capacity * 2);
     this.entryLinear = new Int32Array(blocks.capacity * 2);
     this.imports = this.runtime();
-    const { bail, run } = this.trampolines();
-    this.bail = bail;
-    this.runSlot = run;
-    for (let n = 0; n < 1024; n++) this.table.set(n, this.bail);
-    for (let n = 1023; n >= KERNEL_SLOT + KERNEL.length; n--) this.freeSlots.push(n);
+    this.newTable(SLOTS);
     blocks.onDrop = (block) => this.drop(block);
     blocks.onPatch = (block) => this.patch(block);
     blocks.onClear = () => this.clear();
@@ -357,11 +358,27 @@ export class Jit {
     this.stats.instructions += region.checkLength;
   }
 
+  /** Starts an empty function table. No translated code may be running, and nothing that is alive keeps its slot. */
+  private newTable(slots: number): void {
+    this.table = new WebAssembly.Table({ element: 'anyfunc', initial: slots });
+    this.imports.t = this.table;
+    const { bail, run } = this.trampolines();
+    this.bail = bail;
+    this.runSlot = run;
+    for (let n = 0; n < slots; n++) this.table.set(n, bail);
+    this.freeSlots = [];
+    for (let n = slots - 1; n >= KERNEL_SLOT + KERNEL.length; n--) this.freeSlots.push(n);
+    if (!this.kernelBound) return;
+    this.kernelBound = false;
+    this.bindKernel();
+  }
+
   /** Puts the x87 kernel into the table, the first time that a region calls it: most Guests never do. */
   private bindKernel(): void {
     if (this.kernelBound) return;
     this.kernelBound = true;
-    const kernel = createKernel(this.cpu.memory);
+    this.kernel ??= createKernel(this.cpu.memory);
+    const { kernel } = this;
     KERNEL.forEach(({ name }, n) => {
       this.table.set(KERNEL_SLOT + n, kernel[name]);
     });
@@ -375,8 +392,8 @@ export class Jit {
     this.reclaim();
     if (batch.length === 0) return;
     this.live = this.live.filter((t) => !t.dead);
-    if (this.instances >= MAX_INSTANCES) {
-      for (const t of this.live) this.release(t.slot);
+    if (this.instances >= this.maxInstances) {
+      this.newTable(this.table.length);
       batch = [...this.live, ...batch];
       this.live = [];
       this.instances = 0;
@@ -401,6 +418,11 @@ export class Jit {
       this.cpu.m32[t.cell >> 2] = t.slot;
       this.live.push(t);
     });
+  }
+
+  private get maxInstances(): number {
+    if (this.threshold > 0) return MAX_INSTANCES;
+    return Math.max(MAX_INSTANCES, Math.min(MAX_INSTANCES_FORCED, this.live.length / FORCED_SHARE));
   }
 
   private takeSlot(): number {
@@ -618,7 +640,6 @@ export class Jit {
     };
     return {
       m: cpu.memory,
-      t: this.table,
       r8: (linear: number): number => read(linear, 1),
       r16: (linear: number): number => read(linear, 2),
       r32: (linear: number): number => read(linear, 4),
