@@ -4,6 +4,7 @@
 
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { COMPACT_FILTERS } from '../debugger/filters';
+import { RegistersView } from '../debugger/registers-view';
 import type { Item } from '../debugger/scopes';
 import type { Program } from '../debugger/programs';
 import type { Debugger } from '../debugger/session';
@@ -41,6 +42,7 @@ export class Context {
   readonly warmed = new Set<number>();
   /** References that the client has read memory by since the last stop. */
   readonly memoryRead = new Map<string, number>();
+  readonly registersView = new RegistersView();
   readonly consoleText: Uint8Array[] = [];
   consoleTimer = false;
   readonly decoder = new TextDecoder();

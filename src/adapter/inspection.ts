@@ -3,10 +3,13 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { neverLines } from '../debugger/coverage';
 import { evaluate, parse, store } from '../debugger/expression';
+import { parseGroups } from '../debugger/registers-view';
 import { type Item, Scopes, type ScopeItem, valueItem } from '../debugger/scopes';
 import type { Debugger } from '../debugger/session';
+import { heldWhileStepping } from '../debugger/irq-state';
 import type { Frame } from '../debugger/stack';
 import { hex8 } from '../debugger/target';
+import { formatPosition } from '../lguest/trap-record';
 import type { Context } from './context';
 import { type Arguments, ERRORS, type Handlers, RequestError, wantNumber, wantText } from './requests';
 import { lastPart } from './sources';
@@ -161,6 +164,16 @@ export const inspectionRequests = (s: Context): Handlers => ({
   setExpression: (a) => setExpression(s, a),
   locations: (a) => locations(s, a),
   source: (a) => source(s, a),
+  'lguest/info': () => {
+    const { target } = s.standing;
+    return {
+      position: formatPosition(target.position),
+      ns: target.nowNs,
+      traps: target.records.count,
+      held: heldWhileStepping(target.host),
+    };
+  },
+  'lguest/view/registers': (a) => ({ nodes: s.registersView.tree(s.standing, parseGroups(a.groups)) }),
   'lguest/executed': (a) => executed(s, a),
   loadedSources: () => loadedSources(s),
 });

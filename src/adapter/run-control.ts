@@ -13,6 +13,7 @@ export const resume = (s: Context, how: (d: Debugger) => void): void => {
   const d = s.standing;
   if (!s.configured) throw new RequestError(ERRORS.notLaunched, 'The session is not configured yet.');
   s.forgetHandles();
+  s.registersView.remember(d);
   s.afterResponse = () => how(d);
 };
 

@@ -140,3 +140,9 @@ export const ringText = (ring: readonly RingSlot[] | undefined): string => {
   const next = ring.find((s) => s.next)?.slot ?? 0;
   return `${ready.length} of ${ring.length} slots ready, the Host looks at slot ${next} next\n${ready.map((s) => `${s.next ? '*' : ' '} ${String(s.slot).padStart(2)} ${s.name}(${s.args.map((a) => `0x${a.toString(16)}`).join(', ')})\n`).join('')}`;
 };
+
+/** Virtual interrupts that wait only because the user is stepping. */
+export const heldWhileStepping = (host: Host | undefined): number[] =>
+  host === undefined || !host.holdsVirqs || host.lg.irqsPending === 0
+    ? []
+    : [...Array(32).keys()].filter((irq) => whyNotDelivered(host, irq).reason === 'held while stepping');

@@ -8,7 +8,7 @@ import type { TrapRecord } from '../lguest/trap-record';
 import type { Breakpoint, Breakpoints } from './breakpoints';
 import type { Conditions } from './conditions';
 import type { Following } from './following';
-import { whyNotDelivered } from './irq-state';
+import { heldWhileStepping } from './irq-state';
 import { Live, type LiveNumbers } from './live';
 import type { Programs } from './programs';
 import { delivers } from './record-query';
@@ -179,9 +179,7 @@ export class Runner {
   }
   /** What a step says of the interrupts that it holds. */
   private heldText(): string {
-    const { host } = this.d.target;
-    if (host === undefined || !host.holdsVirqs || host.lg.irqsPending === 0) return '';
-    const held = [...Array(32).keys()].filter((irq) => whyNotDelivered(host, irq).reason === 'held while stepping');
+    const held = heldWhileStepping(this.d.target.host);
     return held.length === 0 ? '' : `; irq ${held.join(', ')} held until the Guest continues`;
   }
   /**

@@ -5,7 +5,9 @@ import type { ConfigurationProvider } from './configuration-provider';
 import type { GuestTerminals } from './guest-terminal';
 import { kernelConfiguration } from './launch-configuration';
 import { ACCESS_CHOICES, type AccessChoice, DEBUG_TYPE, REQUESTS, type WhyAnswer } from './protocol';
+import { nodeOf, type RegistersView, type TasksView } from './registers-view';
 import type { StopTracker } from './stop-tracker';
+import { onlyInThisTask } from './task-breakpoints';
 import type { TextPages } from './text-pages';
 import type { PageWalkView, TrapView } from './views';
 
@@ -15,8 +17,10 @@ export interface CommandParts {
   terminals: GuestTerminals;
   stops: StopTracker;
   pages: TextPages;
+  registersView: RegistersView;
   trapView: TrapView;
   pageWalkView: PageWalkView;
+  tasksView: TasksView;
 }
 
 /** What the editor hands to a command started from a Variables or Watch row. */
@@ -121,8 +125,41 @@ async function pickKernel({ provider }: CommandParts): Promise<string | undefine
   return files?.[0]?.fsPath;
 }
 
+async function pinRegister({ registersView }: CommandParts, row: unknown): Promise<void> {
+  const name =
+    nodeOf(row)?.label ??
+    (await vscode.window.showInputBox({
+      prompt: 'Register or expression to keep in the first group of the Registers view.',
+      placeHolder: 'esi, cr2.guest, jiffies',
+    }));
+  if (name) await registersView.pin(name);
+}
+
+async function setRegister({ registersView }: CommandParts, row: unknown): Promise<void> {
+  const node = nodeOf(row);
+  const session = await runningSession();
+  if (!session || node?.evaluateName === undefined) return;
+  const value = await vscode.window.showInputBox({
+    prompt: `New value of ${node.label}: a number or an expression.`,
+    value: (node.description ?? '').split(' ')[0] ?? '',
+  });
+  if (value === undefined) return;
+  await ask(session, 'evaluate', { expression: `${node.evaluateName} = ${value}`, context: 'repl' });
+  registersView.refresh();
+}
+
+async function limitToTask(given: unknown): Promise<void> {
+  const session = await runningSession();
+  if (!session) return;
+  try {
+    await onlyInThisTask(session, given);
+  } catch (error) {
+    void vscode.window.showErrorMessage(`lguest: ${(error as Error).message}`);
+  }
+}
+
 async function copyRow(row: unknown): Promise<void> {
-  const node = (row as { node?: { label: string; description?: string } } | undefined)?.node;
+  const node = nodeOf(row);
   if (node) await vscode.env.clipboard.writeText([node.label, node.description].filter(Boolean).join(' '));
 }
 
@@ -138,9 +175,15 @@ export function registerCommands(parts: CommandParts): vscode.Disposable {
     'lguest.walkAddress': (context) => walkAddress(parts, context),
     'lguest.walkAccess': () => walkAccess(parts),
     'lguest.refreshViews': () => {
+      parts.registersView.refresh();
       parts.trapView.refresh();
       parts.pageWalkView.refresh();
+      parts.tasksView.refresh();
     },
+    'lguest.pinRegister': (row) => pinRegister(parts, row),
+    'lguest.unpinRegister': (row) => parts.registersView.unpin(nodeOf(row)?.label ?? ''),
+    'lguest.setRegister': (row) => setRegister(parts, row),
+    'lguest.onlyInThisTask': limitToTask,
     'lguest.copyRow': copyRow,
   };
   return vscode.Disposable.from(...Object.entries(commands).map(([id, run]) => vscode.commands.registerCommand(id, run)));

@@ -8,6 +8,8 @@ import { ConfigurationProvider, registerConfigurationProvider } from './configur
 import { GuestTerminals } from './guest-terminal';
 import { NeverExecuted } from './never-executed';
 import { DEBUG_TYPE } from './protocol';
+import { RegistersView, TasksView } from './registers-view';
+import { Status } from './status';
 import { StopTracker } from './stop-tracker';
 import { TextPages } from './text-pages';
 import { PageWalkView, TrapView } from './views';
@@ -18,6 +20,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const stops = new StopTracker();
   const terminals = new GuestTerminals();
   const pages = new TextPages();
+  const registersView = new RegistersView(stops, context.workspaceState);
+  const tasksView = new TasksView(stops);
   const trapView = new TrapView(stops, context.globalState);
   const pageWalkView = new PageWalkView(stops);
   context.subscriptions.push(
@@ -26,10 +30,13 @@ export function activate(context: vscode.ExtensionContext): void {
     stops,
     terminals,
     pages,
+    registersView,
     trapView,
     pageWalkView,
+    tasksView,
+    new Status(stops),
     new NeverExecuted(stops),
     registerAssemblyHover(),
-    registerCommands({ provider, terminals, stops, pages, trapView, pageWalkView }),
+    registerCommands({ provider, terminals, stops, pages, registersView, trapView, pageWalkView, tasksView }),
   );
 }

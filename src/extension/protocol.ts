@@ -10,12 +10,16 @@ export interface ViewNode {
   label: string;
   description?: string;
   tooltip?: string;
+  /** Another value than at the stop before. */
+  changed?: boolean;
+  /** The expression that this row is the value of. */
+  evaluateName?: string;
   /** Open at first sight. Without it a row with children starts closed. */
   expanded?: boolean;
   children?: ViewNode[];
 }
 
-/** Answer of `lguest/view/trap` and `lguest/view/pageWalk`. */
+/** Answer of `lguest/view/trap` and the other views. */
 export interface ViewAnswer {
   nodes: ViewNode[];
 }
@@ -39,7 +43,36 @@ export interface ExecutedAnswer {
   never: number[];
 }
 
+/** Answer of `lguest/info`: where the Guest stands. */
+export interface InfoAnswer {
+  position: string;
+  ns: number;
+  traps: number;
+  /** Virtual interrupts that wait because the user is stepping. */
+  held: number[];
+}
+
+/** Body of the event `lguest/live`: a running Guest, at most four times a second. */
+export interface LiveNumbers {
+  position: string;
+  ns: number;
+  mips: number;
+  traps: number;
+  trapsPerSecond: number;
+}
+
+/** Answer of `lguest/tasks`; it has `nodes` for a view too. */
+export interface TasksAnswer {
+  tasks: { pid: number; comm: string; current: boolean }[];
+}
+
 export const REQUESTS = {
+  /** `{groups?}` -> ViewAnswer: registers in groups, what changed since the stop before marked. */
+  viewRegisters: 'lguest/view/registers',
+  /** `{}` -> InfoAnswer. */
+  info: 'lguest/info',
+  /** `{}` -> TasksAnswer and ViewAnswer. */
+  tasks: 'lguest/tasks',
   /** `{}` -> ViewAnswer: the three cr2 values and the current trap. */
   viewTrap: 'lguest/view/trap',
   /**
@@ -55,4 +88,5 @@ export const REQUESTS = {
   console: 'lguest/console',
 } as const;
 
+export const LIVE_EVENT = 'lguest/live';
 export const CONSOLE_EVENT = 'lguest/consoleData';

@@ -5,7 +5,7 @@ import { type AccessChoice, REQUESTS, type ViewAnswer, type ViewNode } from './p
 import type { StopTracker } from './stop-tracker';
 
 /** A row with its identity: the path of labels from the root, so that what the user opened stays open over stops. */
-interface Row {
+export interface Row {
   node: ViewNode;
   id: string;
 }
@@ -15,11 +15,12 @@ export class AdapterTree implements vscode.TreeDataProvider<Row>, vscode.Disposa
   private readonly subscription: vscode.Disposable;
   readonly onDidChangeTreeData = this.changed.event;
 
-  /** @param request custom request that answers a ViewAnswer; `argumentsOf` gives its arguments anew each time. */
+  /** @param request custom request that answers a ViewAnswer; `argumentsOf` gives its arguments anew each time, `paint` adds to an item. */
   constructor(
     private readonly stops: StopTracker,
     private readonly request: string,
     private readonly argumentsOf: () => object = () => ({}),
+    private readonly paint: (item: vscode.TreeItem, row: Row) => void = () => {},
   ) {
     this.subscription = stops.onDidChange(() => this.refresh());
   }
@@ -28,13 +29,15 @@ export class AdapterTree implements vscode.TreeDataProvider<Row>, vscode.Disposa
     this.changed.fire();
   }
 
-  getTreeItem({ node, id }: Row): vscode.TreeItem {
+  getTreeItem(row: Row): vscode.TreeItem {
+    const { node, id } = row;
     const { None, Collapsed, Expanded } = vscode.TreeItemCollapsibleState;
     const item = new vscode.TreeItem(node.label, node.children?.length ? (node.expanded ? Expanded : Collapsed) : None);
     item.id = id;
     item.description = node.description ?? '';
     item.tooltip = node.tooltip ?? (node.description ? `${node.label} ${node.description}` : node.label);
     item.contextValue = 'lguest.row';
+    this.paint(item, row);
     return item;
   }
 

@@ -69,3 +69,48 @@ test('the FPU shows each register as number and bits with its tag', async () => 
   assert.ok(rows.some((r) => r.name === 'cw' && /^0x/.test(r.value)) && rows.some((r) => r.name === 'lg.ts'));
   await s.end();
 });
+
+test('the Registers view marks what changed since the stop before, says what it was, and keeps its rows and groups', async () => {
+  const s = await Inside.at('handle_irq');
+  type Row = { label: string; description?: string; tooltip?: string; changed?: boolean; children: Row[] };
+  const ask = async (groups?: unknown): Promise<Row[]> =>
+    (await s.request('lguest/view/registers', groups === undefined ? {} : { groups })).nodes;
+  const changed = (rows: Row[]): string[] => rows.flatMap((g) => g.children.filter((r) => r.changed).map((r) => r.label));
+  const first = await ask();
+  assert.deepEqual(
+    first.map((g) => g.label),
+    ['General', 'Flags', 'Segments', 'Control'],
+  );
+  assert.equal(first[0].children.length, 10);
+  assert.deepEqual(changed(first), [], 'nothing to compare with');
+  const [{ instructionPointerReference: pc }] = await s.frames();
+  await s.go('stepIn', { granularity: 'instruction' });
+  // Other requests between the stops, which would make an editor's own marks go, change nothing.
+  await s.scopes();
+  const second = await ask();
+  assert.deepEqual(
+    second.map((g) => g.children.map((r) => r.label)),
+    first.map((g) => g.children.map((r) => r.label)),
+  );
+  assert.ok(changed(second).includes('eip') && !changed(second).includes('cs'));
+  const eip = second[0].children[8];
+  assert.match(eip.tooltip ?? '', new RegExp(`at the stop before: ${pc}`));
+  assert.deepEqual(await ask(), second, 'asking again does not lose the marks');
+  await s.request('evaluate', { expression: '$ecx = 0x1234', context: 'repl' });
+  await s.go('stepIn', { granularity: 'instruction' });
+  const mine = await ask(['Flags', { name: 'Mine', registers: ['ecx', 'ax', 'ticks', 'esp', 'nonsense'] }]);
+  assert.deepEqual(
+    mine.map((g) => g.label),
+    ['Flags', 'Mine'],
+  );
+  assert.match(mine[1].children[0].description ?? '', /^0x00001234/);
+  assert.equal(mine[1].children[0].changed, undefined, 'what the user changed at the stop was seen there');
+  assert.match(mine[1].children[2].description ?? '', /^\d/, 'expressions stand among registers');
+  assert.match(mine[1].children[4].description ?? '', /nonsense/, 'what cannot be evaluated says why');
+  assert.match(
+    await s.failing('lguest/view/registers', { groups: ['Generals'] }),
+    /"Generals" is no group: General, Flags, Segments, Control/,
+  );
+  assert.match(await s.failing('lguest/view/registers', { groups: [{ name: 'x' }] }), /a register group is/);
+  await s.end();
+});

@@ -153,11 +153,15 @@ test('a step holds the virtual interrupts: 500 instructions of a loop never meet
   assert.equal(await s.evaluate('ticks'), ticks);
   assert.deepEqual([...said], ['Paused on step', 'Paused on step; irq 0 held until the Guest continues']);
   assert.match(await s.evaluate('info irq 0'), /the debugger holds it while you step/);
+  const info = await s.request('lguest/info');
+  assert.deepEqual(info.held, [0], 'for the status bar');
+  assert.equal(info.position, (await s.evaluate('when')).split(',')[0]);
   assert.match(await s.evaluate('why -1'), /the debugger holds it while you step/);
   await s.functions('handle_irq');
   await s.go();
   assert.equal((await s.frames())[0].name, 'handle_irq');
   assert.match(await s.evaluate('info irq 0'), /nothing is pending/);
+  assert.deepEqual((await s.request('lguest/info')).held, []);
   await s.end();
 });
 

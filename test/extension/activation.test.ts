@@ -217,7 +217,7 @@ test('an edited variable refreshes the views', () => {
   const session = editor.start(guest());
   const before = editor.refreshed;
   editor.message(session, { type: 'response', command: 'setVariable', success: true });
-  assert.equal(editor.refreshed, before + 2);
+  assert.equal(editor.refreshed, before + 4);
 });
 
 test('an adapter that cannot answer is a row that says why', async () => {
@@ -232,8 +232,8 @@ test('an adapter that cannot answer is a row that says why', async () => {
 test('the page walk asks about the chosen address and access, and about none when the choice is emptied', async () => {
   const editor = activated();
   const asked: unknown[] = [];
-  const session = editor.start(guest(), (_command, args) => {
-    asked.push(args);
+  const session = editor.start(guest(), (command, args) => {
+    if (command === 'lguest/view/pageWalk') asked.push(args);
     return { nodes: [] };
   });
   editor.message(session, event('stopped'));
@@ -251,8 +251,8 @@ test('the page walk asks about the chosen address and access, and about none whe
 test('the page walk sends no access unless one is set or chosen, and "automatic" leaves it to the adapter again', async () => {
   const editor = activated();
   const asked: unknown[] = [];
-  const session = editor.start(guest(), (_command, args) => {
-    asked.push(args);
+  const session = editor.start(guest(), (command, args) => {
+    if (command === 'lguest/view/pageWalk') asked.push(args);
     return { nodes: [] };
   });
   editor.message(session, event('stopped'));
@@ -268,8 +268,8 @@ test('the page walk sends no access unless one is set or chosen, and "automatic"
 test('the page walk of a variable takes its memory reference, else a value that is an address', async () => {
   const editor = activated();
   const asked: { va?: string }[] = [];
-  const session = editor.start(guest(), (_command, args) => {
-    asked.push(args as { va?: string });
+  const session = editor.start(guest(), (command, args) => {
+    if (command === 'lguest/view/pageWalk') asked.push(args as { va?: string });
     return { nodes: [] };
   });
   editor.message(session, event('stopped'));
@@ -337,6 +337,118 @@ test('a kernel can be debugged from the explorer, and the demo from the palette'
     editor.started.map(({ program }) => program),
     ['/a/ws/build/vmlinux', DEMO],
   );
+});
+
+const registerNodes = [
+  {
+    label: 'General',
+    expanded: true,
+    children: [
+      { label: 'eax', description: '0x00000001', evaluateName: '$eax', changed: true, tooltip: 'at the stop before: 0x00000000' },
+      { label: 'ebx', description: '0x00000002', evaluateName: '$ebx' },
+    ],
+  },
+];
+
+test('the Registers view marks changed registers and offers to pin and to set them', async () => {
+  const editor = activated();
+  const asked: unknown[] = [];
+  const session = editor.start(guest(), (command, args) => {
+    if (command === 'lguest/view/registers' || command === 'evaluate') asked.push(args);
+    return { nodes: registerNodes, never: [] };
+  });
+  editor.message(session, event('stopped'));
+  assert.deepEqual(await editor.rows('lguest.registers'), ['General', '  eax 0x00000001', '  ebx 0x00000002']);
+  const tree = editor.trees.get('lguest.registers');
+  const [general] = (await tree?.getChildren()) ?? [];
+  const [eax, ebx] = (await tree?.getChildren(general)) ?? [];
+  const item = tree?.getTreeItem(eax) ?? {};
+  assert.deepEqual(item['label'], { label: 'eax', highlights: [[0, 3]] });
+  assert.equal((item['iconPath'] as { id: string }).id, 'circle-small-filled');
+  assert.equal(item['contextValue'], 'lguest.register');
+  assert.equal(item['tooltip'], 'at the stop before: 0x00000000');
+  assert.equal(tree?.getTreeItem(ebx)['iconPath'], undefined);
+  await editor.run('lguest.pinRegister', ebx);
+  editor.input = 'jiffies';
+  await editor.run('lguest.pinRegister');
+  editor.settings['lguest.registers.groups'] = ['General'];
+  asked.length = 0;
+  await editor.rows('lguest.registers');
+  assert.deepEqual(asked, [{ groups: [{ name: 'Pinned', registers: ['ebx', 'jiffies'] }, 'General'] }]);
+  await editor.run('lguest.unpinRegister', ebx);
+  assert.deepEqual(editor.inWorkspace.get('pinnedRegisters'), ['jiffies']);
+  asked.length = 0;
+  editor.input = '0x10';
+  await editor.run('lguest.setRegister', eax);
+  assert.deepEqual(asked, [{ expression: '$eax = 0x10', context: 'repl' }]);
+});
+
+test('the status bar shows where the Guest is, how fast it runs, and which interrupts stepping holds back', async () => {
+  const editor = activated();
+  let held: number[] = [];
+  const session = editor.start(guest(), (command) =>
+    command === 'lguest/info' ? { position: '#1234567.2', ns: 1e9, traps: 3, held } : { nodes: [] },
+  );
+  const settled = (): Promise<void> => new Promise((done) => setImmediate(done));
+  editor.message(session, event('lguest/live', { position: '#98765', ns: 1, mips: 34.56, traps: 1, trapsPerSecond: 120 }));
+  assert.equal(editor.status, '$(pulse) #98,765  35 MIPS  120 traps/s');
+  editor.message(session, event('stopped'));
+  await settled();
+  assert.equal(editor.status, '$(debug-pause) #1,234,567');
+  held = [0, 1];
+  editor.message(session, event('stopped'));
+  await settled();
+  assert.equal(editor.status, '$(debug-pause) #1,234,567  $(bell-slash) irq 0, 1 held');
+  editor.end(session);
+  await settled();
+  assert.equal(editor.status, '');
+});
+
+test('"Only in This Task" limits the breakpoint of a line by a condition, and makes the breakpoint when there is none', async () => {
+  const editor = activated();
+  const tasks = [
+    { pid: 1, comm: 'init', current: false },
+    { pid: 7, comm: 'sh', current: true },
+  ];
+  const session = editor.start(guest(), (command) => (command === 'lguest/tasks' ? { tasks, nodes: [] } : { nodes: [] }));
+  editor.message(session, event('stopped'));
+  const line = { lineNumber: 10, uri: Uri.file('/ws/sched.c') };
+  editor.pick = 'pid 7 sh';
+  await editor.run('lguest.onlyInThisTask', line);
+  assert.deepEqual(
+    editor.breakpoints.map((b) => [b.location.range.start.line, b.condition]),
+    [[9, 'pid == 7']],
+  );
+  editor.pick = 'pid 1 init';
+  await editor.run('lguest.onlyInThisTask', line);
+  assert.deepEqual(
+    editor.breakpoints.map((b) => b.condition),
+    ['pid == 1'],
+    'another task takes the place of the first',
+  );
+  editor.breakpoints[0] = new (editor.api.SourceBreakpoint as never as new (...a: unknown[]) => (typeof editor.breakpoints)[0])(
+    editor.breakpoints[0]?.location,
+    true,
+    'x > 3',
+  );
+  await editor.run('lguest.onlyInThisTask', line);
+  assert.equal(editor.breakpoints[0]?.condition, '(x > 3) && pid == 1');
+  editor.pick = 'pid 7 sh';
+  await editor.run('lguest.onlyInThisTask', line);
+  assert.equal(editor.breakpoints[0]?.condition, '(x > 3) && pid == 7');
+  tasks.length = 0;
+  await editor.run('lguest.onlyInThisTask', line);
+  assert.match(editor.messages.at(-1) ?? '', /no tasks that are known/);
+});
+
+test('the Tasks view shows the tree that the adapter makes', async () => {
+  const editor = activated();
+  const session = editor.start(guest(), (command) => ({
+    nodes: command === 'lguest/tasks' ? [{ label: 'pid 0 swapper', children: [{ label: 'pid 1 init', description: 'S' }] }] : [],
+    tasks: [],
+  }));
+  editor.message(session, event('stopped'));
+  assert.deepEqual(await editor.rows('lguest.tasks'), ['pid 0 swapper', '  pid 1 init S']);
 });
 
 test('lines of a listing that never ran are dimmed at each stop, and no longer when the setting is off', async () => {

@@ -20,6 +20,20 @@ class EventEmitter {
   }
 }
 
+/** What an extension keeps, in a map. */
+const memory = (map: Map<string, unknown>): object => ({
+  get: (key: string) => map.get(key),
+  update: async (key: string, value: unknown) => void map.set(key, value),
+});
+
+class SourceBreakpoint {
+  constructor(
+    readonly location: never,
+    readonly enabled: boolean,
+    readonly condition: string | undefined,
+  ) {}
+}
+
 export class Uri {
   private constructor(
     readonly scheme: string,
@@ -95,6 +109,10 @@ export class FakeEditor {
   painted: number[] = [];
   readonly visibleChanged = new EventEmitter();
   readonly settingsChanged = new EventEmitter();
+  /** The status bar, '' when hidden. */
+  status = '';
+  breakpoints: { location: { uri: Uri; range: { start: { line: number } } }; condition: string | undefined }[] = [];
+  readonly inWorkspace = new Map<string, unknown>();
   private readonly subscriptions: { dispose(): void }[] = [];
 
   private readonly startedSession = new EventEmitter();
@@ -149,7 +167,9 @@ export class FakeEditor {
       const lines: string[] = [];
       for (const row of await tree.getChildren(parent)) {
         const item = tree.getTreeItem(row);
-        lines.push(`${indent}${item['label']} ${item['description']}`.trimEnd(), ...(await walk(row, `${indent}  `)));
+        // A label with highlights is an object.
+        const { label } = (typeof item['label'] === 'object' ? item['label'] : item) as { label: string };
+        lines.push(`${indent}${label} ${item['description']}`.trimEnd(), ...(await walk(row, `${indent}  `)));
       }
       return lines;
     };
@@ -178,6 +198,24 @@ export class FakeEditor {
     TreeItemCollapsibleState: { None: 0, Collapsed: 1, Expanded: 2 },
     DebugConfigurationProviderTriggerKind: { Initial: 1, Dynamic: 2 },
     ViewColumn: { Beside: -2 },
+    StatusBarAlignment: { Left: 1, Right: 2 },
+    ThemeIcon: class {
+      constructor(readonly id: string) {}
+    },
+    ThemeColor: class {},
+    Position: class {
+      constructor(readonly line: number) {}
+    },
+    Location: class {
+      readonly range: object;
+      constructor(
+        readonly uri: Uri,
+        start: unknown,
+      ) {
+        this.range = { start };
+      }
+    },
+    SourceBreakpoint,
     RelativePattern: class {},
     Range: class {
       readonly at: number[];
@@ -232,6 +270,22 @@ export class FakeEditor {
     window: {
       visibleTextEditors: [] as unknown[],
       onDidChangeVisibleTextEditors: this.visibleChanged.event,
+      createStatusBarItem: () => {
+        const editor = this;
+        let text = '';
+        return {
+          set text(given: string) {
+            text = given;
+          },
+          show() {
+            editor.status = text;
+          },
+          hide() {
+            editor.status = '';
+          },
+          dispose() {},
+        };
+      },
       createTextEditorDecorationType: () => ({ dispose() {} }),
       showInformationMessage: async (text: string) => void this.messages.push(text),
       showErrorMessage: async (text: string) => void this.messages.push(`error: ${text}`),
@@ -278,6 +332,13 @@ export class FakeEditor {
       get activeDebugSession() {
         return editor.active;
       },
+      get breakpoints() {
+        return editor.breakpoints;
+      },
+      addBreakpoints: (made: never[]) => void editor.breakpoints.push(...made),
+      removeBreakpoints: (gone: unknown[]) => {
+        editor.breakpoints = editor.breakpoints.filter((b) => !gone.includes(b));
+      },
       onDidStartDebugSession: this.startedSession.event,
       onDidTerminateDebugSession: this.endedSession.event,
       onDidReceiveDebugSessionCustomEvent: this.customEvent.event,
@@ -309,13 +370,6 @@ export class FakeEditor {
     this.visibleChanged.fire();
   }
 
-  private memory(): object {
-    return {
-      get: (key: string) => this.remembered.get(key),
-      update: async (key: string, value: unknown) => void this.remembered.set(key, value),
-    };
-  }
-
   /** What the editor does on shutdown. */
   deactivate(): void {
     for (const subscription of this.subscriptions) subscription.dispose();
@@ -333,7 +387,8 @@ export class FakeEditor {
       const extension = require(bundle) as { activate(context: unknown): void };
       extension.activate({
         subscriptions: this.subscriptions,
-        globalState: this.memory(),
+        globalState: memory(this.remembered),
+        workspaceState: memory(this.inWorkspace),
         asAbsolutePath: (path: string) => resolve(path),
       });
     } finally {
