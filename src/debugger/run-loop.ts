@@ -232,9 +232,13 @@ export class Runner {
     this.startEip = this.d.target.pc;
   }
 
-  /** Runs until one of the places is met (undefined), or something else stops it. */
-  async runUntil(places: Temporary[]): Promise<Outcome> {
+  /**
+   * Runs until one of the places is met (undefined), or something else stops it.
+   * @param handler the trap whose handler is run through: an IRET from its frame ends the run too, wherever that goes.
+   */
+  async runUntil(places: Temporary[], handler?: TrapRecord): Promise<Outcome> {
     this.temporaries = places;
+    const endWatch = this.watchReturn(handler);
     this.d.watches.arm();
     this.d.breakpoints.refresh();
     for (const { address } of places) this.d.target.processor.addBreakpoint(address);
@@ -258,6 +262,7 @@ export class Runner {
         const verdict = await this.judge(stop);
         if (verdict === 'temporary') return undefined;
         if (verdict !== 'go on') return verdict;
+        if (this.cameBack) return this.landed();
         if (this.following.namesWanted && (this.d.target.host?.lg.ld ?? -1) >= 0) {
           this.following.lookForNames();
           if (this.stopWhenNamed) return undefined;
@@ -274,7 +279,39 @@ export class Runner {
     } finally {
       for (const { address } of places) this.d.target.processor.removeBreakpoint(address);
       this.temporaries = [];
+      endWatch();
     }
+  }
+  /** An IRET took the frame of the awaited handler away. */
+  private cameBack = false;
+  /** Asks the processor to stop behind the IRET from this trap's frame. Other tasks' frames lie elsewhere, and a frame that replaced this one is another record's. */
+  private watchReturn(handler: TrapRecord | undefined): () => void {
+    this.cameBack = false;
+    const { target } = this.d;
+    const { cpu } = target.processor;
+    if (handler?.frame === undefined) return () => {};
+    const { at, words } = handler.frame;
+    const popped = (at + (words.some((w) => w.name === 'error') ? 4 : 0)) | 0;
+    const others = cpu.onReturn;
+    cpu.onReturn = (esp, cpl) => {
+      others?.(esp, cpl);
+      if ((esp | 0) !== popped) return;
+      if (target.host !== undefined && target.records.get(handler.k)?.instructions === undefined && handler.k >= target.records.first)
+        return;
+      this.cameBack = true;
+      target.requestStop();
+    };
+    return () => {
+      cpu.onReturn = others;
+      this.cameBack = false;
+    };
+  }
+  /** Where a handler has come back to: a breakpoint there counts, unless the step began there. */
+  private landed(): Outcome {
+    const { pc, processor } = this.d.target;
+    if (pc === this.resumed || !processor.hasBreakpoint(pc) || !this.asked(pc)) return undefined;
+    const stop = this.atBreakpoint();
+    return typeof stop === 'string' ? undefined : stop;
   }
   /** Breakpoints at a number of instructions: those that count become the hit. */
   private atCount(retired: number): boolean {

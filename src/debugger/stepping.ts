@@ -17,6 +17,10 @@ import { hex8, type Target } from './target';
 import type { Task, Tasks } from './tasks';
 import { TRAP_TARGET, TrapSteps, type TrapTarget } from './trap-steps';
 
+/** Records looked at for the trap whose handler is at work, and how deep below its frame. */
+const NEWEST = 256;
+const LARGEST_STACK = 0x2000;
+
 export type Granularity = 'instruction' | 'line';
 
 /** What this needs of the debugger. */
@@ -190,13 +194,16 @@ export class Stepping {
   }
 
   /** Runs until control is back at one of the addresses with the stack where it was, in the same task: others may come by there meanwhile. */
-  private back(addresses: readonly number[], esp: number): Promise<Outcome> {
+  private back(addresses: readonly number[], esp: number, handler?: TrapRecord): Promise<Outcome> {
     const mine = this.sameTask();
     const test = (): boolean => {
       const now = this.d.target.register('esp');
       return now >= esp && now - esp < 0x200 && mine();
     };
-    return this.run.runUntil(addresses.map((address) => ({ address, test })));
+    return this.run.runUntil(
+      addresses.map((address) => ({ address, test })),
+      handler,
+    );
   }
   /** A test for the task that runs now: by task_struct, and by page directory for kernels without debug information. */
   private sameTask(): () => boolean {
@@ -217,8 +224,7 @@ export class Stepping {
     const esp = target.register('esp');
     const decoded = this.d.decode(eip);
     if (kind === 'over' && decoded !== undefined && this.run.pending === undefined) {
-      if (decoded.flow === 'call' || (decoded.flow === 'int' && decoded.vector !== 31) || decoded.rep)
-        return this.back([(eip + decoded.length) >>> 0], esp);
+      if (decoded.flow === 'call' || decoded.rep) return this.back([(eip + decoded.length) >>> 0], esp);
     }
     const k = target.records.count;
     const pendingVirq = this.run.pending?.kind === 'virq';
@@ -227,14 +233,20 @@ export class Stepping {
     this.run.pending = undefined;
     if (outcome !== undefined) return outcome;
     const delivered = this.deliveredSince(k) ?? (pending !== undefined && target.pc === pending.handler ? pending : undefined);
-    if (delivered === undefined || target.pc !== delivered.handler) return undefined;
+    if (delivered === undefined || target.pc !== delivered.handler) {
+      // Nothing is recorded: what is known of an INT is where it returns to by itself.
+      const next = decoded?.flow === 'int' && decoded.vector !== 31 ? (eip + decoded.length) >>> 0 : target.pc;
+      return kind === 'over' && delivered === undefined && target.pc !== next ? this.back([next], esp) : undefined;
+    }
     // A virtual interrupt is not what the user steps into, unless the stop was about it.
     if (delivered.kind === 'virq' ? kind === 'in' && pendingVirq : kind === 'in') return undefined;
     // Back at an instruction that faulted: it was stopped at before the step, so a breakpoint there is not met anew.
     this.run.resumed = delivered.eip === eip ? eip : undefined;
-    // Handlers that do an instruction's work, or pass it over, go on behind it.
+    // A handler may do an instruction's work, pass it over, or send the program to code that deals with the fault: the IRET from its frame tells. Should it leave by
+    // another way, it is met where it was to go on. An interrupt goes on where it cut in, even if a signal handler comes first.
     const behind = delivered.eip === eip && decoded !== undefined ? [(eip + decoded.length) >>> 0] : [];
-    const returned = await this.back([delivered.eip, ...behind], delivered.esp);
+    const handler = delivered.kind === 'virq' ? undefined : delivered;
+    const returned = await this.back([delivered.eip, ...behind], delivered.esp, handler);
     this.run.resumed = undefined;
     if (returned !== undefined) return returned;
     const again = target.pc === eip && target.register('esp') === esp;
@@ -303,9 +315,21 @@ export class Stepping {
     if (caller === undefined || esp === undefined) return stopInfo('step', 'Not moved: the caller of this function is not known');
     const left =
       caller.method === 'trap record' || caller.method === 'trap frame' ? undefined : this.d.programs.functionAt(this.d.target.pc);
-    const outcome = await this.back([caller.pc], esp);
+    const outcome = await this.back([caller.pc], esp, left === undefined ? this.atWork() : undefined);
     if (outcome === undefined && left !== undefined) this.returned = this.returnValue(left.name, left.type);
     return outcome;
+  }
+
+  /** The innermost trap whose handler is at work on the stack at hand. */
+  private atWork(): TrapRecord | undefined {
+    const { records } = this.d.target;
+    const esp = this.d.target.register('esp');
+    for (let k = records.count - 1; k >= Math.max(records.first, records.count - NEWEST); k--) {
+      const r = records.get(k);
+      if (r === undefined || !delivers(r) || r.instructions !== undefined || r.frame === undefined) continue;
+      if (r.frame.at >= esp && r.frame.at - esp < LARGEST_STACK) return r;
+    }
+    return undefined;
   }
 
   /** By the i386 C calling convention: in eax, edx:eax, or at eax for structures. */

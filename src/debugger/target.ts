@@ -53,6 +53,8 @@ export interface Target {
   run(options: RunOptions): Stop;
   step(options: RunOptions): Stop;
   skipIdle(): void;
+  /** Ends a run under way before the next instruction, with kind 'stop'. */
+  requestStop(): void;
   /** One instruction of whatever runs, the Switcher included, or one step of the Host. */
   stepHost?(): Stop;
   /** What the user does to the Guest from outside; only a Guest has it. */
@@ -195,6 +197,9 @@ export class GuestTarget extends MemoryTarget implements Target {
   stepHost(): Stop {
     return this.machine.stepHost();
   }
+  requestStop(): void {
+    this.processor.requestStop();
+  }
   skipIdle(): void {
     this.machine.skipIdle();
   }
@@ -278,6 +283,9 @@ export class BareTarget extends MemoryTarget implements Target {
   }
   step(options: RunOptions): Stop {
     return this.machine.step(options);
+  }
+  requestStop(): void {
+    this.machine.requestStop();
   }
   skipIdle(): void {
     this.machine.skipIdle();
