@@ -200,6 +200,7 @@ export class Runner {
     this.d.forget();
     this.pauseWanted = false;
     this.wasIdle = false;
+    const from = this.d.target.processor.retired;
     const standing = (): void => {
       this.running = false;
       this.setStepping(false);
@@ -212,9 +213,10 @@ export class Runner {
       return outcome;
     };
     void run().then(
-      (outcome) => {
+      (ran) => {
         standing();
-        if (outcome === 'ended') return;
+        if (ran === 'ended') return;
+        const outcome = ran.reason === 'step' && this.d.target.processor.retired !== from ? this.meet(ran) : ran;
         if (outcome.reason === 'step') outcome.description = `${outcome.description}${this.heldText()}`.slice(0, 80);
         this.stop = outcome;
         this.d.onStop(outcome);
@@ -227,7 +229,18 @@ export class Runner {
     );
   }
 
+  /** Breakpoints of this place have had their turn since the last instruction. */
+  private counted = -1;
+  /** A step has ended at a place with breakpoints: they count and log as if the Guest had come by, and the stop names them. */
+  private meet(outcome: StopInfo): StopInfo {
+    const { pc, processor } = this.d.target;
+    if (outcome.pending || pc === this.counted || !processor.hasBreakpoint(pc) || !this.asked(pc)) return outcome;
+    const stop = this.atBreakpoint();
+    return typeof stop === 'string' ? outcome : stop;
+  }
+
   noteStart(): void {
+    this.counted = -1;
     this.startRetired = this.d.target.processor.retired;
     this.startEip = this.d.target.pc;
   }
@@ -260,7 +273,10 @@ export class Runner {
         const spent = performance.now() - from;
         if (this.d.target.processor.retired === before + due && this.atCount(before + due)) return this.atBreakpoint() as StopInfo;
         const verdict = await this.judge(stop);
-        if (verdict === 'temporary') return undefined;
+        if (verdict === 'temporary') {
+          this.counted = this.d.target.pc;
+          return undefined;
+        }
         if (verdict !== 'go on') return verdict;
         if (this.cameBack) return this.landed();
         if (this.following.namesWanted && (this.d.target.host?.lg.ld ?? -1) >= 0) {
@@ -309,6 +325,7 @@ export class Runner {
   /** Where a handler has come back to: a breakpoint there counts, unless the step began there. */
   private landed(): Outcome {
     const { pc, processor } = this.d.target;
+    this.counted = pc;
     if (pc === this.resumed || !processor.hasBreakpoint(pc) || !this.asked(pc)) return undefined;
     const stop = this.atBreakpoint();
     return typeof stop === 'string' ? undefined : stop;

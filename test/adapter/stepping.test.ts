@@ -224,3 +224,24 @@ test('a wrong "stepVirq" is one line that names the choices', async () => {
   );
   await s.end();
 });
+
+test('a step that ends at breakpoints counts them, logs once, and says which they are', async () => {
+  const s = await Inside.at('show_breakpoints');
+  await s.go('next');
+  const [{ line }] = await s.frames();
+  const next = await Inside.at('show_breakpoints');
+  await next.go('next');
+  await next.go('next');
+  const [{ line: after }] = await next.frames();
+  await next.end();
+  const source = { path: demoFile('tour.c') };
+  const { breakpoints } = await s.request('setBreakpoints', {
+    source,
+    breakpoints: [{ line: after, logMessage: 'here' }, { line: after, hitCondition: '== 1' }, { line }],
+  });
+  const stop = await s.go('next');
+  assert.deepEqual([stop.reason, stop.hitBreakpointIds], ['breakpoint', [breakpoints[1].id]]);
+  await s.go('next');
+  assert.equal(s.output.match(/here/g)?.length, 1);
+  await s.end();
+});
