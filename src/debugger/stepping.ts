@@ -222,7 +222,8 @@ export class Stepping {
     const { target } = this.d;
     const eip = target.pc;
     const esp = target.register('esp');
-    const decoded = this.d.decode(eip);
+    // A step into hardly ever needs to know what the instruction is, and many come one after another.
+    const decoded = kind === 'over' ? this.d.decode(eip) : undefined;
     if (kind === 'over' && decoded !== undefined && this.run.pending === undefined) {
       if (decoded.flow === 'call' || decoded.rep) return this.back([(eip + decoded.length) >>> 0], esp);
     }
@@ -244,7 +245,8 @@ export class Stepping {
     this.run.resumed = delivered.eip === eip ? eip : undefined;
     // A handler may do an instruction's work, pass it over, or send the program to code that deals with the fault: the IRET from its frame tells. Should it leave by
     // another way, it is met where it was to go on. An interrupt goes on where it cut in, even if a signal handler comes first.
-    const behind = delivered.eip === eip && decoded !== undefined ? [(eip + decoded.length) >>> 0] : [];
+    const length = delivered.eip === eip ? (decoded ?? this.d.decode(eip))?.length : undefined;
+    const behind = length === undefined ? [] : [(eip + length) >>> 0];
     const handler = delivered.kind === 'virq' ? undefined : delivered;
     const returned = await this.back([delivered.eip, ...behind], delivered.esp, handler);
     this.run.resumed = undefined;
