@@ -2,6 +2,7 @@
 // One command: node bench.mjs --contestants ours,v86,qemu --runs 5 [--tests a1,e1] [--out results.json]
 //   [--add 'name=multiboot:NUM/DEN:command {image}']   one more contestant without editing contestants.mjs
 //   --count     count the guest's instructions for every (test, iterations) in use, with qemu -icount shift=0
+//   --debugger-costs  measure what debugging costs instead (debugger-costs.mjs): --turns 5, --costs dap,watch, --out FILE
 //   --table FILE  only print the table of an earlier results file     --base v86   the ratio's base
 // Contestants run interleaved (A B C A B C ...), medians are reported. Speed = guest instructions / CPU seconds of the
 // contestant's busiest thread between the guest's @B and @E markers; total CPU of all threads and wall time are kept too.
@@ -12,6 +13,7 @@ import os from 'node:os';
 import { spawn } from 'node:child_process';
 import { execFileSync } from 'node:child_process';
 import contestants, { installed } from './contestants.mjs';
+import { debuggerCosts } from './debugger-costs.mjs';
 const here = path.dirname(url.fileURLToPath(import.meta.url)),
   tmp = path.join(here, 'tmp');
 fs.mkdirSync(tmp, { recursive: true });
@@ -43,7 +45,7 @@ const median = (a) => {
   return n ? (n & 1 ? a[n >> 1] : (a[n / 2 - 1] + a[n / 2]) / 2) : NaN;
 };
 
-function image(kind, [num, den], file) {
+function image(kind, [num, den], file, tests = mask) {
   const src = path.join(
     here,
     'guest',
@@ -53,7 +55,7 @@ function image(kind, [num, den], file) {
   let at = -1,
     n = 0;
   while ((at = b.indexOf('PERFBENCHCONFIG1', at + 1)) >= 0) {
-    b.writeUInt32LE(mask >>> 0, at + 16);
+    b.writeUInt32LE(tests >>> 0, at + 16);
     b.writeUInt32LE(num, at + 20);
     b.writeUInt32LE(den, at + 24);
     n++;
@@ -161,6 +163,21 @@ execFileSync(
   ['-C', path.join(here, 'guest'), 'bench.elf', 'bench-lguest.elf', ...(names.includes('native') ? ['bench-linux'] : [])],
   { stdio: ['ignore', 'ignore', 'inherit'] },
 );
+if (flag('debugger-costs')) {
+  // Those that go all over the memory: the list, the pointers, the sieve, TLB misses.
+  const wide = TESTS.reduce((bits, t, i) => (/^(a2|b1|d1|i1)/.test(t) ? bits | (1 << i) : bits), 0);
+  const results = await debuggerCosts({
+    turns: +arg('turns', 5),
+    wanted: arg('costs', ''),
+    workloads: () => image('lguest', [1, 8], path.join(tmp, 'wide.img'), wide),
+  });
+  const file = arg('out', path.join(here, 'debugger-costs.json'));
+  fs.writeFileSync(
+    file,
+    `${JSON.stringify({ date: new Date().toISOString(), cpu: os.cpus()[0].model, node: process.version, load: os.loadavg()[0], results }, null, 1)}\n`,
+  );
+  process.exit(0);
+}
 try {
   os.setPriority(process.pid, -10);
 } catch {}

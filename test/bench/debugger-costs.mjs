@@ -4,17 +4,20 @@
 import { spawn, execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
+import os from 'node:os';
 import path from 'node:path';
 import url from 'node:url';
 
 const here = path.dirname(url.fileURLToPath(import.meta.url));
 const root = path.join(here, '../..');
 const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
+const STEPPING_SECONDS = 0.7;
 const now = () => Number(process.hrtime.bigint()) / 1e9;
 
 /** name: what it says, unit, goal; `least`: the figure must be at least that. */
 const FIGURES = {
   'dap-steps': { text: 'single steps through DAP (stdio)', unit: '/s', goal: 20_000, least: true },
+  'dap-step-cpu': { text: "the adapter's processor time for one of them", unit: 'us' },
   'dap-editor-steps': { text: 'the same, with stack, scopes and registers as an editor asks', unit: '/s' },
   'core-steps': { text: 'single steps inside', unit: '/s', goal: 1_000_000, least: true },
   'condition-register': { text: 'false condition on registers', unit: '/s', goal: 2_000_000, least: true },
@@ -24,50 +27,70 @@ const FIGURES = {
   'watch-hot-page': { text: 'watch never hit, on the hot data page', unit: 'x', goal: 1.5 },
   'watch-100-ranges': { text: '100 watched ranges never hit, 50 of them on the hot data page', unit: 'x' },
   'first-stop': { text: 'adapter up (initialize answered) to the first stop', unit: 's', goal: 0.2 },
+  'first-stop-cpu': { text: "the adapter's processor time for that (its main thread)", unit: 's' },
   'process-to-stop': { text: 'start of the process to the first stop', unit: 's' },
   'memory-first-stop': { text: 'resident memory at the first stop, Guest of 64 MB', unit: 'MB', goal: 300 },
   'memory-after-work': { text: 'most resident memory, Guest of 64 MB that used 48', unit: 'MB', goal: 300 },
 };
 
-/** A client that speaks DAP to dist/adapter.js and does nothing else. */
+/**
+ * A client that speaks DAP to dist/adapter.js and does nothing else: it blocks on two named pipes, so that what is measured is the adapter and not the client's event loop.
+ */
 class Client {
   constructor() {
-    this.p = spawn(process.execPath, [path.join(root, 'dist/adapter.js')], { stdio: ['pipe', 'pipe', 'inherit'] });
-    this.data = Buffer.alloc(0);
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'lguest-costs-'));
+    const [to, from] = ['to', 'from'].map((name) => path.join(folder, name));
+    execFileSync('mkfifo', [to, from]);
+    // Each side has a descriptor of its own: the adapter sets its own to not block.
+    const theirs = [fs.openSync(to, 'r+'), fs.openSync(from, 'r+')];
+    this.to = fs.openSync(to, 'r+');
+    this.from = fs.openSync(from, 'r+');
+    fs.rmSync(folder, { recursive: true });
+    this.p = spawn(process.execPath, [path.join(root, 'dist/adapter.js')], { stdio: [...theirs, 'inherit'] });
+    for (const file of theirs) fs.closeSync(file);
+    this.data = Buffer.alloc(1 << 20);
+    this.start = 0;
+    this.end = 0;
     this.seq = 1;
-    this.answers = new Map();
-    this.waiting = [];
-    this.p.stdout.on('data', (chunk) => {
-      this.data = this.data.length === 0 ? chunk : Buffer.concat([this.data, chunk]);
-      for (;;) {
-        const head = this.data.indexOf('\r\n\r\n');
-        if (head < 0) return;
-        const length = +/Content-Length: (\d+)/.exec(this.data.latin1Slice(0, head))[1];
-        if (this.data.length < head + 4 + length) return;
-        const message = JSON.parse(this.data.utf8Slice(head + 4, head + 4 + length));
-        this.data = this.data.subarray(head + 4 + length);
-        this.take(message);
-      }
-    });
   }
-  take(m) {
-    if (m.type === 'response') {
-      const [done, fail] = this.answers.get(m.request_seq);
-      this.answers.delete(m.request_seq);
-      if (m.success) done(m.body);
-      else fail(new Error(`${m.command}: ${m.message}`));
-    } else {
-      const i = this.waiting.findIndex((w) => w.event === m.event);
-      if (i >= 0) this.waiting.splice(i, 1)[0].done(m.body);
+  /** The next message. */
+  next() {
+    for (;;) {
+      const head = this.data.subarray(this.start, this.end).indexOf('\r\n\r\n');
+      if (head >= 0) {
+        const at = this.start + head + 4;
+        const length = Number.parseInt(this.data.latin1Slice(this.start + 'Content-Length: '.length, at - 4), 10);
+        if (this.end >= at + length) {
+          this.start = at + length;
+          const message = JSON.parse(this.data.utf8Slice(at, at + length));
+          if (message.success === false) throw new Error(`${message.command}: ${message.message}`);
+          return message;
+        }
+      }
+      this.data.copyWithin(0, this.start, this.end);
+      this.end -= this.start;
+      this.start = 0;
+      this.end += fs.readSync(this.from, this.data, this.end, this.data.length - this.end);
     }
   }
-  request(command, args = {}) {
-    const json = JSON.stringify({ seq: this.seq, type: 'request', command, arguments: args });
-    this.p.stdin.write(`Content-Length: ${Buffer.byteLength(json)}\r\n\r\n${json}`);
-    return new Promise((done, fail) => this.answers.set(this.seq++, [done, fail]));
+  until(wanted) {
+    for (;;) {
+      const message = this.next();
+      if (wanted(message)) return message.body;
+    }
   }
-  event(event) {
-    return new Promise((done) => this.waiting.push({ event, done }));
+  send(command, args = {}) {
+    const json = JSON.stringify({ seq: this.seq++, type: 'request', command, arguments: args });
+    fs.writeSync(this.to, `Content-Length: ${Buffer.byteLength(json)}\r\n\r\n${json}`);
+  }
+  /** @returns the answer's body. */
+  request(command, args) {
+    const { seq } = this;
+    this.send(command, args);
+    return this.until((m) => m.request_seq === seq);
+  }
+  event(name) {
+    return this.until((m) => m.event === name);
   }
   /** Megabytes by /proc, where there is one. @param what VmRSS: now, VmHWM: the most so far. */
   resident(what) {
@@ -77,68 +100,88 @@ class Client {
       return Number.NaN;
     }
   }
-  /** @returns seconds from the answer to initialize to the stop. */
-  async start(program, more) {
-    await this.request('initialize', { adapterID: 'lguest', pathFormat: 'path', linesStartAt1: true, columnsStartAt1: true });
-    const up = now();
-    const ready = this.event('initialized');
-    const launched = this.request('launch', { program, memory: '64M', ...more });
-    await ready;
-    if (more.stopOnEntry !== true) {
-      await launched;
-      await this.request('configurationDone');
-      return undefined;
+  /** Seconds of processor time of the main thread so far: unlike the clock's, other work on the machine hardly changes it. */
+  cpu() {
+    try {
+      return +fs.readFileSync(`/proc/${this.p.pid}/task/${this.p.pid}/schedstat`, 'latin1').split(' ')[0] / 1e9;
+    } catch {
+      return Number.NaN;
     }
-    const stop = this.event('stopped');
-    await this.request('configurationDone');
-    await stop;
-    return now() - up;
+  }
+  /** Ready to run. @returns when the adapter was up, and its processor time until then, in seconds. */
+  launch(program, more) {
+    this.request('initialize', { adapterID: 'lguest', pathFormat: 'path', linesStartAt1: true, columnsStartAt1: true });
+    const up = { at: now(), cpu: this.cpu() };
+    this.send('launch', { program, memory: '64M', ...more });
+    this.event('initialized');
+    this.send('configurationDone');
+    return up;
+  }
+  /** A single step, until it is told. */
+  step() {
+    this.send('stepIn', { threadId: 1, granularity: 'instruction' });
+    this.event('stopped');
   }
   async close() {
     const gone = new Promise((done) => this.p.on('close', done));
-    await this.request('disconnect');
+    this.request('disconnect');
     await gone;
+    for (const file of [this.to, this.from]) fs.closeSync(file);
   }
 }
+
+/** How often `work` is done in a second, over some time. */
+const rate = (work) => {
+  let n = 0;
+  const from = now();
+  for (; now() - from < STEPPING_SECONDS; n += 50) for (let k = 0; k < 50; k++) work();
+  return n / (now() - from);
+};
 
 const throughAdapter = async (guest, turns) => {
   const steps = [];
   const editor = [];
+  const stepCpu = [];
   const first = [];
+  const firstCpu = [];
   const whole = [];
   const memory = [];
   for (let turn = 0; turn < turns; turn++) {
     const from = now();
     const c = new Client();
-    first.push(await c.start(guest, { stopOnEntry: true }));
+    const up = c.launch(guest, { stopOnEntry: true });
+    c.event('stopped');
+    first.push(now() - up.at);
+    firstCpu.push(c.cpu() - up.cpu);
     whole.push(now() - from);
     memory.push(c.resident('VmRSS'));
-    const step = async () => {
-      const stop = c.event('stopped');
-      await c.request('stepIn', { threadId: 1, granularity: 'instruction' });
-      await stop;
-    };
-    for (let i = 0; i < 2000; i++) await step();
+    for (let i = 0; i < 5000; i++) c.step();
     let n = 0;
-    let t = now();
-    for (; now() - t < 0.5; ) for (let k = 0; k < 100; k++, n++) await step();
-    steps.push(n / (now() - t));
-    n = 0;
-    t = now();
-    for (; now() - t < 0.5; n++) {
-      await step();
-      const { stackFrames } = await c.request('stackTrace', { threadId: 1, startFrame: 0, levels: 1 });
-      const { scopes } = await c.request('scopes', { frameId: stackFrames[0].id });
-      const registers = scopes.find((s) => s.presentationHint === 'registers') ?? scopes[0];
-      await c.request('variables', { variablesReference: registers.variablesReference });
-    }
-    editor.push(n / (now() - t));
+    const before = c.cpu();
+    steps.push(
+      rate(() => {
+        c.step();
+        n++;
+      }),
+    );
+    stepCpu.push(((c.cpu() - before) * 1e6) / n);
+    editor.push(
+      rate(() => {
+        c.step();
+        const { stackFrames } = c.request('stackTrace', { threadId: 1, startFrame: 0, levels: 1 });
+        const { scopes } = c.request('scopes', { frameId: stackFrames[0].id });
+        const registers = scopes.find((s) => s.presentationHint === 'registers') ?? scopes[0];
+        c.request('variables', { variablesReference: registers.variablesReference });
+      }),
+    );
     await c.close();
   }
   return {
     'dap-steps': median(steps),
+    'dap-step-cpu': median(stepCpu),
     'dap-editor-steps': median(editor),
     'first-stop': median(first),
+    'first-stop-cpu': median(firstCpu),
     'process-to-stop': median(whole),
     'memory-first-stop': median(memory),
   };
@@ -147,15 +190,9 @@ const throughAdapter = async (guest, turns) => {
 /** @param image the workloads as a Guest: those that go all over its memory. */
 const memoryAfterWork = async (image) => {
   const c = new Client();
-  const ended = c.event('terminated');
-  await c.start(image, { stopOnEntry: false });
-  let most = 0;
-  const timer = setInterval(() => {
-    most = Math.max(most, c.resident('VmHWM'));
-  }, 100);
-  await ended;
-  most = Math.max(most, c.resident('VmHWM'));
-  clearInterval(timer);
+  c.launch(image, { stopOnEntry: false });
+  c.event('terminated');
+  const most = c.resident('VmHWM');
   await c.close();
   return most;
 };
@@ -182,7 +219,7 @@ export const debuggerCosts = async ({ turns = 5, wanted = '', workloads }) => {
   const list = wanted.split(',').filter((w) => w !== '');
   const only = (name) => list.length === 0 || list.some((w) => name.startsWith(w));
   const found = {};
-  if (['dap-steps', 'dap-editor-steps', 'first-stop', 'process-to-stop', 'memory-first-stop'].some(only))
+  if (Object.keys(FIGURES).some((name) => /^(dap|first|process|memory-first)/.test(name) && only(name)))
     Object.assign(found, await throughAdapter(guest, turns));
   if (only('memory-after-work')) found['memory-after-work'] = await memoryAfterWork(workloads());
   Object.assign(found, await inside(guest, turns, only));
