@@ -171,7 +171,7 @@ if (flag('debugger-costs')) {
     wanted: arg('costs', ''),
     workloads: () => image('lguest', [1, 8], path.join(tmp, 'wide.img'), wide),
   });
-  const file = arg('out', path.join(here, 'debugger-costs.json'));
+  const file = arg('out', path.join(tmp, 'debugger-costs.json'));
   fs.writeFileSync(
     file,
     `${JSON.stringify({ date: new Date().toISOString(), cpu: os.cpus()[0].model, node: process.version, load: os.loadavg()[0], results }, null, 1)}\n`,
