@@ -3,6 +3,7 @@
 //                                                     (dist/iced_x86*) beside them
 //   dist/test/**/*.test.js                            one file per test; packages stay outside, since tests run in the checkout
 // `node esbuild.mjs PART...` builds only entries whose path contains a part, while the rest of the tree is being worked on.
+// `--forced` builds the tests with a translator that translates everything before its first execution (src/i386/processor.ts).
 // An entry whose source does not exist is named and skipped, so that a part of the tree can be built alone.
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -10,6 +11,7 @@ import { dirname, join } from 'node:path';
 import { build, context } from 'esbuild';
 
 const watch = process.argv.includes('--watch');
+const forced = process.argv.includes('--forced');
 const parts = process.argv.slice(2).filter((arg) => !arg.startsWith('-'));
 const wanted = (path) => parts.length === 0 || parts.some((part) => path.includes(part));
 
@@ -68,7 +70,15 @@ for (const { source, out, ...rest } of programs) {
   else console.log(`skipped ${out}: ${source} does not exist yet`);
 }
 const tests = testFiles();
-if (tests.length > 0) jobs.push({ ...common, entryPoints: tests, outbase: 'test', outdir: 'dist/test', packages: 'external' });
+if (tests.length > 0)
+  jobs.push({
+    ...common,
+    entryPoints: tests,
+    outbase: 'test',
+    outdir: 'dist/test',
+    packages: 'external',
+    define: forced ? { TRANSLATE_AT_ONCE: 'true' } : {},
+  });
 
 if (watch) {
   for (const job of jobs) await (await context({ ...job, logLevel: 'info' })).watch();

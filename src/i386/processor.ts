@@ -38,8 +38,10 @@ export interface ProcessorOptions extends CpuOptions {
   jitThreshold?: number;
 }
 
+/** Exists in tests built with `node esbuild.mjs --forced`: everything is translated before its first execution. */
+declare const TRANSLATE_AT_ONCE: true;
 /** Times a block is interpreted before it is translated. */
-const DEFAULT_THRESHOLD = 2000;
+const DEFAULT_THRESHOLD = typeof TRANSLATE_AT_ONCE === 'undefined' ? 2000 : 0;
 
 /** What there is to say about `jitRefused`. */
 export const JIT_REFUSED = 'this engine refuses to compile WebAssembly; everything is interpreted, which is slower';
