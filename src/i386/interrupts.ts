@@ -69,11 +69,12 @@ const deliverProtected = (c: Cpu, vector: number, cause: Cause, errorCode: numbe
   if (software && gate.dpl < m[W.CPL]) c.gp(idtError);
   if (!gate.present) c.raise(EXC.NP, idtError);
   if (software) c.beforeSoftwareInterrupt(vector);
-  if (task) switchTask(c, gate.gateSelector, checkTaskGate(c, gate, ext), 'interrupt', errorCode, ext);
-  else throughGate(c, gate, frameFlags(c, vector, cause), errorCode, ext);
+  const flags = frameFlags(c, vector, cause);
+  if (task) switchTask(c, gate.gateSelector, checkTaskGate(c, gate, ext), 'interrupt', errorCode, ext, flags);
+  else throughGate(c, gate, flags, errorCode, ext);
 };
 
-/** EFLAGS as the frame holds them: a fault sets RF there (see Cpu.pushesRf), so that an instruction breakpoint does not fire again on the way back. */
+/** EFLAGS as the frame or the TSS of the old task holds them: a fault sets RF there (see Cpu.pushesRf), so that an instruction breakpoint does not fire again on the way back. */
 const frameFlags = (c: Cpu, vector: number, cause: Cause): number => {
   const fault = cause === Cause.FAULT && vector !== EXC.DB && vector !== EXC.BP && vector !== EXC.OF;
   return c.getFlags() | (fault && c.pushesRf ? FL.RF : 0);

@@ -107,9 +107,17 @@ const setBusy = (c: Cpu, at: number, busy: boolean): void => {
 
 /**
  * Switches to the task whose TSS is `d` (present, type checked by the caller). EIP stands where the old task shall go on.
- * @param errorCode pushed on the new task's stack, -1 = none. @param ext EXT bit of error codes.
+ * @param errorCode pushed on the new task's stack, -1 = none. @param ext EXT bit of error codes. @param flags EFLAGS of the old task.
  */
-export const switchTask = (c: Cpu, selector: number, d: Descriptor, reason: TaskSwitchReason, errorCode = -1, ext = 0): void => {
+export const switchTask = (
+  c: Cpu,
+  selector: number,
+  d: Descriptor,
+  reason: TaskSwitchReason,
+  errorCode = -1,
+  ext = 0,
+  flags = c.getFlags(),
+): void => {
   const m = c.m32;
   const wide = (d.type & 8) !== 0;
   if (d.limit >>> 0 < (wide ? TSS32.LIMIT : TSS16.LIMIT)) c.raise(EXC.TS, (selector & 0xfffc) | ext);
@@ -129,7 +137,6 @@ export const switchTask = (c: Cpu, selector: number, d: Descriptor, reason: Task
   if (old !== undefined) c.sysProbeWrite((old.at + 5) | 0, 1);
   if (reason !== 'iret') c.sysProbeWrite((d.at + 5) | 0, 1);
 
-  const flags = c.getFlags();
   saveTss(c, oldBase, oldWide, reason === 'iret' ? flags & ~FL.NT : flags);
   if (nested) c.sysWrite16(d.base, m[W.SELECTOR + TR]);
   if (old !== undefined) setBusy(c, old.at, false);

@@ -155,6 +155,20 @@ test('a task gate in the IDT switches tasks and pushes the error code on the new
   assert.equal(pc.read32(AT.TSS + 0x20), AT.CODE);
 });
 
+test('a fault through a task gate leaves RF in the old task, so that IRET passes its instruction breakpoint; INT n does not', () => {
+  const fault = machine();
+  fault.describeGate(EXC.UD, gate(SEL.TSS2, 0, 0x85));
+  fault.run(0x0f, 0x0b);
+  assert.equal(fault.read32(AT.TSS + 0x24), 2 | FL.RF);
+  fault.run(IRET);
+  assert.equal(fault.eip, AT.CODE);
+  assert.equal(fault.cpu.getFlags() & FL.RF, FL.RF);
+  const software = machine();
+  software.describeGate(0x40, gate(SEL.TSS2, 0, 0x85));
+  software.run(0xcd, 0x40);
+  assert.equal(software.read32(AT.TSS + 0x24), 2);
+});
+
 test('a task gate in the GDT leads to its TSS whatever the DPL of that', () => {
   const pc = machine(3);
   pc.describe(SEL.TEST, gate(SEL.TSS2, 0, 0xe5));
