@@ -47,6 +47,8 @@ export interface LaunchArguments {
   console: 'integratedTerminal' | 'internalConsole' | undefined;
   disassemblySyntax: 'att' | 'intel';
   stepVirq: StepVirq;
+  /** Where lines of logpoints go. */
+  logTo: 'console' | 'trapLog';
   jit: boolean;
   tscKhz: number | undefined;
   seed: number | undefined;
@@ -78,6 +80,7 @@ const KNOWN = [
   'console',
   'disassemblySyntax',
   'stepVirq',
+  'logTo',
   'jit',
   'tscKhz',
   'seed',
@@ -196,6 +199,7 @@ export const parseLaunch = (given: Readonly<Record<string, unknown>>, files: Pic
         : one<'integratedTerminal' | 'internalConsole'>('console', ['integratedTerminal', 'internalConsole'], 'internalConsole'),
     disassemblySyntax: one('disassemblySyntax', ['att', 'intel'], 'att'),
     stepVirq: one('stepVirq', STEP_VIRQS, 'hold'),
+    logTo: one('logTo', ['console', 'trapLog'], 'console'),
     jit: bool('jit', true),
     tscKhz: integer('tscKhz'),
     seed,

@@ -48,7 +48,10 @@ const build = (s: Context, given: Arguments): void => {
   d.stepVirq = a.stepVirq;
   d.onStop = (stop) => stopped(s, stop);
   d.onEnd = (end) => guestEnded(s, end);
-  d.onLog = (text, b) => logged(s, text, b);
+  d.onLog = (text, b) => {
+    if (a.logTo === 'trapLog') d.logNotes.add({ k: target.records.count, position: target.position, text, at: target.pc });
+    else logged(s, text, b);
+  };
   d.onExpired = (w) => {
     s.output(`The watch on ${w.subject?.name ?? w.wish.dataId} is gone: its function has returned.`);
     s.event('breakpoint', {

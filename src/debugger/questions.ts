@@ -17,6 +17,7 @@ import { type InjectWish, inject, parseInject } from './inject';
 import { auditMappings, mappingDifference, mappingsOf, mappingsText, shadowSlots, slotsText } from './mappings';
 import { accessOf, type PageAccess, parsePageAccess, walkPage, walkText } from './page-walk';
 import { pushedText, queryLog, recordFilter, trapRow } from './record-query';
+import { differenceText, firstDifference } from './run-diff';
 import type { Debugger } from './session';
 import { findStorm, stormText } from './storm';
 import { kernelLog, logLines } from './dmesg';
@@ -25,7 +26,7 @@ import { treeText } from './views';
 import { EXPORT_FORMATS, type ExportFormat, exportText, parseFormat } from './exports';
 import { GROUPINGS, parseGrouping, statistics, statisticsText } from './statistics';
 import { hex8 } from './target';
-import type { TrapRecord } from '../lguest/trap-record';
+import { formatPosition, type TrapLog, type TrapRecord } from '../lguest/trap-record';
 
 type Arguments = Record<string, unknown>;
 
@@ -38,6 +39,8 @@ const numberOf = (d: Debugger, text: string): number => Number(BigInt.asUintN(32
 const address = (d: Debugger, value: unknown, otherwise: () => number): number =>
   typeof value === 'number' ? value >>> 0 : typeof value === 'string' && value.trim() !== '' ? numberOf(d, value) : otherwise();
 
+const previousLog = (d: Debugger): TrapLog =>
+  d.previous ?? fail('there is no run before this one: a restart keeps the log of the run that it ends');
 /** By number; negative counts from the newest. */
 export const recordNumbered = (d: Debugger, value: unknown): TrapRecord => {
   const { records } = d.target;
@@ -87,13 +90,25 @@ export const QUESTIONS: Readonly<Record<string, (d: Debugger, args: Arguments) =
     };
   },
   'trapLog/query': (d, a) => {
-    const answer = queryLog(d.target.records, d.programs, {
+    const before = oneOf(a.run ?? 'this', 'run', ['this', 'previous'] as const) === 'previous';
+    const answer = queryLog(before ? previousLog(d) : d.target.records, d.programs, {
       ...(typeof a.filter === 'string' ? { filter: a.filter } : {}),
       ...(typeof a.from === 'number' ? { from: a.from } : {}),
       ...(typeof a.count === 'number' ? { count: a.count } : {}),
       ...(a.sort === undefined ? {} : { sort: oneOf(a.sort, 'sort', ['oldest', 'newest'] as const) }),
     });
-    return { ...answer, rows: answer.rows.map((r) => trapRow(d.programs, r)) };
+    const [first, last] = [answer.rows[0], answer.rows.at(-1)];
+    const logs = before || last === undefined ? [] : d.logNotes.between(first.k, last.k === answer.total - 1 ? answer.total : last.k);
+    return {
+      ...answer,
+      rows: answer.rows.map((r) => trapRow(d.programs, r)),
+      ...(logs.length === 0 ? {} : { logs: logs.map((n) => ({ ...n, position: formatPosition(n.position) })) }),
+    };
+  },
+  'trapLog/diff': (d) => {
+    const found = firstDifference(d.target.records, previousLog(d));
+    const row = (r: TrapRecord | undefined): object | undefined => (r === undefined ? undefined : trapRow(d.programs, r));
+    return { ...found, now: row(found.now), previous: row(found.previous), text: differenceText(found, d.programs) };
   },
   trapStats: (d, a) => {
     const by = oneOf(a.by ?? 'outcome', 'by', GROUPINGS);
@@ -253,7 +268,15 @@ const traps = (d: Debugger, rest: string): string => {
   if (count < 1) fail('0 records are none');
   const { rows, matches, total } = queryLog(d.target.records, d.programs, { filter: m?.[2] ?? '', count, sort: 'newest' });
   if (total === 0) return 'nothing has trapped yet\n';
-  return `${rows.map((r) => line(d, r)).join('')}${matches > rows.length ? `${matches} records match\n` : rows.length === 0 ? 'no record matches\n' : ''}`;
+  const last = rows.at(-1)?.k ?? 0;
+  const notes = rows.length === 0 ? [] : d.logNotes.between(rows[0].k, last === total - 1 ? total : last);
+  const before = (k: number, end = k): string =>
+    notes
+      .filter((n) => n.k >= k && n.k <= end)
+      .map((n) => `       ${formatPosition(n.position).padEnd(12)} log ${n.text} (${d.programs.nameOf(n.at) ?? hex8(n.at)})\n`)
+      .join('');
+  const lines = rows.map((r, i) => `${before((rows[i - 1]?.k ?? r.k - 1) + 1, r.k)}${line(d, r)}`).join('');
+  return `${lines}${before(last + 1, total)}${matches > rows.length ? `${matches} records match\n` : rows.length === 0 ? 'no record matches\n' : ''}`;
 };
 
 const EXPORT_LIMIT = 2000;
@@ -282,6 +305,7 @@ const COMMANDS: Readonly<Record<string, (d: Debugger, rest: string) => string | 
   traps: (d, rest) => traps(d, rest),
   tasks: (d, rest) => tasks(d, rest),
   ps: (d, rest) => tasks(d, rest),
+  diff: (d) => differenceText(firstDifference(d.target.records, previousLog(d)), d.programs),
   modules: (d) => {
     d.following.loaded();
     return d.modules.text();
@@ -333,6 +357,7 @@ export const QUESTION_HELP = `  info idt|gdt|tss     descriptors and gates: aske
   dmesg [LEVEL]        the kernel's log from its memory; LEVEL 0 to 7 leaves out what is less urgent
   gates, irqs          gates asked for and installed; why each interrupt is or is not delivered
   traps [N] [FILTER]   the newest records that match, such as traps 5 outcome == reflected && err.W
+  diff                 the first trap in which this run differs from the one before the restart
   inject vector N [err=E] [cr2=A], inject irq N   raises a trap or an interrupt, which then goes its usual way
   export ndjson|csv|chrome [FILTER]      the log as text
 `;

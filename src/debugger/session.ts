@@ -4,7 +4,7 @@
 // traps and watches stop trap-stops.ts and watch-stops.ts, what is loaded meanwhile following.ts. What it leaves out: texts for editors (adapter).
 
 import { Disassembler, type Decoded, type Syntax } from '../i386/disassembly';
-import type { TrapRecord } from '../lguest/trap-record';
+import type { TrapLog, TrapRecord } from '../lguest/trap-record';
 import { type Breakpoint, Breakpoints, type BreakpointSpec } from './breakpoints';
 import { Conditions } from './conditions';
 import { evaluate, ExpressionError, parse, type Value } from './expression';
@@ -13,6 +13,7 @@ import { Following } from './following';
 import { FrameEnvironment } from './frame-environment';
 import { lastWrite } from './last-writes';
 import type { LiveNumbers } from './live';
+import { LogNotes } from './log-notes';
 import { watchSlots } from './mappings';
 import type { MachineQuestions } from './machine-functions';
 import { type ModuleInfo, Modules } from './modules';
@@ -52,6 +53,10 @@ export class Debugger {
   readonly following: Following;
   readonly runner: Runner;
   readonly stepping: Stepping;
+  /** Lines of logpoints that belong into the trap log. */
+  readonly logNotes = new LogNotes();
+  /** The trap log of the run before a restart. */
+  previous: TrapLog | undefined;
   onStop: (stop: StopInfo) => void = () => {};
   onEnd: (end: EndInfo) => void = () => {};
   /** A breakpoint found its place, or names turned up in the Guest's memory. */
@@ -144,6 +149,7 @@ export class Debugger {
   /** After a restart: the breakpoints of the old run, under their numbers. */
   adopt(kept: readonly { id: number; spec: BreakpointSpec }[], watches: WatchWish[], old: Debugger): void {
     this.nextId = old.nextId;
+    this.previous = old.target.records;
     this.watches.adopt(old.watches);
     this.setWatches(watches);
     for (const { id, spec } of kept) this.breakpoints.add(id, spec, (b) => this.prepare(b));

@@ -140,3 +140,47 @@ test('a restart is done in place, keeps breakpoints, watches and filters, and ta
   assert.deepEqual([first.reason, second.reason].sort(), ['data breakpoint', 'function breakpoint']);
   await s.end();
 });
+
+test('a restart keeps the trap log of the run before: it can be asked, and the first difference is named', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  assert.match(await s.failing('lguest/trapLog/query', { run: 'previous' }), /there is no run before this one/);
+  const before = await s.request('lguest/trapLog/query', { count: 5 });
+  await s.go('restart');
+  const previous = await s.request('lguest/trapLog/query', { run: 'previous', count: 5 });
+  assert.deepEqual(previous.rows, before.rows);
+  assert.equal(previous.total, before.total);
+  assert.match(
+    await s.evaluate('diff'),
+    new RegExp(`^no difference in ${before.total} records\nrecords: ${before.total} in this run, ${before.total}`),
+  );
+  await s.request('lguest/inject', { vector: 6 });
+  await s.functions('show_halt');
+  await s.go();
+  await s.go('restart');
+  const longer = await s.request('lguest/trapLog/query', { run: 'previous', sort: 'newest', count: 1 });
+  assert.ok(longer.total > before.total);
+  await s.go();
+  const { k, fields, previous: was } = await s.request('lguest/trapLog/diff');
+  assert.ok(k >= before.total, 'where the trap was injected');
+  assert.ok(fields.includes('vector') || fields.includes('kind'), String(fields));
+  assert.match(was.what, /#UD/);
+  assert.match(await s.evaluate('diff'), new RegExp(`^first difference at trap ${k}: .*\n {2}this run .*\n {2}run before .*#UD`));
+  assert.match(await s.failing('lguest/trapLog/query', { run: 'next' }), /"run" must be one of this, previous/);
+  await s.end();
+});
+
+test('with "logTo": "trapLog" lines of logpoints stand among the records, not in the console', async () => {
+  const s = await Inside.at('show_held_interrupt', { logTo: 'trapLog' });
+  await s.functions({ name: 'handle_irq', logMessage: 'tick {ticks,d}' }, 'show_halt');
+  await s.go();
+  assert.doesNotMatch(s.output, /tick \d/);
+  const { logs, rows } = await s.request('lguest/trapLog/query', { sort: 'newest', count: 200 });
+  assert.ok(logs.length > 0);
+  assert.equal(logs[0].text, 'tick 0');
+  assert.ok(logs[0].k >= rows[0].k);
+  const position = Number(logs[0].position.slice(1).split('.')[0]);
+  const next = rows.find((r: { k: number }) => r.k === logs[0].k);
+  assert.ok(next === undefined || Number(next.position.slice(1).split('.')[0]) >= position, 'it stands before the record that came next');
+  assert.match(await s.evaluate('traps 200'), /#[\d.]+ +log tick 0 \(handle_irq[+0-9a-fx]*\)\n/);
+  await s.end();
+});

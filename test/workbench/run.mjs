@@ -8,6 +8,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { stopTimes } from './stop-times.mjs';
 import { Workbench } from './workbench.mjs';
 
 const root = path.resolve(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '../..');
@@ -49,8 +50,22 @@ async function onWorkbench(title, setup, steps) {
   };
   try {
     const file = setup(folder);
-    bench = await Workbench.start({ cache: options.cache, extension: options.extension, workspace: folder, shots: options.shots, file });
+    bench = await Workbench.start({
+      cache: options.cache,
+      extension: [options.extension, path.join(root, 'test/workbench/timing')],
+      workspace: folder,
+      shots: options.shots,
+      file,
+    });
     await steps(bench, bench.page, step);
+    for (const { first, burst, waited, requests } of stopTimes(bench.timing))
+      console.log(
+        `      stop: ${first.toFixed(0)} ms to the frames and registers, ${burst.toFixed(0)} ms to the last answer, ${waited.toFixed(0)} ms of that waiting for the adapter; ${Object.entries(
+          requests,
+        )
+          .map(([name, n]) => `${name} ${n}`)
+          .join(', ')}`,
+      );
     await step('nothing outside this machine was asked', () => assert.deepEqual([...bench.external], []));
   } catch (error) {
     failed++;
@@ -94,10 +109,29 @@ async function journey() {
       assert.match(eip, /^0xc01/, `eip is ${eip}`);
     });
     await bench.shot('1-breakpoint');
+    await step('the Registers view opens', async () => {
+      const header = page.locator('.pane-header[aria-label="Registers Section"]');
+      await header.click();
+      const rows = page.locator('[role=tree][aria-label="Registers"] .monaco-list-row');
+      await rows.filter({ hasText: 'eip' }).first().waitFor();
+    });
     await step('a step over stops on a later line', async () => {
       await bench.toolbar('Step Over').click();
       await bench.stopped({ line: lineOf('boot.c', '\tload_segments();'), reason: 'step' });
     });
+    await step('the changed registers are marked', async () => {
+      const rows = page.locator('[role=tree][aria-label="Registers"] .monaco-list-row');
+      await rows.filter({ hasText: 'changed' }).first().waitFor();
+      await rows.and(page.locator('[aria-label*="eip"][aria-label*="changed"]')).first().waitFor();
+    });
+    await step('the status bar says where the Guest is', () =>
+      page
+        .locator('.statusbar-item', { hasText: /#[\d,]+/ })
+        .first()
+        .waitFor(),
+    );
+    await bench.shot('1b-registers');
+    await page.locator('.pane-header[aria-label="Registers Section"]').click();
     await step('a tick makes page faults stop', async () => {
       const row = bench.breakpointRow('Page fault the Guest sees');
       await row.locator('.monaco-checkbox').click();

@@ -71,6 +71,8 @@ export class Workbench {
     const ud = path.join(this.run, 'ud'),
       exts = path.join(this.run, 'ext');
     this.ws = path.join(this.run, 'ws');
+    /** Where an extension may write down times of messages. */
+    this.timing = path.join(this.run, 'timing.jsonl');
     fs.mkdirSync(path.join(ud, 'User'), { recursive: true });
     fs.mkdirSync(exts);
     fs.cpSync(workspace, this.ws, { recursive: true });
@@ -82,6 +84,7 @@ export class Workbench {
       XDG_DATA_HOME: this.run,
       XDG_CACHE_HOME: this.run,
       EXTENSIONS_GALLERY: '{"serviceUrl":""}',
+      LGUEST_TIMING: this.timing,
     });
     const kinds = {};
     for (const one of [extension].flat()) {
@@ -156,7 +159,7 @@ export class Workbench {
       try {
         if ((await fetch(`http://127.0.0.1:${port}/healthz`)).ok) break;
       } catch {}
-      if (i > 600) throw new Error('server did not start');
+      if (i > 1800) throw new Error('server did not start');
       await sleep(100);
     }
     this.mark('server');
@@ -171,7 +174,7 @@ export class Workbench {
       },
     );
     this.page = await ctx.newPage();
-    this.page.setDefaultTimeout(this.o.timeout ?? 30000);
+    this.page.setDefaultTimeout(this.o.timeout ?? 180_000); // the machine may be busy with other things
     this.console = [];
     this.page.on('console', (m) => this.console.push(`[${m.type()}] ${m.text()}`));
     this.page.on('pageerror', (e) => this.console.push('[pageerror] ' + e.message));
@@ -217,7 +220,7 @@ export class Workbench {
     const box = this.page.locator('.quick-input-widget:visible');
     const entry = box.locator(`.monaco-list-row[aria-label^=${JSON.stringify(title)}]`).first(); // entries also carry data-quick-input-id="<command id>"
     const focused = () => entry.evaluate((row) => row.classList.contains('focused'));
-    for (let tries = 6; ; tries--) {
+    for (let tries = 24; ; tries--) {
       await this.page.keyboard.press('F1');
       await box.locator('input[type=text]').fill('>' + title);
       const listed = await entry.waitFor({ timeout: 5000 }).then(
@@ -241,7 +244,7 @@ export class Workbench {
   async toggleBreakpoint(line) {
     const ln = this.page.locator('.editor-instance .margin-view-overlays .line-numbers', { hasText: new RegExp(`^${line}$`) }).first();
     const n = await this.glyph().count();
-    for (let i = 0; i < 10; i++) {
+    for (let i = 0; i < 60; i++) {
       // an early click (layout still moving, contributions still arriving) is lost without a trace
       const b = await ln.boundingBox();
       await this.page.mouse.click(b.x - 8, b.y + b.height / 2);
@@ -271,9 +274,30 @@ export class Workbench {
   /** Paused? Optionally at a line, for a reason ("breakpoint", "step", "exception"...). */
   async stopped({ line, reason } = {}) {
     // An exception's label says in words what happened; what shows it in any case is the widget below the line.
-    if (reason === 'exception') await this.page.locator('.exception-widget').waitFor();
+    if (reason === 'exception') await this.exceptionShown();
     else await this.page.locator('.call-stack-state-message .label', { hasText: reason ? `Paused on ${reason}` : 'Paused' }).waitFor();
     if (line) await this.page.locator(`.debug-call-stack .monaco-list-row[aria-label*=", line ${line},"]`).first().waitFor();
+  }
+  /**
+   * The widget of an exception. The editor shows it in the text of the frame that it focuses by itself at a stop; when that is late, because an editor was just
+   * opening or closing, it does not come back to it: a user would click on the frame.
+   */
+  async exceptionShown() {
+    const widget = this.page.locator('.exception-widget');
+    const frames = this.page.locator('.debug-call-stack .monaco-list-row[aria-label^="Stack Frame"]');
+    const until = Date.now() + 180_000;
+    while (Date.now() < until) {
+      const there = await widget.waitFor({ timeout: 15_000 }).then(
+        () => true,
+        () => false,
+      );
+      if (there) return;
+      await frames
+        .first()
+        .click({ timeout: 5000 })
+        .catch(() => {});
+    }
+    throw new Error('no exception is shown');
   }
   async callStack() {
     return this.page.locator('.debug-call-stack .monaco-list-row').evaluateAll((r) => r.map((x) => x.getAttribute('aria-label')));
@@ -287,7 +311,7 @@ export class Workbench {
         (v) => v === 'true',
         () => undefined,
       );
-    for (let i = 0, good = 0; i < 60; i++) {
+    for (let i = 0, good = 0; i < 240; i++) {
       const now = await state();
       if (now === open) {
         if (++good === 3) return;
@@ -327,7 +351,7 @@ export class Workbench {
   }
   /** Scrolls until a variable's row exists: the view is low, and rows out of sight do not. */
   async revealVariable(name) {
-    for (let i = 0; i < 60; i++) {
+    for (let i = 0; i < 240; i++) {
       if (await this.variable(name).isVisible()) return;
       await this.page
         .locator('.debug-variables .monaco-list')
@@ -344,7 +368,7 @@ export class Workbench {
     await it.waitFor();
     await sleep(300); // a menu ignores the mouse for a moment after it opened
     await it.click();
-    await it.waitFor({ state: 'detached', timeout: 3000 });
+    await it.waitFor({ state: 'detached', timeout: 30_000 });
   }
   breakpointRow(label) {
     return this.page.locator(`.debug-breakpoints .monaco-list-row[aria-label^="${label}"]`);
