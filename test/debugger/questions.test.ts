@@ -578,8 +578,11 @@ test('a CSV cell with commas, quotes or line ends is quoted as RFC 4180 says', (
 
 test('every question is answered at a stop, and says in one line when it cannot be', () => {
   const { d } = fault();
+  assert.throws(() => QUESTIONS['trapLog/diff'](d, {}), /there is no run before this one/);
+  d.previous = fault().d.target.records;
   for (const [name, question] of Object.entries(QUESTIONS)) assert.equal(typeof question(d, {}), 'object', name);
   assert.throws(() => QUESTIONS['trapLog/get'](d, { k: 1e9 }), /trap 1000000000 is not kept; traps 0 to \d+ are/);
+  d.previous = undefined;
   assert.throws(() => QUESTIONS.descriptors(d, { table: 'xdt' }), /"table" must be gdt, idt, tss or ldt/);
   assert.match((QUESTIONS.pageWalk(d, { va: '0xd0000000', access: 'write' }) as { text: string }).text, /the Guest gets the fault/);
   assert.match(
