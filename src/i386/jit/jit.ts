@@ -32,8 +32,8 @@ const CHURNS_MANY = 64;
  */
 const SLOW_PLACE = 4;
 const SLOW_REGION = 500;
-/** Slow accesses at one place count together when no more entries than that lie between two of them. */
-const SLOW_RECENT = 64;
+/** Slow accesses at one place count together when no more translated instructions than that lie between two of them: leaving costs as much as some 1000 instructions. */
+const SLOW_RECENT = 2000;
 /** Longest stay in translated code: lets the engine put in better code of a function that never returns. */
 const SLICE = 50_000;
 /** Regions waiting for their module: so many are compiled at once, or fewer as soon as one of their blocks ran so often again. */
@@ -136,6 +136,8 @@ export class Jit {
     churns: (page) => (this.churn.get(page) ?? 0) > CHURNS,
   };
   private hurry = false;
+  /** Instructions run in translated code, about. */
+  private clock = 0;
   /** While translated code runs: instructions of the budget that W.LEFT does not show. */
   held = 0;
   /** EIP of the task in which a fault came up during a task switch from translated code; -1 = none. */
@@ -213,6 +215,7 @@ export class Jit {
     this.dropped = false;
     this.stats.entries++;
     this.runSlot(slot);
+    this.clock += slice - m[W.LEFT];
     if (m[EXIT_NUMBER] >= 0) this.takeExit();
     m[W.LEFT] += this.held;
     this.held = 0;
@@ -254,9 +257,9 @@ export class Jit {
     if ((this.patience.get(place) ?? 0) > patience) t.impatient = true;
     else {
       // Now and then is no reason: a first touch, a task switch.
-      const recent = this.stats.entries - (this.slowWhen.get(place) ?? 0) < SLOW_RECENT;
+      const recent = this.clock - (this.slowWhen.get(place) ?? 0) < SLOW_RECENT;
       const n = recent ? (this.slowAt.get(place) ?? 0) + 1 : 1;
-      this.slowWhen.set(place, this.stats.entries);
+      this.slowWhen.set(place, this.clock);
       if (n >= Math.min(SLOW_PLACE, this.threshold + 1)) {
         this.slowAt.delete(place);
         this.patience.set(place, patience + 1);
