@@ -1,5 +1,5 @@
 // Bundles everything that ships and everything that is tested:
-//   dist/extension.js, dist/adapter.js, dist/cli.js   one file each, third-party code included (the .vsix carries no node_modules), and the disassembler
+//   dist/extension.js, dist/adapter.js, dist/cli*.js  one file each, third-party code included (the .vsix carries no node_modules), and the disassembler
 //                                                     (dist/iced_x86*) beside them
 //   dist/test/**/*.test.js                            one file per test; packages stay outside, since tests run in the checkout
 // `node esbuild.mjs PART...` builds only entries whose path contains a part, while the rest of the tree is being worked on.
@@ -37,6 +37,16 @@ const lazyIced = {
   },
 };
 
+/** Parts of the command line that are loaded when they are asked for: `import('./machine')` finds dist/cli-machine.js. */
+const lazyParts = {
+  name: 'lazy-parts',
+  setup(bundle) {
+    bundle.onResolve({ filter: /^\.\// }, ({ kind, path }) =>
+      kind === 'dynamic-import' ? { path: path.replace('./', './cli-') + '.js', external: true } : undefined,
+    );
+  },
+};
+
 /** Every `*.test.ts` under test/, as paths relative to the checkout, sorted. */
 function testFiles(folder = 'test') {
   return readdirSync(folder, { withFileTypes: true, recursive: true })
@@ -59,14 +69,23 @@ const common = {
 const programs = [
   { source: 'src/extension/main.ts', out: 'dist/extension.js', external: ['vscode'] },
   { source: 'src/adapter/main.ts', out: 'dist/adapter.js' },
-  { source: 'src/cli/main.ts', out: 'dist/cli.js', banner: { js: '#!/usr/bin/env node' } },
+  {
+    source: 'src/cli/main.ts',
+    out: 'dist/cli.js',
+    banner: { js: '#!/usr/bin/env node' },
+    plugins: [lazyParts],
+    supported: { 'dynamic-import': false },
+  },
+  { source: 'src/cli/machine.ts', out: 'dist/cli-machine.js' },
+  { source: 'src/cli/debugging.ts', out: 'dist/cli-debugging.js' },
+  { source: 'src/cli/laboratory.ts', out: 'dist/cli-laboratory.js' },
 ];
 
 const jobs = [];
-for (const { source, out, ...rest } of programs) {
+for (const { source, out, plugins = [lazyIced], ...rest } of programs) {
   if (!wanted(source)) continue;
   if (existsSync(source))
-    jobs.push({ ...common, ...rest, entryPoints: [source], outfile: out, plugins: [lazyIced], minifyWhitespace: true, minifySyntax: true });
+    jobs.push({ ...common, ...rest, entryPoints: [source], outfile: out, plugins, minifyWhitespace: true, minifySyntax: true });
   else console.log(`skipped ${out}: ${source} does not exist yet`);
 }
 const tests = testFiles();

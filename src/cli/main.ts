@@ -1,16 +1,13 @@
-// The command line's entry: picks the subcommand. Each subcommand has a file of its own.
+// The command line's entry: picks the subcommand. Each subcommand has a file of its own, and each kind of them a program file that is loaded when it is asked for.
 
 import { existsSync } from 'node:fs';
 import { tuneEngine } from '../adapter/engine';
-import { bareCommand } from './bare';
-import { DAP_USAGE, dapCommand, demoImage } from './dap';
-import { demoCommand } from './demo';
-import { fuzzCommand } from './fuzz';
 import { UsageError } from './options';
-import { RUN_USAGE, runCommand } from './run';
-import { vectorsCommand } from './vectors';
 
-const USAGE = `lguest-debug: boots and debugs lguest Guests of Linux 2.6.24
+const usage = async (): Promise<string> => {
+  const { RUN_USAGE } = await import('./machine');
+  const { DAP_USAGE } = await import('./debugging');
+  return `lguest-debug: boots and debugs lguest Guests of Linux 2.6.24
 
   lguest-debug run KERNEL ...    boot a Guest; its console on stdout
   lguest-debug bare IMAGE ...    run a ROM or a multiboot kernel without a Host
@@ -23,6 +20,7 @@ ${RUN_USAGE}
 ${DAP_USAGE}
 lguest-debug bare --help tells of bare.
 `;
+};
 
 tuneEngine();
 
@@ -30,29 +28,31 @@ const main = async (argv: readonly string[]): Promise<number | undefined> => {
   const [command, ...rest] = argv;
   switch (command) {
     case 'run':
-      return runCommand(rest);
+      return (await import('./machine')).runCommand(rest);
     case 'bare':
-      return bareCommand(rest);
+      return (await import('./machine')).bareCommand(rest);
     case 'dap':
-      return dapCommand(rest);
-    case 'demo':
+      return (await import('./debugging')).dapCommand(rest);
+    case 'demo': {
+      const { demoCommand, demoImage } = await import('./debugging');
       if (!existsSync(demoImage())) throw new UsageError(`${demoImage()} is missing; reinstall, or build it with examples/demo/build.sh`);
       return demoCommand();
+    }
     case 'fuzz':
-      return fuzzCommand(rest, (line) => {
+      return (await import('./laboratory')).fuzzCommand(rest, (line) => {
         process.stdout.write(`${line}\n`);
       });
     case 'vectors':
-      return vectorsCommand(rest, (line) => {
+      return (await import('./laboratory')).vectorsCommand(rest, (line) => {
         process.stdout.write(`${line}\n`);
       });
     case 'help':
     case '--help':
     case '-h':
-      process.stdout.write(USAGE);
+      process.stdout.write(await usage());
       return 0;
     case undefined:
-      process.stderr.write(USAGE);
+      process.stderr.write(await usage());
       return 64;
     default:
       throw new UsageError(`unknown command "${command}"; the commands are run, bare, dap, demo, vectors and fuzz`);
@@ -70,7 +70,9 @@ main(process.argv.slice(2)).then(
     if (status !== undefined) process.exitCode = status;
   },
   (error: Error) => {
-    process.stderr.write(`lguest-debug: ${error instanceof UsageError ? error.message : (error.stack ?? error.message)}\n`);
-    process.exitCode = error instanceof UsageError ? 64 : 3;
+    // By name: the class is another one in each program file.
+    const usage = error.name === 'UsageError';
+    process.stderr.write(`lguest-debug: ${usage ? error.message : (error.stack ?? error.message)}\n`);
+    process.exitCode = usage ? 64 : 3;
   },
 );

