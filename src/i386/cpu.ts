@@ -195,7 +195,7 @@ export class Cpu {
     this.f64 = new Float64Array(buffer);
     this.pageFlags = new Uint8Array(options.ramBytes / PAGE + 1);
     this.bus = options.bus ?? NO_BUS;
-    this.m32.fill(TLB_INVALID, SUPER_READ, SUPER_READ + TLB_TABLE_BYTES);
+    this.m32.fill(TLB_INVALID, SUPER_READ, USER_READ);
   }
 
   // ---- exceptions -------------------------------------------------------------------------------------------------------------------
@@ -260,8 +260,15 @@ export class Cpu {
     this.updateMode();
   }
 
+  /** Whether the user tables are there: 8 MB that a machine need not touch before its first user code. */
+  private userTables = false;
+  private makeUserTables(): void {
+    this.m32.fill(TLB_INVALID, USER_READ, SUPER_READ + TLB_TABLE_BYTES);
+    this.userTables = true;
+  }
   /** Selects the TLB tables of a privilege. */
   selectTlb(user: boolean): void {
+    if (user && !this.userTables) this.makeUserTables();
     this.tr = user ? USER_READ : SUPER_READ;
     this.tw = user ? USER_WRITE : SUPER_WRITE;
     this.m32[W.TLB_READ] = this.tr << 2;
@@ -568,7 +575,9 @@ export class Cpu {
     const page = linear >>> 12;
     const m = this.m32;
     const entry = (a - (linear & ~0xfff)) | 0;
-    if (m[SUPER_READ + page] === -1 && m[SUPER_WRITE + page] === -1 && m[USER_READ + page] === -1 && m[USER_WRITE + page] === -1) {
+    if (user && !this.userTables) this.makeUserTables();
+    const noUser = !this.userTables || (m[USER_READ + page] === -1 && m[USER_WRITE + page] === -1);
+    if (m[SUPER_READ + page] === -1 && m[SUPER_WRITE + page] === -1 && noUser) {
       if (this.filledCount === FILLED_MAX) this.flushTlb();
       this.filled[this.filledCount++] = page;
     }
