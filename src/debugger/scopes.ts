@@ -15,7 +15,9 @@ import { FLAG_BITS, type FrameEnvironment, setRegister, variableValue } from './
 import type { Variable } from '../symbols/dwarf/variables';
 import { taskRows } from './task-views';
 import type { Task } from './tasks';
-import type { TreeRow } from './views';
+import { hypercallRing } from './irq-state';
+import { parsePageAccess } from './page-walk';
+import { type TreeRow, walkTree } from './views';
 import type { Debugger } from './session';
 import { DWARF_REGISTERS, type Frame } from './stack';
 import { hex8 } from './target';
@@ -151,7 +153,9 @@ export class Scopes {
       add('FPU', () => this.fpu(), true);
       add('Debug registers', () => this.debugRegisters(), true);
       add('Descriptor tables', () => this.tables(), true);
+      if (this.d.target.host !== undefined) add('Page walk', () => this.pageWalk(), true);
       add('Host', () => this.host(), true);
+      if (this.d.target.host !== undefined) add('lguest_data', () => this.shared(), true);
       const task = this.d.tasks.ready ? this.d.tasks.current() : undefined;
       if (task !== undefined) add('Task', () => this.task(task), true);
       if (this.statics(frame).length > 0) add('Statics', () => this.staticItems(frame), true);
@@ -424,6 +428,53 @@ export class Scopes {
         lg.pgdirs.map((p, n) => ({ name: `[${n}]`, value: p.shadow === 0 ? 'free' : `guest ${hex8(p.gpgdir)} shadow ${hex8(p.shadow)}` })),
     });
     return rows;
+  }
+
+  /** The addresses of most interest, each walked only when it is opened. */
+  private pageWalk(): Item[] {
+    const { target } = this.d;
+    const { host } = target;
+    if (host === undefined) return [];
+    const places: [string, number][] = [
+      ['eip', target.register('eip')],
+      ['esp', target.register('esp')],
+      ['cr2.host', host.cr2.host],
+    ];
+    return places.map(([name, at]) => ({
+      name,
+      value: hex8(at),
+      memory: at >>> 0,
+      open: () => walkTree(this.d, at >>> 0, parsePageAccess('')).rows.map(fromRow),
+    }));
+  }
+
+  /** The page that Host and Guest share. */
+  private shared(): Item[] {
+    const { host } = this.d.target;
+    const ring = host === undefined ? undefined : hypercallRing(host);
+    if (host === undefined || ring === undefined) return [{ name: 'lguest_data', value: 'unknown before LGUEST_INIT' }];
+    const { lg } = host;
+    const word = (name: string, offset: number): Item => ({ name, value: hex8(lg.ld32(offset)) });
+    return [
+      { ...word('irq_enabled', LD.irqEnabled), evaluateName: 'virt.irq_enabled' },
+      word('blocked_interrupts', LD.blockedInterrupts),
+      { ...word('cr2', LD.cr2), evaluateName: 'cr2.guest' },
+      {
+        name: 'hcalls',
+        value: `${ring.filter((slot) => !slot.free).length} of ${ring.length} ready`,
+        indexed: ring.length,
+        open: (start, count) =>
+          ring.slice(start, start + count).map((slot) => ({
+            name: `[${slot.slot}]`,
+            value: slot.free ? 'free' : `${slot.name}(${slot.args.map((a) => hex8(a)).join(', ')})${slot.next ? ', next' : ''}`,
+          })),
+      },
+      word('reserve_mem', LD.reserveMem),
+      word('tsc_khz', LD.tscKhz),
+      word('noirq_start', LD.noirqStart),
+      word('noirq_end', LD.noirqEnd),
+      word('syscall_vec', LD.syscallVec),
+    ];
   }
 
   /** The trap at hand as rows. */

@@ -333,7 +333,20 @@ test('registers, flags and variables are changed where they are shown, and only 
     const { scopes } = (await s.request('scopes', { frameId: frame.id })) as { scopes: { name: string; variablesReference: number }[] };
     assert.deepEqual(
       scopes.map((x) => x.name).filter((name) => name !== 'Locals'),
-      ['Registers', 'Trap', 'Flags', 'Segments', 'Control & cr2', 'FPU', 'Debug registers', 'Descriptor tables', 'Host', 'Statics'],
+      [
+        'Registers',
+        'Trap',
+        'Flags',
+        'Segments',
+        'Control & cr2',
+        'FPU',
+        'Debug registers',
+        'Descriptor tables',
+        'Page walk',
+        'Host',
+        'lguest_data',
+        'Statics',
+      ],
     );
     const of = (name: string): number => scopes.find((x) => x.name === name)?.variablesReference ?? 0;
     assert.equal(

@@ -114,7 +114,7 @@ async function journey() {
       for (const section of ['Watch', 'Breakpoints', 'Registers'])
         await page.locator(`.pane-header[aria-label="${section} Section"]`).click();
       const rows = page.locator('[role=tree][aria-label="Registers"] .monaco-list-row');
-      await rows.filter({ hasText: 'eip' }).first().waitFor();
+      await rows.filter({ hasText: 'ebx' }).first().waitFor();
     });
     await step('a step over stops on a later line', async () => {
       await bench.toolbar('Step Over').click();
@@ -123,7 +123,7 @@ async function journey() {
     await step('the changed registers are marked', async () => {
       const rows = page.locator('[role=tree][aria-label="Registers"] .monaco-list-row');
       await rows.filter({ hasText: 'changed' }).first().waitFor();
-      await rows.and(page.locator('[aria-label*="eip"][aria-label*="changed"]')).first().waitFor();
+      await rows.locator('.codicon-circle-small-filled').first().waitFor();
     });
     await step('the status bar says where the Guest is', () =>
       page

@@ -5,6 +5,8 @@ import fs from 'node:fs';
 const FIRST = new Set(['threads', 'stackTrace', 'lguest/view/registers', 'lguest/info']);
 /** A burst ends when nothing was asked for so long; the Variables view waits 400 ms by itself. */
 const QUIET_MS = 250;
+/** On a busy machine the first question may be late. */
+const LATE_MS = 3000;
 
 /**
  * One entry for each stop: `first` ms until the last of the first answers, `burst` ms until the last answer of the whole burst, `adapter` ms of it in which an
@@ -29,7 +31,7 @@ export function stopTimes(file) {
     let waited = 0;
     let waitingSince = 0;
     for (const n of messages.slice(i + 1)) {
-      if (asked.size === 0 && n.at - last > QUIET_MS) break;
+      if (asked.size === 0 && n.at - last > (burst > 0 ? QUIET_MS : LATE_MS)) break;
       if (n.way === 'out' && n.type === 'request') {
         if (/^(continue|next|step|pause|restart|disconnect|terminate)/.test(n.name)) break;
         if (asked.size === 0) waitingSince = n.at;
