@@ -342,6 +342,7 @@ const fuzzOne = (plain: Processor, translated: Processor, seed: number): string 
       const ecx = random() % 50;
       for (const c of [p, t]) {
         c.m32[W.EIP] = eip;
+        c.m32[W.SHADOW] = 0;
         c.m32[4] = esp;
         c.m32[1] = ecx;
         c.m32[W.FPU_SW] = 0;

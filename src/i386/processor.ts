@@ -255,7 +255,11 @@ export class Processor {
       return { kind: 'intercept', vector: thrown.vector, errorCode: thrown.errorCode, software: thrown.software };
     if (!(thrown instanceof CpuFault)) throw thrown;
     const { vector, errorCode } = thrown;
-    if (c.intercepts(vector)) return { kind: 'intercept', vector, errorCode, software: false };
+    if (c.intercepts(vector)) {
+      // The task switch is done: nothing would raise this again.
+      if (c.inNewTask) m[W.SHADOW] = Shadow.PENDING | (vector << Shadow.SHIFT) | (errorCode << Shadow.ERROR_SHIFT);
+      return { kind: 'intercept', vector, errorCode, software: false };
+    }
     m[W.SHADOW] = 0;
     return this.deliverFault(vector, errorCode);
   }
@@ -268,7 +272,8 @@ export class Processor {
   /** Data breakpoints that the pushes of a delivery hit are reported before its handler's first instruction. */
   private keepHits(): void {
     const c = this.cpu;
-    c.m32[W.SHADOW] = c.debugHits << Shadow.HITS_SHIFT;
+    if (c.debugHits === 0) return;
+    this.waitForDebug(c.debugHits);
     c.debugHits = 0;
   }
 
@@ -428,8 +433,11 @@ export class Processor {
     const m = c.m32;
     const shadow = m[W.SHADOW];
     m[W.SHADOW] = 0;
-    // Hit by the delivery that came before: a trap of its own.
-    if (shadow !== 0 && (shadow & Shadow.KIND) === 0) this.debugTrap(shadow >> Shadow.HITS_SHIFT);
+    if (shadow & Shadow.PENDING) {
+      // It stays pending until it is delivered: whoever intercepts it comes back here.
+      m[W.SHADOW] = shadow;
+      c.raise((shadow >> Shadow.SHIFT) & 0xff, shadow >>> Shadow.ERROR_SHIFT);
+    }
     const dr7 = m[W.DR + 7];
     if (dr7 & 0xff) {
       c.debugHits = 0;
@@ -455,25 +463,26 @@ export class Processor {
     c.cur = -1;
     if (c.unfinished) this.interrupted();
     else this.count(1, cpl);
-    const hits = (dr7 & 0xff ? c.debugHits : 0) | (shadow >> Shadow.HITS_SHIFT);
+    const hits = (dr7 & 0xff ? c.debugHits : 0) | (shadow >> Shadow.SHIFT);
     const step = tf !== 0 && !c.noStep;
     if (!step && hits === 0) return;
     c.debugHits = 0;
     if (m[W.SHADOW] === Shadow.ALL) {
       // A load of SS: what its own access hit is reported after the next instruction, a single step not at all.
-      m[W.SHADOW] |= hits << Shadow.HITS_SHIFT;
+      m[W.SHADOW] |= hits << Shadow.SHIFT;
       return;
     }
     // A trap takes the processor out of HLT.
     m[W.HALTED] = 0;
-    this.debugTrap(hits | (step ? 0x4000 : 0));
+    this.waitForDebug(hits | (step ? 0x4000 : 0));
+    c.raise(EXC.DB, 0);
   }
 
-  /** @param why bits of DR6. */
-  private debugTrap(why: number): never {
+  /** A debug trap is due: the instruction is done, so running it again would not bring the trap back. @param why bits of DR6. */
+  private waitForDebug(why: number): void {
     const m = this.cpu.m32;
     m[W.DR + 6] = (m[W.DR + 6] & ~0xf) | why;
-    this.cpu.raise(EXC.DB, 0);
+    m[W.SHADOW] = Shadow.PENDING | (EXC.DB << Shadow.SHIFT);
   }
 
   /** A REP instruction is between two of its elements: whatever interrupts it there pushes RF, so that its instruction breakpoint does not fire again. */

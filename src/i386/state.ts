@@ -43,7 +43,7 @@ export const enum S {
   /** Byte offsets of the TLB tables for the current privilege (supervisor or user). */
   TLB_READ = 0x108,
   TLB_WRITE = 0x10c,
-  /** What waits until after the next instruction: see Shadow. The low four bits of the second byte: data breakpoints that a load of SS or the frame of a delivery hit. */
+  /** What waits until after the next instruction, or is to be raised before it: see Shadow. */
   SHADOW = 0x110,
   HALTED = 0x114,
   SYSENTER_CS = 0x118,
@@ -133,9 +133,12 @@ export const enum Shadow {
   INTERRUPTS = 1,
   /** After MOV SS and POP SS: external interrupts, single-step traps and breakpoint registers wait, so that SS:ESP can be loaded as one. */
   ALL = 2,
-  /** Mask of the above. Hits with neither of them are those of the frame of a delivery. */
-  KIND = 0xff,
-  HITS_SHIFT = 8,
+  /** An exception between two instructions is to be raised before the next one. */
+  PENDING = 4,
+  /** Above: with ALL the data breakpoints that the load hit (four bits), with PENDING the vector. */
+  SHIFT = 8,
+  /** Above: the error code that goes with PENDING. */
+  ERROR_SHIFT = 16,
 }
 
 /** Float64 fields as indexes into a Float64Array over the memory. */

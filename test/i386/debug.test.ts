@@ -325,6 +325,42 @@ test('what a faulting instruction hit before its fault is forgotten, and an inte
   pc.delivered(EXC.DB);
 });
 
+test('a debug trap that was intercepted is still delivered where it came up, and only once', () => {
+  const pc = stepping();
+  pc.cpu.intercept[EXC.DB] = 1;
+  assert.deepEqual(pc.run(NOP), { kind: 'intercept', vector: EXC.DB, errorCode: 0, software: false });
+  assert.equal(pc.eip, AT.CODE + 1);
+  pc.proc.passIntercept();
+  pc.proc.step();
+  pc.delivered(EXC.DB);
+  assert.equal(pc.stack(1)[0], AT.CODE + 1);
+  assert.equal(dr6(pc), BS);
+  pc.code(NOP);
+  pc.proc.step();
+  assert.equal(pc.eip, HANDLERS + 16 * EXC.DB + 1);
+});
+
+test('a fault of the new task, and the trap of its T bit, that were intercepted are still delivered in it', () => {
+  for (const [vector, trap, data] of [
+    [EXC.DB, 1, SEL.DATA0],
+    [EXC.TS, 0, SEL.CODE0 + 0x1000],
+  ]) {
+    const pc = ProtectedMachine.fresh();
+    pc.write32(AT.TSS2 + 0x1c, 0);
+    pc.write32(AT.TSS2 + 0x20, 0x9800);
+    pc.write32(AT.TSS2 + 0x24, 2);
+    pc.write32(AT.TSS2 + 0x28 + 4 * ESP, 0x8800);
+    for (let n = 0; n < 6; n++) pc.write32(AT.TSS2 + 0x48 + 4 * n, n === 1 ? SEL.CODE0 : n === 3 ? data : SEL.DATA0);
+    pc.write32(AT.TSS2 + 0x64, 0x680000 | trap);
+    pc.cpu.intercept[vector] = 1;
+    assert.equal(pc.run(0xea, ...dword(0), ...word(SEL.TSS2)).kind, 'intercept');
+    pc.proc.passIntercept();
+    pc.proc.step();
+    pc.delivered(vector, vector === EXC.TS ? data & 0xfffc : undefined);
+    assert.equal(pc.stack(2).includes(0x9800), true);
+  }
+});
+
 test('one trap reports a data breakpoint and the single step together', () => {
   const pc = watching(WRITE_0);
   pc.m32[W.EFLAGS] |= FL.TF;
