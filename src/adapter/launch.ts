@@ -272,7 +272,7 @@ export const openSymbols = (
     }
   };
   for (const { file, offset, process } of a.symbolFiles)
-    if (process === undefined) open(readFile(files, 'symbolFiles', file), file, offset);
+    if (process === undefined) open(file === a.program ? image : readFile(files, 'symbolFiles', file), file, offset);
   const isElf = image.length > 4 && image[0] === 0x7f && image[1] === 0x45;
   if (isElf && !a.symbolFiles.some((s) => s.file === a.program)) open(image, a.program, 0);
   if (programs.length === 0)

@@ -7,11 +7,15 @@ import type { Files } from './launch';
 import { type AdapterOptions, AdapterSession } from './session';
 import { connect } from './transport';
 
+const LARGE = 1 << 16;
+
 export const nodeFiles = (demo: string): Files => ({
   read: (path) => {
     try {
       if (statSync(path).isDirectory()) throw new Error('it is a folder');
-      return new Uint8Array(readFileSync(path));
+      const bytes = readFileSync(path);
+      // A large file is not copied once more; a small one may lie in a buffer that others use too.
+      return bytes.length < LARGE ? new Uint8Array(bytes) : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       throw new Error(code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'permission denied' : message);
