@@ -71,7 +71,7 @@ const disassemble = async (s: Context, args: Arguments, job: Job): Promise<objec
           ? row.bytes.length === 0
             ? '??'
             : '(bad)'
-          : `${decoded.text}${targetNote(d.programs, decoded.target)}${row.address === here ? operandNote(d, decoded.text) : ''}${patchNote(d.programs, row.address, row.bytes)}${neverNote(d.target, row.address, row.bytes.length)}`,
+          : `${decoded.text}${targetNote(d.programs, decoded.target)}${row.address === here ? operandNote(d, decoded.text) : ''}${patchNote(d.target, d.programs, row.address, row.bytes)}${neverNote(d.target, row.address, row.bytes.length)}`,
     };
     if (row.bytes.length > 0) out.instructionBytes = Array.from(row.bytes, (b) => b.toString(16).padStart(2, '0')).join(' ');
     if (decoded === undefined) out.presentationHint = 'invalid';

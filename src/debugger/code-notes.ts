@@ -2,6 +2,7 @@
 //
 // What it leaves out: names of targets (listing.ts).
 
+import { LD } from '../lguest/abi';
 import type { Programs } from './programs';
 import type { Debugger } from './session';
 import { isGuestRegister } from './frame-environment';
@@ -40,13 +41,24 @@ export const operandNote = (d: Debugger, text: string): string => {
   return `  ; ${(att ?? intel)?.[0]} = ${hex8(address)}: ${there === undefined ? 'not mapped' : hex8(there)}`;
 };
 
-/** What the file has here when memory has something else, as a kernel that patches itself does. Empty when they agree or there is no file. */
-export const patchNote = (programs: Programs, address: number, bytes: Uint8Array): string => {
+/** What a kernel that knows lguest writes over its paravirt calls, by what it does to lguest_data.irq_enabled. Its own documentation, section 8. */
+const templateName = (target: Target, bytes: Uint8Array): string => {
+  const ld = target.host?.lg.ld ?? -1;
+  const word = (at: number): number => (bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)) >>> 0;
+  const isFlag = (address: number): boolean => ld >= 0 && target.physical(address) === ld + LD.irqEnabled;
+  if (bytes.length === 5 && (bytes[0] === 0xa1 || bytes[0] === 0xa3) && isFlag(word(1))) return bytes[0] === 0xa1 ? 'pushf' : 'popf';
+  if (bytes.length !== 10 || bytes[0] !== 0xc7 || bytes[1] !== 5 || !isFlag(word(2))) return '';
+  return word(6) === 0 ? 'cli' : word(6) === 0x200 ? 'sti' : '';
+};
+
+/** What the file has here when memory has something else, as a kernel that patches itself does, and the name of lguest's patches. Empty when they agree or there is no file. */
+export const patchNote = (target: Target, programs: Programs, address: number, bytes: Uint8Array): string => {
   const at = programs.linked(address);
   if (at?.program.table.lookup(at.link)?.kind === 'object') return '';
   const file = at?.program.symbols?.elf.read(at.link, bytes.length);
   if (file === undefined || file.every((b, i) => b === bytes[i])) return '';
-  return `  ; file has ${Array.from(file, (b) => b.toString(16).padStart(2, '0')).join(' ')}`;
+  const name = templateName(target, bytes);
+  return `  ; ${name === '' ? '' : `patched: ${name}, `}file has ${Array.from(file, (b) => b.toString(16).padStart(2, '0')).join(' ')}`;
 };
 
 /** The mark of an instruction that was never executed. Empty when it was, or when nobody keeps count. */

@@ -13,7 +13,7 @@ import type { KernelPrinters } from './printers';
 import type { Programs } from './programs';
 import { Stack } from './stack';
 import type { Target } from './target';
-import type { Tasks } from './tasks';
+import { switchedTasks, type Tasks } from './tasks';
 import { formatValue, splitFormat } from './value';
 
 /** What a watch's condition may ask about the access at hand. */
@@ -183,6 +183,8 @@ export class Conditions {
     const quick = compile(node, {
       reader: (name) => {
         if (isGuestRegister(name)) return { get: () => this.target.register(name), signed: false };
+        if ((name === 'from' || name === 'to') && this.isFree(name, []))
+          return { get: () => (switchedTasks(this.target, this.tasks, current as TrapRecord)?.[name] ?? 0) >>> 0, signed: false };
         if (PROBES.has(name)) return { get: () => (trapNumber(current as TrapRecord, name) ?? 0) >>> 0, signed: false };
         return this.isFree(name, []) ? this.tasks.fastReader(name) : undefined;
       },

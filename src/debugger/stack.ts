@@ -1,8 +1,9 @@
-// The call chain at a stop: from call frame information, else by frame pointers, and through traps by the trap record.
+// The call chain at a stop: from call frame information, else by frame pointers, else by return addresses on the stack, and through traps by the trap record.
 //
 // A frame that the Host or the processor pushed is recognised by its address and its words, which the record holds; there the chain goes on with the code that was
 // interrupted. What cannot be followed ends the chain; no frame is made up. What it leaves out: values of variables (frame-environment.ts).
 
+import { LHCALL } from '../lguest/abi';
 import type { GuestRegister } from '../lguest/context';
 import type { Host } from '../lguest/host';
 import type { TrapRecord } from '../lguest/trap-record';
@@ -15,7 +16,7 @@ import { hex8, LINEAR, type Space, type Target } from './target';
 import type { SavedContext, Task, Tasks } from './tasks';
 
 /** How a frame was found. */
-export type Method = 'exact' | 'call frame information' | 'frame pointer' | 'trap record' | 'trap frame' | 'saved by the switch';
+export type Method = 'exact' | 'call frame information' | 'frame pointer' | 'trap record' | 'trap frame' | 'saved by the switch' | 'scan';
 
 export interface Frame {
   /** decision: what the Host asks about a trap that is not yet applied. */
@@ -62,8 +63,13 @@ const EBP = 5;
 const EIP = 8;
 const MOST_FRAMES = 256;
 const RECORDS_LOOKED_AT = 4000;
+/** Bytes of stack looked through for a return address. */
+const SCANNED = 0x1000;
 /** A trap frame that far above the stack pointer belongs to something else. */
 const REACH = 0x4000;
+
+/** Frames of one kernel stack of 8 KB lie in one piece of memory of that size. */
+const STACK_BITS = 13;
 
 /** One step towards the caller. */
 interface Step {
@@ -85,18 +91,27 @@ interface Cursor {
 /** Where a rule of call frame information says that the caller's place was saved. */
 const EIP_RULE = 'offset';
 
-/** Trap frames that are still on some stack, lowest address first. */
+/**
+ * Trap frames that are still on some stack, lowest address first. A frame is there while memory holds its words; under a Host, which knows of each IRET, also when its
+ * handler has overwritten them, unless the stack was left since: a later trap came above it, or the Guest went to another task's stack and back.
+ */
 const liveFrames = (target: Target): TrapRecord[] => {
   const { records } = target;
   const found = new Map<number, TrapRecord>();
+  const highest = new Map<number, number>();
   for (let k = records.count - 1; k >= Math.max(records.first, records.count - RECORDS_LOOKED_AT); k--) {
     const r = records.get(k);
+    if (r?.hypercall?.number === LHCALL.SET_STACK) highest.set((r.hypercall.args[1] - 1) >>> STACK_BITS, 0xffffffff);
     if (r?.frame === undefined || found.has(r.frame.at) || r.outcome === 'killed') continue;
     const { at, words } = r.frame;
+    const stack = at >>> STACK_BITS;
+    const left = (highest.get(stack) ?? 0) > at;
+    if (!left) highest.set(stack, at);
+    const atWork = target.host !== undefined && r.instructions === undefined && !left;
     const same = words.every(
       (w, i) => (w.name !== 'eip' && w.name !== 'cs') || target.read32(at + 4 * (words.length - 1 - i)) === w.value >>> 0,
     );
-    if (same) found.set(at, r);
+    if (same || atWork) found.set(at, r);
   }
   return [...found.values()].sort((a, b) => (a.frame?.at ?? 0) - (b.frame?.at ?? 0));
 };
@@ -234,7 +249,7 @@ export class Stack {
       ...this.seen,
     };
     if (chain.length === 0) {
-      const name = this.programs.nameOf(pc) ?? hex8(pc);
+      const name = `${this.programs.nameOf(pc) ?? hex8(pc)}${c.method === 'scan' ? ' ?' : ''}`;
       this.frames.push({
         ...base,
         name: c.cpl === 3 ? `${name} (user)` : name,
@@ -248,7 +263,7 @@ export class Stack {
     chain.forEach((f, inlineDepth) => {
       this.frames.push({
         ...base,
-        name: f.inlined ? `${f.name} (inlined)` : f.name,
+        name: `${f.name}${f.inlined ? ' (inlined)' : ''}${c.method === 'scan' ? ' ?' : ''}`,
         file: f.file,
         line: f.line,
         column: f.column,
@@ -262,7 +277,7 @@ export class Stack {
     if (esp === undefined) return undefined;
     const { sleeping } = this.options;
     if (sleeping?.saved.fresh && c.method === 'saved by the switch') return this.byTrapFrame(esp, 'has not run yet');
-    const plain = this.byRules(c) ?? this.byPrologue(c);
+    const plain = this.byRules(c) ?? this.byPrologue(c) ?? this.byScan(c);
     this.live ??= liveFrames(this.target);
     const trap = this.live.find(
       (r) => r.frame !== undefined && r.frame.at >= esp && r.frame.at - esp < REACH && this.sameStack(r.frame.at, esp),
@@ -354,6 +369,26 @@ export class Stack {
     if (found.signalFrame && rule?.kind === EIP_RULE && member !== undefined)
       step.frameAt = (found.cfa + rule.offset - member.offset) >>> 0;
     return step;
+  }
+
+  /** The next word on the stack that can only be a return address: behind a call of this very function. Where that was jumped to there is none, and no frame is made up. */
+  private byScan(c: Cursor): Step | undefined {
+    const esp = c.registers[ESP] ?? 0;
+    const here = this.programs.symbolAt((c.registers[EIP] ?? 0) - (c.afterCall ? 1 : 0));
+    if (here === undefined || here.kind === 'object' || c.cpl === 3) return undefined;
+    for (let at = (esp & ~3) >>> 0; at < esp + SCANNED; at += 4) {
+      const word = this.target.read32(at, this.space);
+      if (word === undefined) return undefined;
+      if (this.target.read(word - 5, 1, this.space)[0] !== 0xe8) continue;
+      const called = (word + (this.target.read32(word - 4, this.space) ?? 0)) >>> 0;
+      const symbol = this.programs.symbolAt(called);
+      if (symbol?.offset !== 0 || symbol.address !== here.address || this.programs.symbolAt(word - 1)?.kind === 'object') continue;
+      const registers: (number | undefined)[] = new Array(9).fill(undefined);
+      registers[ESP] = (at + 4) >>> 0;
+      registers[EIP] = word;
+      return { registers, cfa: (at + 4) >>> 0, signalFrame: false, method: 'scan' };
+    }
+    return undefined;
   }
 
   /** push %ebp; mov %esp,%ebp: where in it are we? Else the frame pointer as it stands. */

@@ -3,6 +3,8 @@
 // Everything is read from memory when asked; nothing is followed while the Guest runs. Lists may be broken (that is what debuggers are for): walks are cut, and say so.
 // What it leaves out: call chains (stack.ts makes them from the saved registers given here) and user programs' names (user-programs.ts).
 
+import { LHCALL } from '../lguest/abi';
+import type { TrapRecord } from '../lguest/trap-record';
 import { ExpressionError, type FastReader } from './expression';
 import type { Field, KernelObject } from './kernel-data';
 import { KernelData } from './kernel-data';
@@ -401,3 +403,19 @@ export class Tasks {
     };
   }
 }
+
+/**
+ * Who gives way to whom at a SET_STACK that is not yet done: pids where the kernel's debug information tells what a task is, else kernel stacks. undefined: the
+ * record is no task switch.
+ */
+export const switchedTasks = (target: Target, tasks: Tasks, r: TrapRecord): { from: number; to: number } | undefined => {
+  const { host } = target;
+  if (host === undefined || r.hypercall?.number !== LHCALL.SET_STACK) return undefined;
+  const pid = (stack: number): number | undefined => {
+    const at = tasks.known ? tasks.onStack(stack) : undefined;
+    return at === undefined ? undefined : tasks.at(at)?.pid;
+  };
+  const [old, next] = [host.lg.esp1 >>> 0, r.hypercall.args[1] >>> 0];
+  const [from, to] = [tasks.known ? tasks.current()?.pid : undefined, pid(next)];
+  return from === undefined || to === undefined ? { from: old, to: next } : { from, to };
+};

@@ -23,6 +23,7 @@ import { LogLimit } from './log-limit';
 import type { Modules } from './modules';
 import { short, type StopInfo, stopInfo } from './stops';
 import { hex8 } from './target';
+import { switchedTasks } from './tasks';
 import type { WatchStops } from './watch-stops';
 import type { Watches } from './watches';
 
@@ -131,7 +132,20 @@ export class TrapStops {
     }
     return record === undefined
       ? id
-      : `${id}: ${whatText(record)} ${becameText(record, programs)}. (trap ${record.k}, ${formatPosition(record.pos)})`;
+      : id === 'taskSwitch'
+        ? `${id}: ${this.switchText(record)} (trap ${record.k}, ${formatPosition(record.pos)})`
+        : `${id}: ${whatText(record)} ${becameText(record, programs)}. (trap ${record.k}, ${formatPosition(record.pos)})`;
+  }
+  /** Which task gives way to which. */
+  private switchText(record: TrapRecord): string {
+    const { target, tasks } = this.d;
+    const switched = switchedTasks(target, tasks, record);
+    if (switched === undefined) return '';
+    const name = (n: number): string => {
+      const task = tasks.known ? tasks.list().tasks.find((t) => t.pid === n) : undefined;
+      return task === undefined ? `the kernel stack ${hex8(n)}` : `pid ${n} ${task.comm}`;
+    };
+    return `From ${name(switched.from)} to ${name(switched.to)}.`;
   }
   plantOops(): void {
     const { target, programs, modules } = this.d;
@@ -230,7 +244,12 @@ export class TrapStops {
         : bugText(bug).length > 80
           ? `...${bugText(bug).slice(-77)}`
           : bugText(bug);
-    const text = bug === undefined ? whatText(record) : `${bugText(bug)} (by the ${bug.source}) ${whatText(record)}`;
+    const text =
+      filter === 'taskSwitch'
+        ? `${whatText(record)} ${this.switchText(record)}`.trim()
+        : bug === undefined
+          ? whatText(record)
+          : `${bugText(bug)} (by the ${bug.source}) ${whatText(record)}`;
     const { problem } = this.d.conditions;
     this.d.conditions.problem = undefined;
     return stopInfo('exception', label, {

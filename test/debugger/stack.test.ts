@@ -1,0 +1,100 @@
+// How each frame of a chain is found: the processor, call frame information, frame pointers, return addresses, trap records; and names without any file.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { openProgram, Programs } from '../../src/debugger/programs';
+import { Debugger } from '../../src/debugger/session';
+import type { Frame } from '../../src/debugger/stack';
+import { GuestTarget } from '../../src/debugger/target';
+import { Machine } from '../../src/launcher/machine';
+import { image as kallsyms } from '../symbols/kallsyms-image';
+import { image, make, program, stopAfter } from './stand';
+
+const at = async (name: string, d: Debugger): Promise<Debugger> => {
+  d.setBreakpoints('function', () => true, [{ kind: 'function', pattern: name }]);
+  await stopAfter(d, () => d.continue());
+  return d;
+};
+const frames = (d: Debugger): Frame[] => {
+  d.forget();
+  const stack = d.stack();
+  stack.need(40);
+  return stack.frames;
+};
+const plainName = (f: Frame): string => f.name.replace(/\+0x\w+/, '').replace(/ \(inlined\)/, '');
+const kernelFunctions = [...program.table.all()].filter((s) => s.address >= 0xc010_0000).sort((a, b) => a.address - b.address);
+const withoutSections = (): Uint8Array => {
+  const bytes = image.slice();
+  bytes.fill(0, 32, 36);
+  bytes.fill(0, 46, 52);
+  return bytes;
+};
+
+test('frames come from the processor, then from call frame information, and past a trap from its record', async () => {
+  const d = await at('handle_syscall', make().d);
+  const code = frames(d).filter((f) => f.inlineDepth === 0);
+  assert.deepEqual([...new Set(code.map((f) => f.method))], ['exact', 'call frame information', 'trap record']);
+  const boundary = code.findIndex((f) => f.kind === 'boundary');
+  assert.deepEqual([code[boundary].method, code[boundary + 1].method, code[boundary + 1].cpl], ['trap record', 'trap record', 3]);
+  assert.equal(code[boundary + 1].pc, code[boundary].record?.eip);
+  assert.equal(code[boundary + 1].registers[4], code[boundary].record?.esp);
+});
+
+test('a handler that overwrites its own frame does not hide what it interrupted', async () => {
+  const { d, machine } = make();
+  await at('show_visible_page_fault', d);
+  d.setFilters([{ id: 'pf.guest', mode: 'handler' }]);
+  await stopAfter(d, () => d.continue());
+  const before = frames(d);
+  const boundary = before.find((f) => f.kind === 'boundary');
+  const record = boundary?.record ?? assert.fail('no boundary');
+  const interrupted = before[before.indexOf(boundary as Frame) + 1];
+  assert.equal(interrupted.pc, record.eip);
+  d.target.write(record.frame?.at ?? 0, new Uint8Array(16).fill(0xee));
+  const after = frames(d);
+  assert.equal(after.find((f) => f.kind === 'boundary')?.record?.k, record.k);
+  const now = after[after.findIndex((f) => f.kind === 'boundary') + 1];
+  assert.deepEqual([now.name, now.pc, now.registers[4]], [interrupted.name, record.eip, record.esp]);
+  assert.ok(machine.host.records.count > record.k);
+});
+
+test('without call frame information return addresses on the stack are taken where a call of the very function stands before them, and marked', async () => {
+  const names = openProgram(
+    new TextEncoder().encode(
+      kernelFunctions.map((s) => `${s.address.toString(16)} ${s.kind === 'object' ? 'D' : 'T'} ${s.name}\n`).join(''),
+    ),
+    'System.map',
+  );
+  const machine = new Machine({ kernel: withoutSections(), memoryBytes: 32 << 20, jit: false });
+  const d = await at('console_write', new Debugger(new GuestTarget(machine), new Programs([names])));
+  d.target.setRegister('ebp', 0);
+  const bare = frames(d);
+  const full = frames(await at('console_write', make().d)).filter((f) => !/inlined/.test(f.name));
+  const scanned = bare.filter((f) => f.method === 'scan');
+  assert.ok(scanned.length >= 1 && scanned.every((f) => f.name.endsWith(' ?')), JSON.stringify(bare.map((f) => [f.name, f.method])));
+  for (const f of bare)
+    assert.ok(
+      full.some((g) => g.pc === f.pc || f === bare[0]),
+      `${plainName(f)} is no made-up frame`,
+    );
+});
+
+test('a kernel without any file has the names of its own table, once it runs', async () => {
+  const machine = new Machine({ kernel: withoutSections(), memoryBytes: 32 << 20, jit: false });
+  const table = kallsyms(
+    0x4000,
+    kernelFunctions.map((s) => [s.address, `${s.kind === 'object' ? 'D' : 'T'}${s.name}`]),
+  );
+  machine.memory.write(16 << 20, table.subarray(0x4000 - 0x1000));
+  const d = new Debugger(new GuestTarget(machine), new Programs([]));
+  const told: string[] = [];
+  d.onNames = (p) => told.push(p.name);
+  d.setBreakpoints('function', () => true, [{ kind: 'function', pattern: 'load_traps' }]);
+  assert.equal([...d.breakpoints][0].verified, false);
+  assert.equal(d.awaitsNames, true);
+  await stopAfter(d, () => d.runToNamed('start_kernel', 'entry', 'there'));
+  assert.deepEqual(told, ['kallsyms']);
+  assert.equal(d.programs.nameOf(d.target.pc), 'start_kernel');
+  assert.equal((await stopAfter(d, () => d.continue())).reason, 'function breakpoint');
+  assert.equal(frames(d)[0].name, 'load_traps');
+});
