@@ -41,11 +41,13 @@ const breakpoint = (d: Debugger, text: string, once: boolean): string => {
 };
 
 const watch = (d: Debugger, text: string, access: WatchAccess): string => {
-  const m = /^(.*?)(?:\s+if\s+(.+))?$/s.exec(text.trim());
+  // `PLACE | log` is a watch without a condition that logs.
+  const m = /^(.*?)(?:\s+if\s+(.+)|\s*(\|\s*(?:log|count)))?$/s.exec(text.trim());
+  const condition = m?.[2] ?? m?.[3];
   const found = watchNamed(d, m?.[1] ?? '', undefined);
   if (typeof found === 'string') return fail(found);
   const kind = found.access.includes(access) ? access : 'write';
-  const made = d.addWatch({ dataId: found.id, access: kind, console: true, ...(m?.[2] === undefined ? {} : { condition: m[2] }) });
+  const made = d.addWatch({ dataId: found.id, access: kind, console: true, ...(condition === undefined ? {} : { condition }) });
   return made.problem === undefined ? `Watch ${made.id}: ${found.description}\n` : fail(made.problem);
 };
 

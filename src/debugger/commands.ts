@@ -40,7 +40,7 @@ Commands:
   executed [ADDRESS]   what of the function there was ever executed
   when                 position and Guest time
   b PLACE [if COND] [-> LOG], tb  breakpoint: NAME, file.c:LINE, 0xADDR, p:0xADDR, v@0xCR3:0xADDR, #INSTRUCTIONS
-  watch|rwatch|awatch WHAT [if COND]  variable, $reg, eflags.IF, cr3, pte(VA) & MASK
+  watch|rwatch|awatch WHAT [if COND] [| log]  variable, $reg, eflags.IF, cr3, pte(VA) & MASK
   delete [N], info b, watchlog [N]
   find "text"|0xWORD|bytes 12 34 [from 0x… to 0x…], what ADDRESS, set PLACE = VALUE
   send TEXT            types TEXT and Enter on the Guest's console
