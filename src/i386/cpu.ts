@@ -58,6 +58,10 @@ const SUPER_READ = TLB.SUPER_READ >> 2;
 const SUPER_WRITE = TLB.SUPER_WRITE >> 2;
 const USER_READ = TLB.USER_READ >> 2;
 const USER_WRITE = TLB.USER_WRITE >> 2;
+const WRITE_TABLES = [SUPER_WRITE, USER_WRITE];
+const ALL_TABLES = [SUPER_READ, SUPER_WRITE, USER_READ, USER_WRITE];
+const WATCHED = PageFlag.WATCH_READ | PageFlag.WATCH_WRITE;
+const keptKey = (page: number, write: boolean, user: boolean): number => page * 4 + (write ? 2 : 0) + (user ? 1 : 0);
 /** Pages remembered for the next flush; when more were filled, whole tables are cleared. */
 const FILLED_MAX = 1 << 16;
 /** RSVD bit of a page fault's error code. */
@@ -522,6 +526,10 @@ export class Cpu {
   tryTranslate(linear: number, write: boolean, user: boolean): number {
     const m = this.m32;
     const cr0 = m[W.CR0];
+    if (this.kept.size !== 0) {
+      const page = this.kept.get(keptKey(linear >>> 12, write, user));
+      if (page !== undefined) return (page | (linear & 0xfff)) >>> 0;
+    }
     let physical: number;
     let writable = true;
     if ((cr0 & CR0.PG) === 0) physical = linear >>> 0;
@@ -582,7 +590,40 @@ export class Cpu {
       this.filled[this.filledCount++] = page;
     }
     if (!(flags & PageFlag.WATCH_READ)) m[(user ? USER_READ : SUPER_READ) + page] = entry;
-    if (write && flags === 0) m[(user ? USER_WRITE : SUPER_WRITE) + page] = entry;
+    else this.kept.set(keptKey(page, false, user), physical & ~0xfff);
+    if (!write) return;
+    if (flags === 0) m[(user ? USER_WRITE : SUPER_WRITE) + page] = entry;
+    else if ((flags & ~WATCHED) === 0) this.kept.set(keptKey(page, true, user), physical & ~0xfff);
+  }
+
+  /**
+   * TLB entries of watched pages, which must not be fast: by keptKey() the physical page. A watch must not change what the Guest sees, and that goes for
+   * translations that its page tables no longer have, too.
+   */
+  private readonly kept = new Map<number, number>();
+  private keep(table: number, page: number, entry: number): void {
+    const m = this.m32;
+    if (m[table + page] !== entry) return;
+    m[table + page] = TLB_INVALID;
+    const write = table === SUPER_WRITE || table === USER_WRITE;
+    this.kept.set(keptKey(page, write, table >= USER_READ), (entry + page * PAGE - RAM_BASE) & ~0xfff);
+  }
+  /** Entries of a physical page whose flags allow it become fast again; those that it may no longer have go. */
+  private settleKept(physicalPage: number): void {
+    const m = this.m32;
+    const flags = this.pageFlags[physicalPage];
+    for (const [key, physical] of this.kept) {
+      if (physical >>> 12 !== physicalPage) continue;
+      const write = (key & 2) !== 0;
+      if (write && (flags & ~WATCHED) !== 0) this.kept.delete(key);
+      else if ((write ? flags : flags & PageFlag.WATCH_READ) === 0 && this.filledCount < FILLED_MAX) {
+        const page = key >>> 2;
+        this.kept.delete(key);
+        // Named twice in the list does no harm.
+        this.filled[this.filledCount++] = page;
+        m[(key & 1 ? (write ? USER_WRITE : USER_READ) : write ? SUPER_WRITE : SUPER_READ) + page] = (RAM_BASE + physical - page * PAGE) | 0;
+      }
+    }
   }
 
   // ---- between watched bytes ----------------------------------------------------------------------------------------------------------
@@ -624,6 +665,7 @@ export class Cpu {
       m[USER_WRITE + page] = TLB_INVALID;
     }
     this.filledCount = 0;
+    this.kept.clear();
     this.large.fill(0);
     this.flushes++;
   }
@@ -635,6 +677,7 @@ export class Cpu {
     const first = isLarge ? directory << 10 : linear >>> 12;
     const end = first + (isLarge ? 1024 : 1);
     for (const table of [SUPER_READ, SUPER_WRITE, USER_READ, USER_WRITE]) this.m32.fill(TLB_INVALID, table + first, table + end);
+    for (const key of this.kept.keys()) if (key >>> 2 >= first && key >>> 2 < end) this.kept.delete(key);
     this.large[directory] = 0;
     this.flushes++;
   }
@@ -644,20 +687,21 @@ export class Cpu {
     this.forgetGaps();
     this.pageFlags[physicalPage] |= flag;
     const m = this.m32;
+    const watch = (flag & WATCHED) !== 0;
     for (let i = 0; i < this.filledCount; i++) {
       const page = this.filled[i];
       const entry = (RAM_BASE + physicalPage * PAGE - page * PAGE) | 0;
-      if (m[SUPER_WRITE + page] === entry) m[SUPER_WRITE + page] = TLB_INVALID;
-      if (m[USER_WRITE + page] === entry) m[USER_WRITE + page] = TLB_INVALID;
-      if (flag === PageFlag.WATCH_READ) {
-        if (m[SUPER_READ + page] === entry) m[SUPER_READ + page] = TLB_INVALID;
-        if (m[USER_READ + page] === entry) m[USER_READ + page] = TLB_INVALID;
+      for (const table of flag === PageFlag.WATCH_READ ? ALL_TABLES : WRITE_TABLES) {
+        if (watch) this.keep(table, page, entry);
+        else if (m[table + page] === entry) m[table + page] = TLB_INVALID;
       }
     }
+    if (!watch) this.settleKept(physicalPage);
   }
   clearPageFlag(physicalPage: number, flag: PageFlag): void {
     this.forgetGaps();
     this.pageFlags[physicalPage] &= ~flag;
+    if (this.kept.size !== 0) this.settleKept(physicalPage);
   }
   /** Linear to physical without side effects (no accessed bits, no TLB, no fault); -1 when not mapped. Ignores protection. */
   peekTranslate(linear: number): number {

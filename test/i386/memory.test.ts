@@ -1,7 +1,8 @@
-// Where memory accesses end: at 4 GB in flat segments, and what INVLPG forgets when a large page is in the TLB.
+// Where memory accesses end: at 4 GB in flat segments, what INVLPG forgets when a large page is in the TLB, and what the TLB remembers of watched pages.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { PageFlag } from '../../src/i386/cpu';
 import { Processor } from '../../src/i386/processor';
 import { CS, EAX, EBP, EBX, EXC, RAM_BASE, W } from '../../src/i386/state';
 
@@ -110,5 +111,58 @@ for (const jit of [false, true]) {
     assert.deepEqual([load(0x410000), load(0x420000), load(0x800000)], [0x11, 0x22, 0x5555]);
     assert.equal(run(proc, [0x0f, 0x01, 0x3d, 0, 0, 0x80, 0]).kind, 'halt');
     assert.equal(load(0x800000), 0x6666);
+  });
+
+  test(`a watch that comes and goes changes nothing of what the TLB remembers (${engine})`, () => {
+    const proc = flat(jit);
+    const { cpu } = proc;
+    const { m32 } = cpu;
+    const word = (physical: number, value: number): void => {
+      m32[(RAM_BASE + physical) >> 2] = value;
+    };
+    const DIRECTORY = 0x2000;
+    const TABLE = 0x3000;
+    word(DIRECTORY, TABLE | 3);
+    for (let page = 0; page < 16; page++) word(TABLE + 4 * page, (page << 12) | 3);
+    word(0x6004, 0x6666);
+    word(0x7004, 0x7777);
+    m32[W.CR3] = DIRECTORY;
+    m32[W.CR0] = 0x80000011 | 0;
+    const load = (linear: number): number => {
+      assert.equal(run(proc, [0x8b, 0x05, linear & 0xff, (linear >> 8) & 0xff, 0, 0]).kind, 'halt');
+      return m32[EAX];
+    };
+    const store = (linear: number): void => {
+      assert.equal(run(proc, [0x89, 0x05, linear & 0xff, (linear >> 8) & 0xff, 0, 0]).kind, 'halt');
+    };
+    const watch = (on: boolean): void => {
+      for (const flag of [PageFlag.WATCH_READ, PageFlag.WATCH_WRITE]) {
+        if (on) cpu.setPageFlag(6, flag);
+        else cpu.clearPageFlag(6, flag);
+      }
+    };
+    let told = 0;
+    cpu.watcher = {
+      read: () => told++,
+      write: () => told++,
+    };
+    load(0x6004);
+    store(0x6008);
+    // The tables say something else now, but nobody has told the processor.
+    word(TABLE + 4 * 6, 0x7003);
+    m32[EAX] = 1;
+    store(0x600c);
+    assert.deepEqual([load(0x6004), m32[(RAM_BASE + 0x600c) >> 2], told], [0x6666, 1, 0]);
+    watch(true);
+    m32[EAX] = 2;
+    store(0x600c);
+    assert.deepEqual([load(0x6004), m32[(RAM_BASE + 0x600c) >> 2], told], [0x6666, 2, 2]);
+    watch(false);
+    m32[EAX] = 3;
+    store(0x600c);
+    assert.deepEqual([load(0x6004), m32[(RAM_BASE + 0x600c) >> 2], told], [0x6666, 3, 2]);
+    watch(true);
+    assert.equal(run(proc, [0x0f, 0x01, 0x3d, 0, 0x60, 0, 0]).kind, 'halt'); // invlpg
+    assert.equal(load(0x6004), 0x7777);
   });
 }
