@@ -302,13 +302,7 @@ export class Jit {
   private queue(block: number, a: number, linear: number, user: boolean): void {
     const { cpu, blocks } = this;
     // Translated code says nothing of what it executes: it must have been executed before (executed.ts), or be about to where everything is translated at once.
-    if (blocks.begun[block] < blocks.count[block]) {
-      if (this.threshold > 0) {
-        blocks.runs[block] = 0;
-        return;
-      }
-      blocks.note(block, blocks.count[block]);
-    }
+    if (this.threshold === 0 && blocks.begun[block] < blocks.count[block]) blocks.note(block, blocks.count[block]);
     const churn = this.churn.get(blocks.page[block]) ?? 0;
     if (churn > CHURNS_MANY) {
       // Rewritten again and again: try once more only after it has run for long.

@@ -159,7 +159,6 @@ export const discover = (
     if (blocks.length > 0 && cache.page[number] !== cache.page[blocks[0].block] && around.churns(cache.page[number])) return undefined;
     // Translated blocks no longer count their runs: they were warm when they were translated.
     if (blocks.length > 0 && cache.runs[number] < warm && !around.isTranslated(number)) return undefined;
-    if (cache.begun[number] < cache.count[number]) return undefined;
     const second = cache.second[number];
     if (second >= 0) {
       const behind = ((target & ~0xfff) + PAGE) | 0;
@@ -168,9 +167,12 @@ export const discover = (
     }
     if (blocks.length === 0) warm = cache.runs[number] * WARM_SHARE;
     const first = cache.first[number];
-    const count = cache.count[number];
+    // Only what has been begun: code that was never executed must stay known as such, and behind an instruction that always faults nothing ever is.
+    const count = cache.begun[number];
+    if (count === 0) return undefined;
     const last = first + (count - 1) * RECORD;
     const next = (target + code[last + R.END]) | 0;
+    const partly = count < cache.count[number];
     const ends = (code[last + R.META] & M.ENDS) !== 0 || (ROW_BITS[code[last] >> 3] & 8 && code[last + R.META] & M.REP) !== 0;
     const terminator = ends ? terminatorOf(code, last, next) : undefined;
     const stops = ends && terminator === undefined;
@@ -184,7 +186,7 @@ export const discover = (
       crosses: second >= 0,
       translated,
       terminator,
-      stopsAt: stops ? (next - (code[last + R.META] & M.LENGTH)) | 0 : undefined,
+      stopsAt: partly ? next : stops ? (next - (code[last + R.META] & M.LENGTH)) | 0 : undefined,
       edges: new Map(),
       internal: [],
     });
