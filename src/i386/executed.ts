@@ -25,32 +25,38 @@ export class Executed {
   /** Notes the records from index `first` to `end` (exclusive) of the block that begins at `start`. */
   records(start: number, first: number, end: number): void {
     const { code } = this.cpu;
+    if (first >= end) return;
+    const { starts } = this.pageOf(start >>> 12);
+    const offset = start & (PAGE - 1);
     for (let o = first; o < end; o += RECORD) {
-      const length = code[o + R.META] & M.LENGTH;
-      this.note(start + code[o + R.END] - length, length);
+      const at = offset + code[o + R.END] - (code[o + R.META] & M.LENGTH);
+      starts[at >> 3] |= 1 << (at & 7);
     }
+    // One lies behind the other.
+    const from = code[first + R.END] - (code[first + R.META] & M.LENGTH);
+    this.copy(start + from, code[end - RECORD + R.END] - from);
   }
   /** Notes an instruction of so many bytes. */
   alone(physical: number, length: number): void {
-    this.note(physical, length);
+    const at = physical & (PAGE - 1);
+    this.pageOf(physical >>> 12).starts[at >> 3] |= 1 << (at & 7);
+    this.copy(physical, length);
   }
   /** A program patched the immediate of decoded code: for it that is the same instruction. */
   patched(physical: number, length: number): void {
-    const page = this.pages[physical >>> 12];
-    const at = physical & (PAGE - 1);
-    const a = RAM_BASE + physical;
-    page?.bytes.set(this.cpu.m8.subarray(a, a + length), at);
+    if (this.pages[physical >>> 12] !== undefined) this.copy(physical, length);
   }
-  /** Bytes in the next page do not count. */
-  private note(physical: number, length: number): void {
-    const number = physical >>> 12;
-    let page = this.pages[number];
-    if (page === undefined) this.pages[number] = page = { starts: new Uint8Array(PAGE / 8), bytes: new Uint8Array(PAGE) };
+  private pageOf(number: number): Marks {
+    return (this.pages[number] ??= { starts: new Uint8Array(PAGE / 8), bytes: new Uint8Array(PAGE) });
+  }
+  /** Keeps bytes as they stand now. Those in the next page do not count. */
+  private copy(physical: number, length: number): void {
+    const { bytes } = this.pageOf(physical >>> 12);
+    const { m8 } = this.cpu;
     const at = physical & (PAGE - 1);
-    page.starts[at >> 3] |= 1 << (at & 7);
-    const a = RAM_BASE + physical;
-    const here = Math.min(length, PAGE - at);
-    for (let i = 0; i < here; i++) page.bytes[at + i] = this.cpu.m8[a + i];
+    const a = RAM_BASE + physical - at;
+    const end = Math.min(at + length, PAGE);
+    for (let i = at; i < end; i++) bytes[i] = m8[a + i];
   }
 
   /**
