@@ -1,7 +1,7 @@
 // Breakpoints: which addresses each stands at, and whether a hit counts: condition, hit count, log message.
 //
 // They live in the processor's own list, never in Guest memory, and a false condition never leaves the processor's loop (Debugger asks `hit` from there). A place in
-// a program stands at its virtual and, early in a boot, its physical address. What it leaves out: stops and stepping (session.ts).
+// a program stands at its virtual and, early in a boot, its physical address. What it leaves out: stops and stepping (run-loop.ts, stepping.ts).
 
 import { ExpressionError } from './expression';
 import type { Program, Programs } from './programs';

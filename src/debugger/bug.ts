@@ -1,7 +1,7 @@
 // Where a kernel gives up by itself: its functions for an oops and a panic, and BUG(), which is ud2 with file and line in a record beside the code.
 //
 // Records are looked for in the table between __start___bug_table and __stop___bug_table, in the tables of modules, and, for kernels without a table, behind the ud2
-// itself: a 16-bit line and the address of the file's name. Everything is only read. What it leaves out: stopping (session.ts), warnings, which are no end.
+// itself: a 16-bit line and the address of the file's name. Everything is only read. What it leaves out: stopping (trap-stops.ts), warnings, which are no end.
 
 import { KernelData } from './kernel-data';
 import type { Modules } from './modules';

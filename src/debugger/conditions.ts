@@ -1,7 +1,7 @@
 // Texts that decide while the machine runs: conditions of breakpoints, watches and filters, and the messages of logpoints.
 //
 // Each is parsed once. Integer expressions over registers and globals become closures over the processor's own memory, since they are asked in its loop; others are
-// evaluated from the tree. A condition that cannot be evaluated stops, and says so. What it leaves out: the language (expression.ts), who asks (session.ts).
+// evaluated from the tree. A condition that cannot be evaluated stops, and says so. What it leaves out: the language (expression.ts), who asks (run-loop.ts, trap-stops.ts, watch-stops.ts).
 
 import { RAM_BASE, W } from '../i386/state';
 import type { TrapRecord } from '../lguest/trap-record';

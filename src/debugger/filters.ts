@@ -1,7 +1,7 @@
 // Which traps stop the Guest: the filters that the editor offers as check boxes, their conditions, and their translation into what the Host asks.
 //
 // The Host calls test() only for records of vectors that some filter wants, before the decision is applied. Killed, panicked and emulator stops need no record
-// and are judged by id alone (session.ts). What it leaves out: words (explain.ts).
+// and are judged by id alone (trap-stops.ts). What it leaves out: words (explain.ts).
 
 import { LHCALL } from '../lguest/abi';
 import type { Guest } from '../lguest/guest';

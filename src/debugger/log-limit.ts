@@ -1,6 +1,6 @@
 // Keeps filters that only log from flooding the Debug Console: so many lines a second for each, then a count of what was left out.
 //
-// Editors stall on thousands of output events a second, and a Guest traps tens of thousands of times a second. What it leaves out: counting (session.ts counts all).
+// Editors stall on thousands of output events a second, and a Guest traps tens of thousands of times a second. What it leaves out: counting (trap-stops.ts counts all).
 
 export const LINES_A_SECOND = 20;
 const WINDOW_MS = 1000;

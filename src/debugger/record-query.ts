@@ -119,6 +119,18 @@ export interface Nested {
 const KERNEL_STACK = 0x2000;
 export const delivers = (r: TrapRecord): boolean => r.outcome === 'reflected' || r.outcome === 'direct' || r.outcome === 'virq-delivered';
 
+/** Records looked at for the trap whose handler is at work. */
+const NEWEST = 256;
+/** The innermost trap whose handler is at work: not left yet, its frame on the stack at `esp`. */
+export const handlerAtWork = (records: TrapLog, esp: number, counts: (r: TrapRecord) => boolean = () => true): TrapRecord | undefined => {
+  for (let k = records.count - 1; k >= Math.max(records.first, records.count - NEWEST); k--) {
+    const r = records.get(k);
+    if (r?.frame === undefined || r.instructions !== undefined || !delivers(r) || !counts(r)) continue;
+    if (r.frame.at >= esp && r.frame.at - esp < KERNEL_STACK) return r;
+  }
+  return undefined;
+};
+
 /** Whether `r` came while the handler that `h` began was at work: on the same kernel stack, below its frame, before its IRET. */
 const within = (h: TrapRecord, r: TrapRecord): boolean => {
   const at = h.frame?.at;

@@ -4,7 +4,7 @@
 // Groups are the user's: `General`, `Flags`, `Segments`, `Control`, or a name with a list of registers and expressions. What it leaves out: editing (scopes.ts).
 
 import { ExpressionError } from './expression';
-import { CONTROL_REGISTERS, FLAG_BITS } from './frame-environment';
+import { CONTROL_REGISTERS, FLAG_BITS, isGuestRegister } from './frame-environment';
 import { flagNames } from './scopes';
 import type { Debugger } from './session';
 import { hex8 } from './target';
@@ -100,20 +100,15 @@ const sourceOf = (name: string): string =>
 
 const shownValue = (d: Debugger, name: string): string => {
   const { target, programs } = d;
-  const whole = /^(e[abcd]x|e[sd]i|e[bs]p|eip|eflags)$/.test(name);
-  if (whole) {
-    const value = target.register(name as 'eax');
+  if (isGuestRegister(name)) {
+    const value = target.register(name);
     if (name === 'eflags') return `${hex8(value)} [${flagNames(value)}]`;
+    if (/^[c-gs]s$/.test(name)) return `0x${value.toString(16).padStart(4, '0')}`;
     const symbol = value < 0x1000 ? undefined : programs.nameOf(value);
     return symbol === undefined ? hex8(value) : `${hex8(value)} ${symbol}`;
   }
   const flag = /^eflags\.(\w+)$/.exec(name)?.[1];
   if (flag !== undefined && Object.hasOwn(FLAG_BITS, flag)) return target.register('eflags') & FLAG_BITS[flag] ? '1' : '0';
-  if (/^[c-gs]s$/.test(name))
-    return `0x${target
-      .register(name as 'cs')
-      .toString(16)
-      .padStart(4, '0')}`;
   if (Object.hasOwn(CONTROL_REGISTERS, name)) return hex8(target.processor.cpu.m32[CONTROL_REGISTERS[name]]);
   try {
     const { value, env, format } = d.evaluate(sourceOf(name), undefined, false);

@@ -12,7 +12,7 @@ import { heldWhileStepping } from './irq-state';
 import { Live, type LiveNumbers } from './live';
 import type { Programs } from './programs';
 import { delivers } from './record-query';
-import { type EndInfo, type Outcome, type StopInfo, type StopReason, stopInfo } from './stops';
+import { type EndInfo, type Outcome, type StopInfo, type StopReason, short, stopInfo } from './stops';
 import { hex8, type Target } from './target';
 import type { TrapStops } from './trap-stops';
 import type { WatchStops } from './watch-stops';
@@ -217,7 +217,7 @@ export class Runner {
         standing();
         if (ran === 'ended') return;
         const outcome = ran.reason === 'step' && this.d.target.processor.retired !== from ? this.meet(ran) : ran;
-        if (outcome.reason === 'step') outcome.description = `${outcome.description}${this.heldText()}`.slice(0, 80);
+        if (outcome.reason === 'step') outcome.description = short(`${outcome.description}${this.heldText()}`);
         this.stop = outcome;
         this.d.onStop(outcome);
       },
@@ -480,7 +480,7 @@ export class Runner {
     return {
       ...before,
       pending: false,
-      description: `${before.description}: at its handler`.slice(0, 80),
+      description: short(`${before.description}: at its handler`),
       text: `${before.text ?? ''} At its handler ${name}.`.trim(),
     };
   }

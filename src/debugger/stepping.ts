@@ -9,17 +9,13 @@ import type { TrapRecord } from '../lguest/trap-record';
 import { stripType, type Type } from '../symbols/dwarf/types';
 import { ExpressionError, fit, load, type Value } from './expression';
 import type { Programs } from './programs';
-import { delivers } from './record-query';
+import { delivers, handlerAtWork } from './record-query';
 import { nextTurn, type Runner, type Temporary } from './run-loop';
 import { Stack } from './stack';
 import { type Outcome, type StopInfo, stopInfo } from './stops';
 import { hex8, type Target } from './target';
 import type { Task, Tasks } from './tasks';
 import { TRAP_TARGET, TrapSteps, type TrapTarget } from './trap-steps';
-
-/** Records looked at for the trap whose handler is at work, and how deep below its frame. */
-const NEWEST = 256;
-const LARGEST_STACK = 0x2000;
 
 export type Granularity = 'instruction' | 'line';
 
@@ -309,29 +305,21 @@ export class Stepping {
   }
 
   private async stepOut(): Promise<Outcome> {
-    const stack = new Stack(this.d.target, this.d.programs);
+    const { target, programs } = this.d;
+    const stack = new Stack(target, programs);
     stack.need(4);
     const frames = stack.frames.filter((f) => f.kind === 'code');
     const caller = frames.find((f) => f.registers !== frames[0]?.registers);
     const esp = caller?.registers[4];
     if (caller === undefined || esp === undefined) return stopInfo('step', 'Not moved: the caller of this function is not known');
-    const left =
-      caller.method === 'trap record' || caller.method === 'trap frame' ? undefined : this.d.programs.functionAt(this.d.target.pc);
-    const outcome = await this.back([caller.pc], esp, left === undefined ? this.atWork() : undefined);
+    const left = caller.method === 'trap record' || caller.method === 'trap frame' ? undefined : programs.functionAt(target.pc);
+    const outcome = await this.back(
+      [caller.pc],
+      esp,
+      left === undefined ? handlerAtWork(target.records, target.register('esp')) : undefined,
+    );
     if (outcome === undefined && left !== undefined) this.returned = this.returnValue(left.name, left.type);
     return outcome;
-  }
-
-  /** The innermost trap whose handler is at work on the stack at hand. */
-  private atWork(): TrapRecord | undefined {
-    const { records } = this.d.target;
-    const esp = this.d.target.register('esp');
-    for (let k = records.count - 1; k >= Math.max(records.first, records.count - NEWEST); k--) {
-      const r = records.get(k);
-      if (r === undefined || !delivers(r) || r.instructions !== undefined || r.frame === undefined) continue;
-      if (r.frame.at >= esp && r.frame.at - esp < LARGEST_STACK) return r;
-    }
-    return undefined;
   }
 
   /** By the i386 C calling convention: in eax, edx:eax, or at eax for structures. */

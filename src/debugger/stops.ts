@@ -36,18 +36,16 @@ export interface EndInfo {
   message: string;
 }
 
-export type Granularity = 'instruction' | 'line';
-
 /** How a run or a step went. undefined: it got where it was sent. */
 export type Outcome = StopInfo | 'ended' | undefined;
 
+/** A text in the room that a stop's description has. */
+export const short = (text: string): string => (text.length > 80 ? `${text.slice(0, 77)}...` : text);
+
 export const stopInfo = (reason: StopReason, description: string, more: Partial<StopInfo> = {}): StopInfo => ({
   reason,
-  description,
+  description: short(description),
   hitBreakpoints: [],
   pending: false,
   ...more,
 });
-
-/** A text in the room that a stop's description has. */
-export const short = (text: string): string => (text.length > 80 ? `${text.slice(0, 77)}...` : text);

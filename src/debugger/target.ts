@@ -1,7 +1,7 @@
 // The machine as a debugger sees it: registers, memory in its address spaces, running and stepping.
 //
 // One interface, so that a bare machine can be debugged by the same code as a Guest under its Host; what only a Guest has is under `host`. Reading never
-// changes the machine. What it leaves out: why it stopped (session.ts) and names (programs.ts).
+// changes the machine. What it leaves out: why it stopped (stops.ts) and names (programs.ts).
 
 import { CS, RAM_BASE, W } from '../i386/state';
 import type { Processor } from '../i386/processor';

@@ -1,7 +1,7 @@
 // Stepping into a trap: through the Host's decisions one by one, and through the Switcher's instructions.
 //
 // The Host decides in one go and without writing, so its decisions are walked in the record while the machine stands; only the step behind the last one applies them.
-// The Switcher is real code, so it is stepped with the processor. What it leaves out: steps of the Guest (session.ts) and texts for editors (adapter).
+// The Switcher is real code, so it is stepped with the processor. What it leaves out: steps of the Guest (stepping.ts) and texts for editors (adapter).
 
 import { explain } from '../lguest/explain';
 import type { TrapFilter } from '../lguest/host';
@@ -67,7 +67,7 @@ export class TrapSteps<S> {
   }
   private atDecision({ record, steps, index }: Decision): S {
     const fn = steps[index]?.fn ?? '';
-    return this.d.stopAt(`Host decision ${index + 1} of ${steps.length}: ${fn}`.slice(0, 80), record);
+    return this.d.stopAt(`Host decision ${index + 1} of ${steps.length}: ${fn}`, record);
   }
 
   /** Runs one instruction up to the Host's decision about the trap that it raises. */
@@ -108,7 +108,7 @@ export class TrapSteps<S> {
         const verdict = await this.d.judge(stop);
         if (verdict !== 'go on' && verdict !== 'temporary') return verdict;
       }
-      if (host.inSwitcher) return this.d.stopAt(`At ${switcherPlace(host)}`.slice(0, 80));
+      if (host.inSwitcher) return this.d.stopAt(`At ${switcherPlace(host)}`);
       if (host.inGuest) return this.d.stopAt('Paused on step, in the Guest');
       if (host.phase === 'apply' && host.records.count !== decided) return this.d.stopAt('The Host has decided', target.current);
     }

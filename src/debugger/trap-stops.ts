@@ -21,7 +21,8 @@ import {
 } from './filters';
 import { LogLimit } from './log-limit';
 import type { Modules } from './modules';
-import { short, type StopInfo, stopInfo } from './stops';
+import { handlerAtWork } from './record-query';
+import { type StopInfo, stopInfo } from './stops';
 import { hex8 } from './target';
 import { switchedTasks } from './tasks';
 import type { WatchStops } from './watch-stops';
@@ -52,10 +53,6 @@ export interface ExceptionText {
   outcome: string;
   chain: string;
 }
-
-/** Records looked at for the trap that a kernel stumbles over, and how deep below its frame. */
-const NEWEST = 256;
-const LARGEST_STACK = 0x2000;
 
 export class TrapStops {
   private filters: ActiveFilter[] = [];
@@ -172,7 +169,7 @@ export class TrapStops {
     const filter = this.filters.find((f) => f.id === 'panic');
     const { target, programs } = this.d;
     if (filter === undefined || inOops(target, programs, name)) return undefined;
-    const record = this.atWork();
+    const record = handlerAtWork(target.records, target.register('esp'), (r) => r.kind !== 'virq' && r.vector < 32);
     if (record !== undefined && filter.condition !== undefined && !filter.condition(record)) return undefined;
     filter.seen = (filter.seen ?? 0) + 1;
     const said = oopsText(target, name);
@@ -185,19 +182,7 @@ export class TrapStops {
     const text = `${head}${cause}`;
     if (filter.mode === 'log') this.logLimit.line('panic', () => `panic: ${text}`);
     if (filter.mode === 'log' || filter.mode === 'count') return undefined;
-    return stopInfo('exception', short(head), { filter: 'panic', text, record });
-  }
-  /** The exception whose handler is at work on the stack at hand. */
-  private atWork(): TrapRecord | undefined {
-    const { records } = this.d.target;
-    const esp = this.d.target.register('esp');
-    for (let k = records.count - 1; k >= Math.max(records.first, records.count - NEWEST); k--) {
-      const r = records.get(k);
-      if (r === undefined || r.vector >= 32 || r.instructions !== undefined || r.frame === undefined) continue;
-      if (r.outcome !== 'reflected' && r.outcome !== 'direct') continue;
-      if (r.frame.at >= esp && r.frame.at - esp < LARGEST_STACK) return r;
-    }
-    return undefined;
+    return stopInfo('exception', head, { filter: 'panic', text, record });
   }
   /** No stop is near: what was held back of the log is told. */
   flush(): void {
@@ -211,7 +196,7 @@ export class TrapStops {
   dead(filter: 'killed' | 'panic', message: string, record: TrapRecord | undefined): StopInfo {
     const text = message.replace(/^lguest: /, '');
     const head = filter === 'panic' ? `Guest panic: ${text.replace(/^CRASH: /, '')}` : `Guest killed by the Host: ${text}`;
-    return stopInfo('exception', short(head), { text: message, filter, record });
+    return stopInfo('exception', head, { text: message, filter, record });
   }
   /** The filter that found the record at hand stops at the handler. */
   get goesToHandler(): boolean {

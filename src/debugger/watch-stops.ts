@@ -137,7 +137,7 @@ export class WatchStops {
     const change = hit.kind === 'read' ? `read as ${numberText(after)}` : `${numberText(hit.before)} → ${numberText(after)}`;
     const { problem } = conditions;
     conditions.problem = undefined;
-    return stopInfo('data breakpoint', `${name}: ${change}`.slice(0, 80), {
+    return stopInfo('data breakpoint', `${name}: ${change}`, {
       text: `${name}: ${change} by ${hit.by}${where}${problem === undefined ? '' : ` (${problem})`}`,
       hitBreakpoints: [...new Set(found.map((f) => f.hit.watch.id))],
       ...(hit.eip === undefined ? {} : { instruction: hit.eip }),

@@ -3,7 +3,7 @@
 // Memory is watched by its place in the machine, so that every alias counts; the page table entries that lead to it are watched too, and when one changes the place is
 // looked up again. Pages with a watch take the processor's slow path; everything else runs at full speed. A Guest's access is stopped before it happens and then done
 // as one step, so that old and new value and the instruction are known; what the Host writes is noticed when the Guest would go on. Registers are compared after every
-// instruction, fields of the Host at every world switch. What it leaves out: stops (session.ts), ids (watch-places.ts).
+// instruction, fields of the Host at every world switch. What it leaves out: stops (watch-stops.ts), ids (watch-places.ts).
 
 import { type MemoryWatcher, PageFlag, WatchStop } from '../i386/cpu';
 import { RAM_BASE, W } from '../i386/state';

@@ -676,7 +676,7 @@ export class Cpu {
     const isLarge = this.large[directory] !== 0;
     const first = isLarge ? directory << 10 : linear >>> 12;
     const end = first + (isLarge ? 1024 : 1);
-    for (const table of [SUPER_READ, SUPER_WRITE, USER_READ, USER_WRITE]) this.m32.fill(TLB_INVALID, table + first, table + end);
+    for (const table of ALL_TABLES) this.m32.fill(TLB_INVALID, table + first, table + end);
     for (const key of this.kept.keys()) if (key >>> 2 >= first && key >>> 2 < end) this.kept.delete(key);
     this.large[directory] = 0;
     this.flushes++;
