@@ -5,11 +5,11 @@ import type { ConfigurationProvider } from './configuration-provider';
 import type { GuestTerminals } from './guest-terminal';
 import { kernelConfiguration } from './launch-configuration';
 import { ACCESS_CHOICES, type AccessChoice, DEBUG_TYPE, REQUESTS, type WhyAnswer } from './protocol';
-import { nodeOf, type RegistersView, type TasksView } from './registers-view';
+import { nodeOf, type RegistersView } from './registers-view';
 import type { StopTracker } from './stop-tracker';
 import { onlyInThisTask } from './task-breakpoints';
 import type { TextPages } from './text-pages';
-import type { PageWalkView, TrapView } from './views';
+import type { PageWalkView, TasksView, TrapView } from './views';
 
 /** What the commands work with; made once in main.ts. */
 export interface CommandParts {

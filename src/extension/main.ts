@@ -8,11 +8,11 @@ import { ConfigurationProvider, registerConfigurationProvider } from './configur
 import { GuestTerminals } from './guest-terminal';
 import { NeverExecuted } from './never-executed';
 import { DEBUG_TYPE } from './protocol';
-import { RegistersView, TasksView } from './registers-view';
+import { RegistersView } from './registers-view';
 import { Status } from './status';
 import { StopTracker } from './stop-tracker';
 import { TextPages } from './text-pages';
-import { PageWalkView, TrapView } from './views';
+import { PageWalkView, TasksView, TrapView } from './views';
 
 export function activate(context: vscode.ExtensionContext): void {
   const provider = new ConfigurationProvider(context.asAbsolutePath('examples/demo/demo.elf'));

@@ -59,6 +59,30 @@ export class AdapterTree implements vscode.TreeDataProvider<Row>, vscode.Disposa
   }
 }
 
+/** A view of the side bar with such a tree. */
+export abstract class AdapterView implements vscode.Disposable {
+  protected readonly view: vscode.TreeView<Row>;
+
+  /** @param others what goes with the view. */
+  constructor(
+    id: string,
+    protected readonly tree: AdapterTree,
+    private readonly others: vscode.Disposable[] = [],
+  ) {
+    this.view = vscode.window.createTreeView(id, { treeDataProvider: tree, showCollapseAll: true });
+  }
+
+  refresh(): void {
+    this.tree.refresh();
+  }
+
+  dispose(): void {
+    for (const other of this.others) other.dispose();
+    this.view.dispose();
+    this.tree.dispose();
+  }
+}
+
 /** Rows of one level. Equal labels beside each other get a number, since the editor refuses a repeated identity. */
 function rows(nodes: readonly ViewNode[], parent: string): Row[] {
   const seen = new Map<string, number>();
@@ -76,34 +100,27 @@ interface PageWalkQuestion {
 }
 
 /** The Page Walk view: a tree plus the address and the kind of access it is about. */
-export class PageWalkView implements vscode.Disposable {
-  private readonly question: PageWalkQuestion = {};
-  private readonly tree: AdapterTree;
-  private readonly view: vscode.TreeView<Row>;
+export class PageWalkView extends AdapterView {
+  private readonly question: PageWalkQuestion;
 
   constructor(stops: StopTracker) {
-    this.tree = new AdapterTree(stops, REQUESTS.viewPageWalk, () => {
-      const { va } = this.question;
-      const access = this.question.access ?? vscode.workspace.getConfiguration('lguest').get<AccessChoice>('pageWalk.access');
-      return { ...(va ? { va } : {}), ...(access && access !== 'automatic' ? { access } : {}) };
-    });
-    this.view = vscode.window.createTreeView('lguest.pageWalk', { treeDataProvider: this.tree, showCollapseAll: true });
+    const question: PageWalkQuestion = {};
+    super(
+      'lguest.pageWalk',
+      new AdapterTree(stops, REQUESTS.viewPageWalk, () => {
+        const { va } = question;
+        const access = question.access ?? vscode.workspace.getConfiguration('lguest').get<AccessChoice>('pageWalk.access');
+        return { ...(va ? { va } : {}), ...(access && access !== 'automatic' ? { access } : {}) };
+      }),
+    );
+    this.question = question;
   }
 
   /** Changes what is asked; an empty `va` and the access `automatic` go back to the adapter's choice. */
   ask(change: PageWalkQuestion): void {
     Object.assign(this.question, change);
     this.view.description = [this.question.va, this.question.access].filter(Boolean).join(', ');
-    this.tree.refresh();
-  }
-
-  refresh(): void {
-    this.tree.refresh();
-  }
-
-  dispose(): void {
-    this.view.dispose();
-    this.tree.dispose();
+    this.refresh();
   }
 }
 
@@ -111,29 +128,22 @@ export class PageWalkView implements vscode.Disposable {
 const OPENED = 'trapViewOpened';
 
 /** The cr2 & Trap view. Opens by itself at the first stop after the installation; from then on it is as the user left it. */
-export class TrapView implements vscode.Disposable {
-  private readonly tree: AdapterTree;
-  private readonly view: vscode.TreeView<Row>;
-  private readonly subscription: vscode.Disposable;
-
+export class TrapView extends AdapterView {
   /** @param memory what the extension may remember between sessions of the editor. */
   constructor(stops: StopTracker, memory: vscode.Memento) {
-    this.tree = new AdapterTree(stops, REQUESTS.viewTrap);
-    this.view = vscode.window.createTreeView('lguest.trap', { treeDataProvider: this.tree, showCollapseAll: true });
-    this.subscription = stops.onDidChange(() => {
-      if (!stops.stoppedSession() || memory.get(OPENED)) return;
-      void memory.update(OPENED, true);
-      void vscode.commands.executeCommand('lguest.trap.focus', { preserveFocus: true });
-    });
+    super('lguest.trap', new AdapterTree(stops, REQUESTS.viewTrap), [
+      stops.onDidChange(() => {
+        if (!stops.stoppedSession() || memory.get(OPENED)) return;
+        void memory.update(OPENED, true);
+        void vscode.commands.executeCommand('lguest.trap.focus', { preserveFocus: true });
+      }),
+    ]);
   }
+}
 
-  refresh(): void {
-    this.tree.refresh();
-  }
-
-  dispose(): void {
-    this.subscription.dispose();
-    this.view.dispose();
-    this.tree.dispose();
+/** The Tasks view: the Guest's tasks as a tree of parents and children. */
+export class TasksView extends AdapterView {
+  constructor(stops: StopTracker) {
+    super('lguest.tasks', new AdapterTree(stops, REQUESTS.tasks));
   }
 }

@@ -229,14 +229,20 @@ test('an adapter that cannot answer is a row that says why', async () => {
   assert.deepEqual(await editor.rows('lguest.pageWalk'), ['Not available no page tables yet']);
 });
 
-test('the page walk asks about the chosen address and access, and about none when the choice is emptied', async () => {
+/** An editor whose Guest stands still, and the arguments with which a view asks. */
+const standing = (request: string): { editor: ReturnType<typeof activated>; asked: unknown[] } => {
   const editor = activated();
   const asked: unknown[] = [];
   const session = editor.start(guest(), (command, args) => {
-    if (command === 'lguest/view/pageWalk') asked.push(args);
+    if (command === request) asked.push(args);
     return { nodes: [] };
   });
   editor.message(session, event('stopped'));
+  return { editor, asked };
+};
+
+test('the page walk asks about the chosen address and access, and about none when the choice is emptied', async () => {
+  const { editor, asked } = standing('lguest/view/pageWalk');
   editor.input = '$esp';
   await editor.run('lguest.walkAddress');
   editor.pick = 'user write';
@@ -249,13 +255,7 @@ test('the page walk asks about the chosen address and access, and about none whe
 });
 
 test('the page walk sends no access unless one is set or chosen, and "automatic" leaves it to the adapter again', async () => {
-  const editor = activated();
-  const asked: unknown[] = [];
-  const session = editor.start(guest(), (command, args) => {
-    if (command === 'lguest/view/pageWalk') asked.push(args);
-    return { nodes: [] };
-  });
-  editor.message(session, event('stopped'));
+  const { editor, asked } = standing('lguest/view/pageWalk');
   await editor.rows('lguest.pageWalk');
   editor.settings['lguest.pageWalk.access'] = 'user read';
   await editor.rows('lguest.pageWalk');
