@@ -15,6 +15,8 @@ export interface Connection {
   flush(): void;
 }
 
+/** Longest message that is taken: a region to load is one, and no real one is longer. */
+const LONGEST_MESSAGE = 1 << 28;
 const END_OF_HEADER = '\r\n\r\n';
 const LENGTH = /(?:^|\r\n)Content-Length: *(\d+)/i;
 
@@ -59,6 +61,10 @@ export const connect = (
         data = data.subarray(end + END_OF_HEADER.length);
         // A header without a length is passed over: what follows is looked at as a header.
         length = found === null ? -1 : Number(found[1]);
+        if (length > LONGEST_MESSAGE) {
+          onProblem(`a message of ${length} bytes is announced; up to ${LONGEST_MESSAGE} are taken`);
+          length = -1;
+        }
       } else if (data.length >= length) {
         const text = data.toString('utf8', 0, length);
         data = data.subarray(length);

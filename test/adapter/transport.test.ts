@@ -62,6 +62,14 @@ test('what is no JSON, or fails, is told in one line, and the next message is re
   assert.equal(problems[1], 'Error handling data: thirteen');
 });
 
+test('a message of an absurd length is told, and does not swallow those that follow', async () => {
+  const { input, taken, problems } = open();
+  input.write(`Content-Length: 99999999999\r\n\r\n${frame({ seq: 10 })}`);
+  await turn();
+  assert.deepEqual(taken, [{ seq: 10 }]);
+  assert.deepEqual(problems, ['a message of 99999999999 bytes is announced; up to 268435456 are taken']);
+});
+
 test('all messages of a turn go out in one write, in order, with their length in bytes', async () => {
   const { written, connection, send } = open();
   send({ seq: 1, text: 'ü' });
