@@ -2,43 +2,23 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { Processor } from '../../src/i386/processor';
-import { CS, RAM_BASE, W } from '../../src/i386/state';
+import type { Processor } from '../../src/i386/processor';
+import { RAM_BASE, W } from '../../src/i386/state';
 import { Machine } from '../../src/launcher/machine';
+import { CODE, flatMachine } from './flat-machine';
 
-const CODE = 0x10000;
-
-/** A flat 32-bit machine without paging, its code at CODE. */
-const machine = (code: number[]): Processor => {
-  const proc = new Processor({ ramBytes: 0x80000, countRing0: true, jit: false });
-  const { m8, m32 } = proc.cpu;
-  proc.reset();
-  m8.set(code, RAM_BASE + CODE);
-  m32[W.CR0] = 0x33;
-  for (let seg = 0; seg < 6; seg++) {
-    m32[W.SELECTOR + seg] = seg === CS ? 8 : 16;
-    m32[W.BASE + seg] = 0;
-    m32[W.LIMIT + seg] = -1;
-    m32[W.ACCESS + seg] = seg === CS ? 0xc09b : 0xc093;
-  }
-  m32[4] = 0x20000;
-  m32[W.EIP] = CODE;
-  proc.cpu.setFlags(2);
-  proc.cpu.updateMode();
-  return proc;
-};
 const starts = (proc: Processor): number[] => Array.from({ length: 64 }, (_, i) => i).filter((i) => proc.blocks.executed.was(CODE + i, 1));
 
 test('an instruction counts as executed once it was begun, and what a jump leaves out does not', () => {
   // nop; jmp +1; inc eax (left out); inc ecx; hlt; inc edx (never reached)
-  const proc = machine([0x90, 0xeb, 0x01, 0x40, 0x41, 0xf4, 0x42]);
+  const proc = flatMachine([0x90, 0xeb, 0x01, 0x40, 0x41, 0xf4, 0x42]);
   assert.equal(proc.run(100).kind, 'halt');
   assert.deepEqual(starts(proc), [0, 1, 4, 5]);
 });
 
 test('the rest of a block behind a budget or a fault does not count until it runs', () => {
   // five times inc eax; ud2; inc ecx; hlt
-  const proc = machine([0x40, 0x40, 0x40, 0x40, 0x40, 0x0f, 0x0b, 0x41, 0xf4]);
+  const proc = flatMachine([0x40, 0x40, 0x40, 0x40, 0x40, 0x0f, 0x0b, 0x41, 0xf4]);
   assert.equal(proc.run(2).kind, 'budget');
   assert.deepEqual(starts(proc), [0, 1]);
   assert.equal(proc.run(100).kind, 'shutdown', 'no gate for #UD');
@@ -46,7 +26,7 @@ test('the rest of a block behind a budget or a fault does not count until it run
 });
 
 test('a single step counts, and so does an instruction across two pages', () => {
-  const proc = machine([]);
+  const proc = flatMachine([]);
   const at = CODE + 0xffe;
   proc.cpu.m8.set([0xb8, 1, 2, 3, 4, 0xf4], RAM_BASE + at);
   proc.cpu.m32[W.EIP] = at;
@@ -57,7 +37,7 @@ test('a single step counts, and so does an instruction across two pages', () => 
 
 test('other code where code was executed is not executed code; a patched immediate is the same instruction', () => {
   // mov ecx,1; hlt
-  const proc = machine([0xb9, 1, 0, 0, 0, 0xf4]);
+  const proc = flatMachine([0xb9, 1, 0, 0, 0, 0xf4]);
   proc.run(100);
   proc.cpu.physWrite(CODE + 1, 5, 4);
   assert.ok(proc.blocks.executed.was(CODE, 5), 'patched while decoded');

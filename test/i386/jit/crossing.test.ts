@@ -1,35 +1,24 @@
 // Instructions that lie across the end of a page: kept and translated like others, as long as both their bytes and the page behind are what they were.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Processor } from '../../../src/i386/processor';
-import { CS, RAM_BASE, W } from '../../../src/i386/state';
+import type { Processor } from '../../../src/i386/processor';
+import { RAM_BASE, W } from '../../../src/i386/state';
+import { CODE, flatMachine, RAM } from '../flat-machine';
 
-const CODE = 0x10000;
 const TABLES = 0x40000;
-const RAM = 0x80000;
 const dword = (v: number): number[] => [v & 0xff, (v >> 8) & 0xff, (v >> 16) & 0xff, (v >>> 24) & 0xff];
 
 /** A flat machine with identity pages. ecx: turns. The loop's third instruction, `add ebx, 0x01010101`, has its first two bytes and half the constant before the page end. */
 const machine = (jitThreshold: number | undefined, extra: number[] = [], turns = 10_000): Processor => {
-  const proc = new Processor({ ramBytes: RAM, countRing0: true, jit: jitThreshold !== undefined, jitThreshold: jitThreshold ?? 0 });
-  const { m8, m32 } = proc.cpu;
-  proc.reset();
+  const body = [0x49, 0x40, 0x81, 0xc3, ...dword(0x01010101), ...extra, 0x85, 0xc9];
+  const proc = flatMachine([...body, 0x75, -(body.length + 2) & 0xff, 0xf4], jitThreshold, CODE + 0xffa);
+  const { m32 } = proc.cpu;
   m32[(RAM_BASE + TABLES) >> 2] = (TABLES + 0x1000) | 7;
   for (let page = 0; page < RAM >> 12; page++) m32[((RAM_BASE + TABLES + 0x1000) >> 2) + page] = (page << 12) | 7;
   m32[W.CR3] = TABLES;
   m32[W.CR0] = 0x80010033 | 0;
-  for (let seg = 0; seg < 6; seg++) {
-    m32[W.SELECTOR + seg] = seg === CS ? 8 : 16;
-    m32[W.BASE + seg] = 0;
-    m32[W.LIMIT + seg] = -1;
-    m32[W.ACCESS + seg] = seg === CS ? 0xc09b : 0xc093;
-  }
-  const body = [0x49, 0x40, 0x81, 0xc3, ...dword(0x01010101), ...extra, 0x85, 0xc9];
-  m8.set([...body, 0x75, -(body.length + 2) & 0xff, 0xf4], RAM_BASE + CODE + 0xffa);
   m32[1] = turns;
   m32[4] = 0x30000;
-  m32[W.EIP] = CODE + 0xffa;
-  proc.cpu.setFlags(2);
   proc.cpu.updateMode();
   return proc;
 };

@@ -2,33 +2,20 @@
 // jump tables, accesses that share a check, repeats, patched immediates, x87 runs. Registers, flags, memory and the instruction count must be equal.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Processor } from '../../../src/i386/processor';
-import { CS, RAM_BASE, W } from '../../../src/i386/state';
+import type { Processor } from '../../../src/i386/processor';
+import { RAM_BASE, W } from '../../../src/i386/state';
+import { CODE, flatMachine, RAM } from '../flat-machine';
 
-const CODE = 0x10000;
 const DATA = 0x20000;
-const RAM = 0x80000;
 
-/** A flat 32-bit machine without paging, its code at CODE, ESP below DATA. */
+/** ESP below DATA, which is filled. */
 const machine = (code: number[], jitThreshold: number | undefined): Processor => {
-  const proc = new Processor({ ramBytes: RAM, countRing0: true, jit: jitThreshold !== undefined, jitThreshold: jitThreshold ?? 0 });
+  const proc = flatMachine(code, jitThreshold);
   const { m8, m32 } = proc.cpu;
-  proc.reset();
-  m8.set(code, RAM_BASE + CODE);
   for (let i = 0; i < 0x3000; i++) m8[RAM_BASE + DATA + i] = (i * 7 + (i >> 8)) & 0xff;
-  m32[W.CR0] = 0x33;
-  for (let seg = 0; seg < 6; seg++) {
-    m32[W.SELECTOR + seg] = seg === CS ? 8 : 16;
-    m32[W.BASE + seg] = 0;
-    m32[W.LIMIT + seg] = -1;
-    m32[W.ACCESS + seg] = seg === CS ? 0xc09b : 0xc093;
-  }
   m32[4] = DATA - 0x100;
-  m32[W.EIP] = CODE;
   m32[W.FPU_CW] = 0x37f;
   m32[W.MXCSR] = 0x1f80;
-  proc.cpu.setFlags(2);
-  proc.cpu.updateMode();
   return proc;
 };
 
