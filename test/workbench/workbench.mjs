@@ -292,6 +292,7 @@ export class Workbench {
         () => false,
       );
       if (there) return;
+      console.log('note  the exception did not show by itself within 15 s: the frame is clicked');
       await frames
         .first()
         .click({ timeout: 5000 })
