@@ -60,7 +60,6 @@ const USER_READ = TLB.USER_READ >> 2;
 const USER_WRITE = TLB.USER_WRITE >> 2;
 const WRITE_TABLES = [SUPER_WRITE, USER_WRITE];
 const ALL_TABLES = [SUPER_READ, SUPER_WRITE, USER_READ, USER_WRITE];
-const WATCHED = PageFlag.WATCH_READ | PageFlag.WATCH_WRITE;
 const keptKey = (page: number, write: boolean, user: boolean): number => page * 4 + (write ? 2 : 0) + (user ? 1 : 0);
 /** Pages remembered for the next flush; when more were filled, whole tables are cleared. */
 const FILLED_MAX = 1 << 16;
@@ -512,7 +511,7 @@ export class Cpu {
 
   // ---- paging -----------------------------------------------------------------------------------------------------------------------
 
-  /** Linear to physical for one access; sets accessed and dirty bits and fills the TLB. Raises #PF with CR2 and the error code (P W U RSVD). */
+  /** Linear to physical for one access, by the TLB or else by the tables: then it sets accessed and dirty bits and fills the TLB. Raises #PF with CR2 and the error code (P W U RSVD). */
   translate(linear: number, write: boolean, user: boolean): number {
     const physical = this.tryTranslate(linear, write, user);
     if (physical < 0) throw this.fault;
@@ -526,6 +525,11 @@ export class Cpu {
   tryTranslate(linear: number, write: boolean, user: boolean): number {
     const m = this.m32;
     const cr0 = m[W.CR0];
+    // What the TLB has holds, whatever the tables say by now: accesses across two pages and probes come by here although it has it.
+    if (!user || this.userTables) {
+      const e = m[(user ? (write ? USER_WRITE : USER_READ) : write ? SUPER_WRITE : SUPER_READ) + (linear >>> 12)];
+      if ((e & 1) === 0) return (((linear + e) | 0) - RAM_BASE) >>> 0;
+    }
     if (this.kept.size !== 0) {
       const page = this.kept.get(keptKey(linear >>> 12, write, user));
       if (page !== undefined) return (page | (linear & 0xfff)) >>> 0;
@@ -584,45 +588,49 @@ export class Cpu {
     const m = this.m32;
     const entry = (a - (linear & ~0xfff)) | 0;
     if (user && !this.userTables) this.makeUserTables();
-    const noUser = !this.userTables || (m[USER_READ + page] === -1 && m[USER_WRITE + page] === -1);
-    if (m[SUPER_READ + page] === -1 && m[SUPER_WRITE + page] === -1 && noUser) {
+    if (!this.isFilled(page)) {
       if (this.filledCount === FILLED_MAX) this.flushTlb();
       this.filled[this.filledCount++] = page;
     }
     if (!(flags & PageFlag.WATCH_READ)) m[(user ? USER_READ : SUPER_READ) + page] = entry;
-    else this.kept.set(keptKey(page, false, user), physical & ~0xfff);
+    else this.keep(page, false, user, physical);
     if (!write) return;
     if (flags === 0) m[(user ? USER_WRITE : SUPER_WRITE) + page] = entry;
-    else if ((flags & ~WATCHED) === 0) this.kept.set(keptKey(page, true, user), physical & ~0xfff);
+    else this.keep(page, true, user, physical);
+  }
+  /** True when a page has a fast entry. */
+  private isFilled(page: number): boolean {
+    const m = this.m32;
+    if (m[SUPER_READ + page] !== TLB_INVALID || m[SUPER_WRITE + page] !== TLB_INVALID) return true;
+    return this.userTables && (m[USER_READ + page] !== TLB_INVALID || m[USER_WRITE + page] !== TLB_INVALID);
   }
 
   /**
-   * TLB entries of watched pages, which must not be fast: by keptKey() the physical page. A watch must not change what the Guest sees, and that goes for
-   * translations that its page tables no longer have, too.
+   * TLB entries that must not be fast, because somebody wants to see the accesses: by keptKey() the physical page. Neither watches nor decoded code, which is not the
+   * same with and without translation, may change what the Guest sees, and that goes for translations that its page tables no longer have, too.
    */
   private readonly kept = new Map<number, number>();
-  private keep(table: number, page: number, entry: number): void {
-    const m = this.m32;
-    if (m[table + page] !== entry) return;
-    m[table + page] = TLB_INVALID;
-    const write = table === SUPER_WRITE || table === USER_WRITE;
-    this.kept.set(keptKey(page, write, table >= USER_READ), (entry + page * PAGE - RAM_BASE) & ~0xfff);
+  /** Physical pages that have or had such entries. */
+  private readonly keptPages = new Set<number>();
+  private keep(page: number, write: boolean, user: boolean, physical: number): void {
+    this.kept.set(keptKey(page, write, user), physical & ~0xfff);
+    this.keptPages.add(physical >>> 12);
   }
-  /** Entries of a physical page whose flags allow it become fast again; those that it may no longer have go. */
+  /** Entries of a physical page whose flags allow it now become fast. */
   private settleKept(physicalPage: number): void {
+    if (!this.keptPages.has(physicalPage)) return;
     const m = this.m32;
     const flags = this.pageFlags[physicalPage];
     for (const [key, physical] of this.kept) {
-      if (physical >>> 12 !== physicalPage) continue;
       const write = (key & 2) !== 0;
-      if (write && (flags & ~WATCHED) !== 0) this.kept.delete(key);
-      else if ((write ? flags : flags & PageFlag.WATCH_READ) === 0 && this.filledCount < FILLED_MAX) {
-        const page = key >>> 2;
-        this.kept.delete(key);
-        // Named twice in the list does no harm.
+      if (physical >>> 12 !== physicalPage || (write ? flags : flags & PageFlag.WATCH_READ) !== 0) continue;
+      const page = key >>> 2;
+      if (!this.isFilled(page)) {
+        if (this.filledCount === FILLED_MAX) return;
         this.filled[this.filledCount++] = page;
-        m[(key & 1 ? (write ? USER_WRITE : USER_READ) : write ? SUPER_WRITE : SUPER_READ) + page] = (RAM_BASE + physical - page * PAGE) | 0;
       }
+      this.kept.delete(key);
+      m[(key & 1 ? (write ? USER_WRITE : USER_READ) : write ? SUPER_WRITE : SUPER_READ) + page] = (RAM_BASE + physical - page * PAGE) | 0;
     }
   }
 
@@ -665,7 +673,8 @@ export class Cpu {
       m[USER_WRITE + page] = TLB_INVALID;
     }
     this.filledCount = 0;
-    this.kept.clear();
+    if (this.kept.size !== 0) this.kept.clear();
+    if (this.keptPages.size !== 0) this.keptPages.clear();
     this.large.fill(0);
     this.flushes++;
   }
@@ -687,21 +696,20 @@ export class Cpu {
     this.forgetGaps();
     this.pageFlags[physicalPage] |= flag;
     const m = this.m32;
-    const watch = (flag & WATCHED) !== 0;
     for (let i = 0; i < this.filledCount; i++) {
       const page = this.filled[i];
       const entry = (RAM_BASE + physicalPage * PAGE - page * PAGE) | 0;
       for (const table of flag === PageFlag.WATCH_READ ? ALL_TABLES : WRITE_TABLES) {
-        if (watch) this.keep(table, page, entry);
-        else if (m[table + page] === entry) m[table + page] = TLB_INVALID;
+        if (m[table + page] !== entry) continue;
+        m[table + page] = TLB_INVALID;
+        this.keep(page, table === SUPER_WRITE || table === USER_WRITE, table >= USER_READ, physicalPage * PAGE);
       }
     }
-    if (!watch) this.settleKept(physicalPage);
   }
   clearPageFlag(physicalPage: number, flag: PageFlag): void {
     this.forgetGaps();
     this.pageFlags[physicalPage] &= ~flag;
-    if (this.kept.size !== 0) this.settleKept(physicalPage);
+    this.settleKept(physicalPage);
   }
   /** Linear to physical without side effects (no accessed bits, no TLB, no fault); -1 when not mapped. Ignores protection. */
   peekTranslate(linear: number): number {

@@ -8,6 +8,7 @@ const SEEDS: readonly (readonly [number, string])[] = [
   [100166, 'reads across 4 GB'],
   [100778, 'reads across 4 GB that fault'],
   [100760, 'code fetched by an old TLB entry'],
+  [711472, 'accesses across two pages whose translations the page tables no longer have'],
   [307842, 'translations of a watched page that the page tables no longer have'],
 ];
 

@@ -165,4 +165,35 @@ for (const jit of [false, true]) {
     assert.equal(run(proc, [0x0f, 0x01, 0x3d, 0, 0x60, 0, 0]).kind, 'halt'); // invlpg
     assert.equal(load(0x6004), 0x7777);
   });
+
+  test(`decoded code in a page, and accesses across its end, change nothing of what the TLB remembers (${engine})`, () => {
+    const proc = flat(jit);
+    const { m32 } = proc.cpu;
+    const word = (physical: number, value: number): void => {
+      m32[(RAM_BASE + physical) >> 2] = value;
+    };
+    const DIRECTORY = 0x2000;
+    const TABLE = 0x3000;
+    word(DIRECTORY, TABLE | 3);
+    for (let page = 0; page < 16; page++) word(TABLE + 4 * page, (page << 12) | 3);
+    word(0x6ffc, 0x11223344);
+    word(0x7000, 0x55667788);
+    word(0x6100, 0xc3c3c3c3 | 0);
+    m32[W.CR3] = DIRECTORY;
+    m32[W.CR0] = 0x80000011 | 0;
+    m32[4] = 0x9000;
+    // mov [0x6800], eax; mov [0x7800], eax: both pages are in the TLB for writing. call 0x6100: code is decoded in the first.
+    const call = [0xe8, ...[0x6100 - (CODE + 15)].flatMap((d) => [d & 0xff, (d >> 8) & 0xff, 0, 0])];
+    assert.equal(run(proc, [0xa3, 0, 0x68, 0, 0, 0xa3, 0, 0x78, 0, 0, ...call]).kind, 'halt');
+    word(TABLE + 4 * 6, 0xa003);
+    word(TABLE + 4 * 7, 0xb003);
+    // mov ebx, [0x6ffe]; mov [0x6900], ebx; add dword [0x6ffe], 1
+    const across = [0x8b, 0x1d, 0xfe, 0x6f, 0, 0, 0x89, 0x1d, 0, 0x69, 0, 0, 0x83, 0x05, 0xfe, 0x6f, 0, 0, 1];
+    assert.equal(run(proc, across).kind, 'halt');
+    const words = [m32[EBX], m32[(RAM_BASE + 0x6900) >> 2], m32[(RAM_BASE + 0x6ffc) >> 2], m32[(RAM_BASE + 0xa900) >> 2]];
+    assert.deepEqual(
+      words.map((v) => v >>> 0),
+      [0x77881122, 0x77881122, 0x11233344, 0],
+    );
+  });
 }
