@@ -1,4 +1,5 @@
-// `lguest-debug fuzz`: two processors, one with the translator forced on, run the same random programs; whatever they disagree on is a bug.
+// `lguest-debug fuzz`: two processors, one that has handlers do every instruction and one with the translator forced on, run the same random programs; whatever
+// they disagree on is a bug. One seed in four also compares the quick interpreter with the handlers.
 //
 // Programs are random encodings drawn from the opcode list, with loops, page crossings, read-only and missing pages, and stores into their own code. Half
 // of them are plain programs in a flat user-mode segment (one in four with x87, MMX and SSE), where a fault stops the run; half are system programs
@@ -281,7 +282,7 @@ const runParts = (proc: Processor, budget: number, cut: number): Exit => {
 };
 
 /** Runs one seed. @returns undefined, or what differs. */
-const fuzzOne = (plain: Processor, translated: Processor, seed: number): string | undefined => {
+const fuzzOne = (plain: Processor, translated: Processor, seed: number, name: string): string | undefined => {
   const how = plan(seed);
   const seenPlain: Seen = { log: 0, events: 0, storm: 0, stormAt: 0 };
   const seenTranslated: Seen = { log: 0, events: 0, storm: 0, stormAt: 0 };
@@ -321,7 +322,7 @@ const fuzzOne = (plain: Processor, translated: Processor, seed: number): string 
       stopBreaking();
       const at = (p.m32[W.BASE + CS] + from) >>> 0;
       const code = at < RAM ? Buffer.from(p.m8.subarray(RAM_BASE + at, RAM_BASE + at + 48)).toString('hex') : '';
-      return `seed ${seed} (${how.kind} ${how.mode}) slice ${slice} budget ${budget} cut ${cut}: ${where}\n  before      ${before}\n  interpreter ${one}\n  translated  ${two}\n  code        ${code}`;
+      return `seed ${seed} (${how.kind} ${how.mode}) slice ${slice} budget ${budget} cut ${cut}: ${where}\n  before      ${before}\n  handlers    ${one}\n  ${name.padEnd(11)} ${two}\n  code        ${code}`;
     }
     if (a.kind === 'interrupt-window') {
       p.intr = false;
@@ -371,12 +372,16 @@ export const fuzzCommand = (args: readonly string[], print: (line: string) => vo
   }
   const end = performance.now() + seconds * 1000;
   const options = { ramBytes: RAM, countRing0: true };
-  const plain = new Processor({ ...options, jit: false });
+  const plain = new Processor({ ...options, jit: false, quick: false });
+  // A pair of its own: what a processor remembers from the seeds before must be the same in both.
+  const again = new Processor({ ...options, jit: false, quick: false });
+  const quick = new Processor({ ...options, jit: false });
   const translated = new Processor({ ...options, jit: true, jitThreshold: 0 });
   let failed = 0;
   let n = 0;
   for (; n < count && performance.now() < end; n++) {
-    const difference = fuzzOne(plain, translated, seed + n);
+    const at = seed + n;
+    const difference = fuzzOne(plain, translated, at, 'translated') ?? (at % 4 === 1 ? fuzzOne(again, quick, at, 'quick') : undefined);
     if (difference === undefined) continue;
     failed++;
     print(difference);

@@ -9,13 +9,11 @@ import { PageFlag } from './cpu';
 import { decode, M, NEED_MORE, R, RECORD } from './decode';
 import { Executed } from './executed';
 import { IMM, ROW_BITS, ROW_IMM, ROWS } from './rows';
-import { PAGE, RAM_BASE } from './state';
+import { BLOCK, BLOCKS, CODE, FOUND, FOUND_MASK, MAX_BLOCKS, MAX_RECORDS, PAGE, RAM_BASE } from './state';
 
 /** FORM of a record that must not run any more: its handler makes the run loop look the code up again. */
 export const STALE_FORM = 6;
 
-const MAX_RECORDS = 1 << 19;
-const MAX_BLOCKS = 1 << 18;
 const MAX_BLOCK_LENGTH = 64;
 /** Immediates remembered as patched; more are treated as any other write to code. */
 const MAX_PATCHED = 4096;
@@ -42,22 +40,12 @@ export class BlockCache {
   readonly pages: (CodePage | undefined)[] = [];
   /** Index of physical address 0 in the memory. */
   readonly base = RAM_BASE;
-  readonly capacity = MAX_BLOCKS;
-  /** By block number: first record, number of records, bytes, 1 = decoded for a 32-bit segment, times run, page and offset. */
-  readonly first = new Int32Array(MAX_BLOCKS);
-  readonly count = new Int32Array(MAX_BLOCKS);
-  readonly bytes = new Int32Array(MAX_BLOCKS);
-  readonly big = new Uint8Array(MAX_BLOCKS);
-  readonly runs = new Int32Array(MAX_BLOCKS);
-  /** By block number: so many of its records have been begun (executed.ts). */
-  readonly begun = new Uint8Array(MAX_BLOCKS);
-  readonly page = new Int32Array(MAX_BLOCKS);
-  readonly offset = new Uint16Array(MAX_BLOCKS);
-  /** The physical page where a crossing instruction ends, -1 for blocks inside a page. Whoever runs the block makes sure that it is the next page still. */
-  readonly second = new Int32Array(MAX_BLOCKS);
-  /** EIP after the block's last run in the interpreter: where an indirect jump went. A hint, nothing more. */
-  readonly follow = new Int32Array(MAX_BLOCKS);
-  private blocks = 0;
+  /** The table of blocks, words: see BLOCK and BLOCK. */
+  readonly table: Int32Array;
+  /** Runs after which the run loop is asked about translating a block; a large number: never. */
+  heatAt = 0x7fffffff;
+  /** Number 0 is no block: nothing is ever found there. */
+  private blocks = 1;
   private records = 0;
   /** Page offsets (0-4095) where a block must begin, because a breakpoint may be there. */
   readonly splits = new Uint16Array(PAGE);
@@ -75,7 +63,10 @@ export class BlockCache {
 
   constructor(private readonly cpu: Cpu) {
     this.executed = new Executed(cpu);
-    cpu.code = new Int32Array((MAX_RECORDS + 4) * RECORD);
+    cpu.code = new Int32Array(cpu.memory.buffer, CODE, (MAX_RECORDS + 4) * RECORD);
+    this.table = new Int32Array(cpu.memory.buffer, BLOCKS, MAX_BLOCKS * BLOCK.SIZE);
+    this.table[BLOCK.ADDRESS] = -1;
+    cpu.m32.fill(BLOCKS, FOUND >> 2, (FOUND >> 2) + FOUND_MASK + 1);
     cpu.onCodeWrite = (physical, length) => this.written(physical, length);
   }
 
@@ -117,16 +108,17 @@ export class BlockCache {
     }
     const block = this.blocks++;
     this.records += n;
-    this.first[block] = start;
-    this.count[block] = n;
-    this.bytes[block] = p - a;
-    this.big[block] = big ? 1 : 0;
-    this.runs[block] = 0;
-    this.begun[block] = 0;
+    const { table } = this;
+    const t = block * BLOCK.SIZE;
+    table.fill(0, t, t + BLOCK.SIZE);
+    table[t + BLOCK.ADDRESS] = a;
+    table[t + BLOCK.FIRST] = start;
+    table[t + BLOCK.COUNT] = n;
+    table[t + BLOCK.BYTES] = p - a;
+    table[t + BLOCK.HEAT] = this.heatAt;
+    table[t + BLOCK.BIG] = big ? 1 : 0;
+    table[t + BLOCK.SECOND] = second;
     const number = (a - RAM_BASE) >>> 12;
-    this.page[block] = number;
-    this.offset[block] = a & 0xfff;
-    this.second[block] = second;
     const page = this.pageOf(number);
     const old = page.index[a & 0xfff];
     if (old !== 0) this.drop(old - 1);
@@ -154,11 +146,71 @@ export class BlockCache {
     this.cpu.clearPageFlag(number, PageFlag.CODE);
   }
 
+  // What the table says of a block.
+  first(block: number): number {
+    return this.table[block * BLOCK.SIZE + BLOCK.FIRST];
+  }
+  count(block: number): number {
+    return this.table[block * BLOCK.SIZE + BLOCK.COUNT];
+  }
+  bytes(block: number): number {
+    return this.table[block * BLOCK.SIZE + BLOCK.BYTES];
+  }
+  /** 1 = decoded for a 32-bit segment. */
+  big(block: number): number {
+    return this.table[block * BLOCK.SIZE + BLOCK.BIG];
+  }
+  begun(block: number): number {
+    return this.table[block * BLOCK.SIZE + BLOCK.BEGUN];
+  }
+  /** Physical page number and offset of its first byte. */
+  page(block: number): number {
+    return (this.table[block * BLOCK.SIZE + BLOCK.ADDRESS] - RAM_BASE) >>> 12;
+  }
+  offset(block: number): number {
+    return this.table[block * BLOCK.SIZE + BLOCK.ADDRESS] & 0xfff;
+  }
+  /** The physical page where a crossing instruction ends, -1 for blocks inside a page. Whoever runs the block makes sure that it is the next page still. */
+  second(block: number): number {
+    return this.table[block * BLOCK.SIZE + BLOCK.SECOND];
+  }
+  /** EIP after the block's last run in the interpreter: where an indirect jump went. A hint, nothing more. */
+  follow(block: number): number {
+    return this.table[block * BLOCK.SIZE + BLOCK.FOLLOW];
+  }
+  runs(block: number): number {
+    return this.table[block * BLOCK.SIZE + BLOCK.RUNS];
+  }
+  /** Sets how often the block counts as run; the run loop is asked again when it gets hot. */
+  setRuns(block: number, runs: number): void {
+    this.table[block * BLOCK.SIZE + BLOCK.RUNS] = runs;
+    this.table[block * BLOCK.SIZE + BLOCK.HEAT] = this.heatAt;
+  }
+  /** Slot of the block's translation for a privilege (user 1 = CPL 3), 0 = none. */
+  setSlot(block: number, user: number, slot: number, linear: number): void {
+    const t = block * BLOCK.SIZE + 2 * user;
+    this.table[t + BLOCK.SLOT] = slot;
+    this.table[t + BLOCK.LINEAR] = linear;
+    this.settle(block);
+  }
+  /** Works out BLOCK.GO anew. */
+  private settle(block: number): void {
+    const { table } = this;
+    const t = block * BLOCK.SIZE;
+    const a = table[t + BLOCK.ADDRESS];
+    const alive = this.pages[(a - RAM_BASE) >>> 12]?.index[a & 0xfff] === block + 1;
+    const all = table[t + BLOCK.BEGUN] === table[t + BLOCK.COUNT];
+    const plain = table[t + BLOCK.BIG] === 1 && table[t + BLOCK.SECOND] < 0 && this.splits[a & 0xfff] === 0;
+    table[t + BLOCK.GO] = alive && all && plain && (table[t + BLOCK.SLOT] | table[t + BLOCK.SLOT + 2]) === 0 ? 1 : 0;
+  }
+
   /** The first `n` records of a block have been begun. */
   note(block: number, n: number): void {
-    const first = this.first[block];
-    this.executed.records(this.page[block] * PAGE + this.offset[block], first + this.begun[block] * RECORD, first + n * RECORD);
-    this.begun[block] = n;
+    const t = block * BLOCK.SIZE;
+    const first = this.table[t + BLOCK.FIRST];
+    this.executed.records(this.table[t + BLOCK.ADDRESS] - RAM_BASE, first + this.table[t + BLOCK.BEGUN] * RECORD, first + n * RECORD);
+    this.table[t + BLOCK.BEGUN] = n;
+    this.settle(block);
   }
 
   /** True when decoded code may overlap `length` bytes at `physical` (by 64-byte lines). */
@@ -171,28 +223,28 @@ export class BlockCache {
   }
 
   private countLines(block: number, by: number): void {
-    const end = this.offset[block] + this.bytes[block];
+    const end = this.offset(block) + this.bytes(block);
     const last = (Math.min(end, PAGE) - 1) >> 6;
-    const lines = this.pages[this.page[block]]?.lines;
-    if (lines !== undefined) for (let line = this.offset[block] >> 6; line <= last; line++) lines[line] += by;
-    const behind = end > PAGE ? this.pages[this.second[block]]?.lines : undefined;
+    const lines = this.pages[this.page(block)]?.lines;
+    if (lines !== undefined) for (let line = this.offset(block) >> 6; line <= last; line++) lines[line] += by;
+    const behind = end > PAGE ? this.pages[this.second(block)]?.lines : undefined;
     if (behind !== undefined) behind[0] += by;
   }
   /** Whether some of the block's bytes lie in page `number` at offsets `from` to `to` (exclusive). */
   private touches(block: number, number: number, from: number, to: number): boolean {
-    const start = this.offset[block];
-    const end = start + this.bytes[block];
+    const start = this.offset(block);
+    const end = start + this.bytes(block);
     return (
-      (this.page[block] === number && start < to && Math.min(end, PAGE) > from) || (this.second[block] === number && end - PAGE > from)
+      (this.page(block) === number && start < to && Math.min(end, PAGE) > from) || (this.second(block) === number && end - PAGE > from)
     );
   }
 
   /** Record of the block whose patchable immediate holds page offsets `from` to `to` (exclusive) whole, or -1. */
   private patchable(block: number, from: number, to: number): number {
-    if (this.second[block] >= 0) return -1;
+    if (this.second(block) >= 0) return -1;
     const { code } = this.cpu;
-    const start = this.offset[block];
-    for (let i = 0, o = this.first[block]; i < this.count[block]; i++, o += RECORD) {
+    const start = this.offset(block);
+    for (let i = 0, o = this.first(block); i < this.count(block); i++, o += RECORD) {
       const end = start + code[o + R.END];
       if (end < to) continue;
       const form = code[o + R.FORM];
@@ -201,7 +253,7 @@ export class BlockCache {
     return -1;
   }
   private immediateAt(block: number, record: number): number {
-    return this.page[block] * PAGE + this.offset[block] + this.cpu.code[record + R.END] - 4;
+    return this.page(block) * PAGE + this.offset(block) + this.cpu.code[record + R.END] - 4;
   }
 
   /** True when a write there concerns no block for which `inUse` holds, or only immediates that are known to be patched. */
@@ -267,39 +319,47 @@ export class BlockCache {
       if (page === undefined) continue;
       for (let i = page.blocks.length - 1; i >= 0; i--) {
         const block = page.blocks[i];
-        const end = this.offset[block] + this.bytes[block];
-        if ((this.offset[block] <= offset && end > offset) || end > offset + PAGE) this.drop(block);
+        const end = this.offset(block) + this.bytes(block);
+        if ((this.offset(block) <= offset && end > offset) || end > offset + PAGE) this.drop(block);
       }
     }
   }
 
   private drop(block: number): void {
-    const number = this.page[block];
+    const number = this.page(block);
     const page = this.pages[number];
     if (page === undefined) return;
     const { code } = this.cpu;
-    for (let i = 0, o = this.first[block]; i < this.count[block]; i++, o += RECORD) code[o] = STALE_FORM;
-    if (page.index[this.offset[block]] === block + 1) page.index[this.offset[block]] = 0;
+    for (let i = 0, o = this.first(block); i < this.count(block); i++, o += RECORD) {
+      code[o] = STALE_FORM;
+      code[o + R.META] &= M.WITHOUT_CASE;
+    }
+    if (page.index[this.offset(block)] === block + 1) page.index[this.offset(block)] = 0;
+    this.table[block * BLOCK.SIZE + BLOCK.GO] = 0;
     const last = page.blocks.pop() ?? -1;
     if (last !== block) page.blocks[page.blocks.indexOf(block)] = last;
     this.countLines(block, -1);
-    const behind = this.second[block] < 0 ? undefined : this.pages[this.second[block]];
+    const behind = this.second(block) < 0 ? undefined : this.pages[this.second(block)];
     behind?.crossing.splice(behind.crossing.indexOf(block), 1);
     this.onDrop(block);
     this.forgetIfEmpty(number);
-    if (behind !== undefined) this.forgetIfEmpty(this.second[block]);
+    if (behind !== undefined) this.forgetIfEmpty(this.second(block));
   }
 
   /** Forgets everything. Records of a block that is running just now stay readable: they are made stale, not reused at once. */
   clear(): void {
     const { code } = this.cpu;
-    for (let o = 0; o < this.records * RECORD; o += RECORD) code[o] = STALE_FORM;
+    for (let o = 0; o < this.records * RECORD; o += RECORD) {
+      code[o] = STALE_FORM;
+      code[o + R.META] &= M.WITHOUT_CASE;
+    }
     for (let number = 0; number < this.pages.length; number++) {
       if (this.pages[number] === undefined) continue;
       this.pages[number] = undefined;
       this.cpu.clearPageFlag(number, PageFlag.CODE);
     }
-    this.blocks = 0;
+    this.cpu.m32.fill(BLOCKS, FOUND >> 2, (FOUND >> 2) + FOUND_MASK + 1);
+    this.blocks = 1;
     this.records = 0;
     this.patched.clear();
     this.clears++;

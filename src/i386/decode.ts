@@ -4,6 +4,7 @@
 // so that page crossings, segment limits and the 15-byte limit stay with the caller, who knows which fault they are.
 // Record fields are at the indexes R below.
 
+import { CASE_OF } from './quick/forms';
 import { BY_MODRM, HAS_MODRM, IMM, LOOKUP, ROW_BITS, ROW_IMM, ROW_SIZE, X87_REG } from './rows';
 
 /** Indexes into a record. */
@@ -39,12 +40,17 @@ export const enum M {
   MEMORY = 0x2000,
   OVERRIDE = 0x4000,
   ENDS = 0x8000,
+  /** Bits 16 on: number of the case of the quick interpreter that may run it (quick/forms.ts), 0 = none. */
+  CASE_SHIFT = 16,
+  WITHOUT_CASE = 0xffff,
 }
 
 /** Result of decode(): a length, or one of these. */
 export const NEED_MORE = 0;
 const NONE = 8;
 
+/** ES, SS and DS; the quick interpreter takes them for flat. */
+const PLAIN_SEGMENT = [true, false, true, true, false, false];
 const BASE16 = [3, 3, 5, 5, 6, 7, 5, 3];
 const INDEX16 = [6, 7, 6, 7, NONE, NONE, NONE, NONE];
 const SS_DEFAULT16 = [0, 0, 1, 1, 0, 0, 1, 0];
@@ -62,6 +68,7 @@ export const decode = (src: Uint8Array, at: number, end: number, big: boolean, o
   let addr16 = !big;
   let seg = -1;
   let rep = 0;
+  let overridden = 0;
   let lock = false;
   let pfx66 = false;
   let byte: number;
@@ -217,16 +224,22 @@ export const decode = (src: Uint8Array, at: number, end: number, big: boolean, o
   if (lock && !(bits & 2 && memory)) row = 0;
   const size = ROW_SIZE[row] === 3 ? (op16 ? 1 : 2) : ROW_SIZE[row];
   const length = p - at;
-  out[o + R.FORM] = row * 8 + size * 2 + memory;
+  const form = row * 8 + size * 2 + memory;
+  if (seg < 0) seg = defaultSeg;
+  else overridden = M.OVERRIDE;
+  // Plain: 32-bit addresses, no repetition, and an operand in ES, SS or DS.
+  const plain = !addr16 && ((bits & 8) === 0 ? memory === 0 || PLAIN_SEGMENT[seg] : rep === 0 && PLAIN_SEGMENT[seg]);
+  out[o + R.FORM] = form;
   out[o + R.META] =
+    (plain ? CASE_OF[form] << M.CASE_SHIFT : 0) |
     (length & 15) |
-    ((seg < 0 ? defaultSeg : seg) << M.SEG_SHIFT) |
+    (seg << M.SEG_SHIFT) |
     rep |
     (lock ? M.LOCK : 0) |
     (addr16 ? M.ADDR16 : 0) |
     (op16 ? M.OP16 : 0) |
     (memory ? M.MEMORY : 0) |
-    (seg < 0 ? 0 : M.OVERRIDE) |
+    overridden |
     (bits & 1 || row === 0 ? M.ENDS : 0);
   out[o + R.REGS] = regs;
   out[o + R.EA] = ea;

@@ -7,10 +7,10 @@ import { BlockCache, SCRATCH_RECORD } from './blocks';
 import { Cpu, CpuFault, type CpuOptions, FpuFrozen, Intercepted, WatchStop } from './cpu';
 import { decode, M, NEED_MORE, R, RECORD } from './decode';
 import { HANDLERS } from './interpreter';
-import { runRecords, warmUp } from './interpreter/hot';
 import { deliver, deliverException } from './interrupts';
-import { Jit, jitAvailable, STALE } from './jit/jit';
-import { CS, EXC, F, FL, PAGE, RAM_BASE, Shadow, TLB_INVALID, W } from './state';
+import { Jit, jitAvailable, STALE, URGENT_RUNS } from './jit/jit';
+import { entryOf, Q, type QuickRun, quickRun } from './quick/quick';
+import { BLOCK, BLOCKS, CODE, CS, EXC, F, FL, FOUND, FOUND_MASK, PAGE, RAM_BASE, Shadow, TLB_INVALID, W } from './state';
 
 /** Why run() or step() returned. EIP is at the next instruction to run unless said otherwise. */
 export type Exit =
@@ -34,6 +34,8 @@ export interface ProcessorOptions extends CpuOptions {
   countRing0: boolean;
   /** Translate hot code to WebAssembly (default true where the engine allows it). */
   jit?: boolean;
+  /** false: every instruction that is not translated is done by its handler, as where the engine refuses to compile WebAssembly. */
+  quick?: boolean;
   /** Times a block is interpreted before it is translated; 0 = at once. */
   jitThreshold?: number;
 }
@@ -46,6 +48,8 @@ const DEFAULT_THRESHOLD = typeof TRANSLATE_AT_ONCE === 'undefined' ? 2000 : 0;
 /** What there is to say about `jitRefused`. */
 export const JIT_REFUSED = 'this engine refuses to compile WebAssembly; everything is interpreted, which is slower';
 
+/** FLAT when ES, CS, SS and DS are flat. */
+const FLAT_ALL = 0b001111;
 const BUDGET: Exit = { kind: 'budget' };
 
 export class Processor {
@@ -66,16 +70,19 @@ export class Processor {
   readonly jitRefused: boolean;
   /** The translator; undefined: everything is interpreted. */
   readonly jit: Jit | undefined;
+  /** The quick interpreter; undefined where the engine refuses to compile WebAssembly: handlers do everything. */
+  private readonly quick: QuickRun | undefined;
 
   constructor(options: ProcessorOptions) {
     this.countRing0 = options.countRing0;
     this.cpu = new Cpu(options);
     this.blocks = new BlockCache(this.cpu);
-    warmUp(this.cpu, HANDLERS);
     this.cpu.hostRing0 = !options.countRing0;
     this.cpu.tsc = () => this.now() + this.inBlock();
-    this.jitRefused = options.jit !== false && !jitAvailable();
-    if (options.jit !== false && !this.jitRefused) this.jit = new Jit(this.cpu, this.blocks, options.jitThreshold ?? DEFAULT_THRESHOLD);
+    const available = jitAvailable();
+    this.jitRefused = options.jit !== false && !available;
+    if (options.jit !== false && available) this.jit = new Jit(this.cpu, this.blocks, options.jitThreshold ?? DEFAULT_THRESHOLD);
+    if (available && options.quick !== false) this.quick = quickRun(this.cpu);
     HANDLERS[6] = stale;
     HANDLERS[7] = stale;
   }
@@ -241,7 +248,7 @@ export class Processor {
       this.count(done, c.blockCpl);
       // A stale record was not begun.
       const begun = thrown === STALE ? done : done + 1;
-      if (c.blockFirst !== SCRATCH_RECORD && begun > this.blocks.begun[this.running]) this.blocks.note(this.running, begun);
+      if (c.blockFirst !== SCRATCH_RECORD && begun > this.blocks.begun(this.running)) this.blocks.note(this.running, begun);
       if (!c.inNewTask) m[W.EIP] = (c.blockEip + c.code[c.cur + R.END] - (c.code[c.cur + R.META] & M.LENGTH)) | 0;
       c.cur = -1;
     }
@@ -335,7 +342,7 @@ export class Processor {
       const page = blocks.pages[(a - RAM_BASE) >>> 12];
       let block = page === undefined ? -1 : page.index[a & 0xfff] - 1;
       const big = m[W.CS_BIG];
-      if (block < 0 || blocks.big[block] !== big) {
+      if (block < 0 || blocks.big(block) !== big) {
         block = blocks.build(a, big !== 0, this.behind(linear));
         if (block < 0) {
           this.stepSlowly(eip, linear, cpl);
@@ -343,12 +350,14 @@ export class Processor {
         }
       }
       // An instruction across a page end holds as long as the same page comes next.
-      if ((a & 0xfff) > PAGE - 15 && blocks.second[block] >= 0 && (this.behind(linear) - RAM_BASE) >>> 12 !== blocks.second[block]) {
+      if ((a & 0xfff) > PAGE - 15 && blocks.second(block) >= 0 && (this.behind(linear) - RAM_BASE) >>> 12 !== blocks.second(block)) {
         this.stepSlowly(eip, linear, cpl);
         continue;
       }
+      const { table } = blocks;
+      const entry = block * BLOCK.SIZE;
       const limit = m[W.LIMIT + CS];
-      if (limit !== -1 && (eip >>> 0) + blocks.bytes[block] - 1 > limit >>> 0) {
+      if (limit !== -1 && (eip >>> 0) + blocks.bytes(block) - 1 > limit >>> 0) {
         this.stepSlowly(eip, linear, cpl);
         continue;
       }
@@ -363,33 +372,83 @@ export class Processor {
           }
         } else if (this.interpretNext) this.interpretNext = false;
         else {
-          const runs = ++blocks.runs[block];
+          const runs = ++table[entry + BLOCK.RUNS];
           if (runs > jit.threshold && jit.modeAllows()) {
             jit.heat(block, a, linear, user === 1, runs);
+            const now = table[entry + BLOCK.RUNS];
+            if (now > jit.threshold) table[entry + BLOCK.HEAT] = (Math.floor(now / URGENT_RUNS) + 1) * URGENT_RUNS - 1;
             // A translation may have come.
             if (jit.find(block, linear, user) !== 0) continue;
           }
         }
       }
-      let n = blocks.count[block];
+      let n = table[entry + BLOCK.COUNT];
       if (counted && n > m[W.LEFT]) n = m[W.LEFT];
-      const first = blocks.first[block];
+      else if (counted && this.quick !== undefined && (m[W.FLAT] & FLAT_ALL) === FLAT_ALL && (m[W.CS_BIG] & m[W.SS_BIG]) === 1) {
+        m[(FOUND >> 2) + ((a ^ (a >>> 16)) & FOUND_MASK)] = entryOf(block);
+        c.blockCpl = cpl;
+        this.runQuick(this.quick, block);
+        continue;
+      }
+      const first = table[entry + BLOCK.FIRST];
       const last = first + (n - 1) * RECORD;
       c.blockEip = eip;
       c.blockFirst = first;
       c.blockCpl = cpl;
       this.running = block;
-      runRecords(c, first, last, HANDLERS);
-      c.cur = -1;
-      if (n > blocks.begun[block]) blocks.note(block, n);
-      blocks.follow[block] = m[W.EIP];
-      if (c.unfinished) {
-        this.interrupted();
-        n--;
+      m[W.EIP] = (eip + c.code[last + R.END]) | 0;
+      for (let i = first; i <= last; i += RECORD) {
+        c.cur = i;
+        HANDLERS[c.code[i]](c, i);
       }
-      if (counted) m[W.LEFT] -= n;
-      else c.f64[F.RETIRED_HOST] += n;
+      c.cur = -1;
+      this.blockDone(block, n, counted);
     }
+  }
+
+  /** The books after the first `n` instructions of a block ran. */
+  private blockDone(block: number, n: number, counted: boolean): void {
+    const c = this.cpu;
+    const { blocks } = this;
+    if (n > blocks.begun(block)) blocks.note(block, n);
+    blocks.table[block * BLOCK.SIZE + BLOCK.FOLLOW] = c.m32[W.EIP];
+    let retired = n;
+    if (c.unfinished) {
+      this.interrupted();
+      retired--;
+    }
+    if (counted) c.m32[W.LEFT] -= retired;
+    else c.f64[F.RETIRED_HOST] += retired;
+  }
+
+  /** Runs a block and those that follow it in the quick interpreter, and has handlers do what that leaves to them. It comes back between two blocks. */
+  private runQuick(quick: QuickRun, block: number): void {
+    const c = this.cpu;
+    const m = c.m32;
+    const { blocks } = this;
+    const { table } = blocks;
+    const fresh = table[block * BLOCK.SIZE + BLOCK.BEGUN] !== table[block * BLOCK.SIZE + BLOCK.COUNT];
+    let entry = entryOf(block);
+    let record = quick(entry, 0, fresh ? 0 : 1);
+    while (record !== 0) {
+      entry = m[Q.BLOCK >> 2];
+      const t = (entry - BLOCKS) >> 2;
+      const i = (record - CODE) >> 2;
+      c.blockEip = m[Q.EIP >> 2];
+      c.blockFirst = table[t + BLOCK.FIRST];
+      this.running = t / BLOCK.SIZE;
+      c.cur = i;
+      HANDLERS[c.code[i]](c, i);
+      c.cur = -1;
+      const n = table[t + BLOCK.COUNT];
+      if (i === table[t + BLOCK.FIRST] + (n - 1) * RECORD) {
+        this.blockDone(this.running, n, true);
+        return;
+      }
+      // What the handler did may concern the next block, but not the rest of this one.
+      record = quick(entry, record + 4 * RECORD, 0);
+    }
+    if (fresh) blocks.note(block, table[block * BLOCK.SIZE + BLOCK.COUNT]);
   }
 
   /** Index into the memory of the start of the page behind `linear`, -1 when the TLB does not have it. */

@@ -282,6 +282,43 @@ export const TLB_INVALID = -1;
  */
 export const GAPS = { START: 0xf0000, WRITE: 0x400, USER: 0x800, MASK: 0x3f0, END: 0xf1000 } as const;
 
+/**
+ * The table of blocks (blocks.ts), one entry of SIZE words for each, shared by the run loop and the quick interpreter (quick/): the words of an entry.
+ */
+export const enum BLOCK {
+  /** Index of the block's first byte in the memory. */
+  ADDRESS = 0,
+  /** Index of its first record in Cpu.code, how many there are, and how many bytes they cover. */
+  FIRST = 1,
+  COUNT = 2,
+  BYTES = 3,
+  /** 1 when one block may follow another without the run loop: all of it has run before, 32-bit, within a page, alive, no breakpoint, no translation. */
+  GO = 4,
+  /** How often it ran, and at which number the run loop wants to know. */
+  RUNS = 5,
+  HEAT = 6,
+  /** EIP after its last run: where an indirect jump went. A hint, nothing more. */
+  FOLLOW = 7,
+  /** So many of its records have been begun (executed.ts). */
+  BEGUN = 8,
+  /** 1 = decoded for a 32-bit segment. */
+  BIG = 9,
+  /** The physical page where an instruction across a page end ends, -1 for blocks inside a page. */
+  SECOND = 10,
+  /** For CPL below 3, and two words further for CPL 3: function table slot of its translation (0 = none) and the linear address that it holds for. */
+  SLOT = 12,
+  LINEAR = 13,
+  SIZE = 16,
+}
+export const MAX_BLOCKS = 1 << 18;
+export const BLOCKS = 0x2000000;
+/** Decoded records (decode.ts): Cpu.code begins here. */
+export const CODE = BLOCKS + MAX_BLOCKS * BLOCK.SIZE * 4;
+export const MAX_RECORDS = 1 << 19;
+/** Blocks by address: FOUND[(a ^ a >>> 16) & FOUND_MASK] is the entry of the block at index `a` of the memory, or some other block's. */
+export const FOUND = CODE + MAX_RECORDS * 32 + 0x1000;
+export const FOUND_MASK = 0xffff;
+
 /** Where the emulated machine's physical address 0 lies in the linear memory. */
-export const RAM_BASE = 0x2000000;
+export const RAM_BASE = FOUND + 4 * (FOUND_MASK + 1) + 0xf000;
 export const PAGE = 4096;

@@ -9,7 +9,7 @@ import { type Cpu, CpuFault, PageFlag } from '../cpu';
 import { R } from '../decode';
 import { addCarries, aux8, aux16, aux32, subBorrows } from '../flags';
 import { HANDLERS } from '../interpreter';
-import { FL, PAGE, RAM_BASE, S, W } from '../state';
+import { BLOCK, FL, PAGE, RAM_BASE, S, W } from '../state';
 import { CELLS, J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND } from './layout';
 import { discover, type Surroundings } from './region';
 import { KERNEL, createKernel } from '../x87/kernel';
@@ -38,7 +38,7 @@ const SLOW_RECENT = 2000;
 const SLICE = 50_000;
 /** Regions waiting for their module: so many are compiled at once, or fewer as soon as one of their blocks ran so often again. */
 const BATCH = 48;
-const URGENT_RUNS = 4096;
+export const URGENT_RUNS = 4096;
 /** With so many instances, everything alive is compiled anew as one module, for a new table: setting a table visits every instance that was ever made for it. */
 const MAX_INSTANCES = 48;
 /** Where every block is translated at once, and so alone, merging waits for a share of what is alive: a fixed number would make its cost quadratic. */
@@ -109,9 +109,6 @@ export class Jit {
   private runSlot!: (slot: number) => void;
   private readonly imports: WebAssembly.ModuleImports;
   private readonly pages: number;
-  /** By block number * 2 + user: slot of its translation (0 none) and the linear address it holds for. */
-  private readonly entrySlot: Int32Array;
-  private readonly entryLinear: Int32Array;
   private readonly cells = new Map<number, { cell: number; linear: number }>();
   /** By slot: instructions that must be left to enter. */
   private lengths = new Int32Array(1024);
@@ -166,8 +163,7 @@ export class Jit {
     readonly threshold: number,
   ) {
     this.pages = cpu.memory.buffer.byteLength / 65536;
-    this.entrySlot = new Int32Array(blocks.capacity * 2);
-    this.entryLinear = new Int32Array(blocks.capacity * 2);
+    blocks.heatAt = threshold;
     this.imports = this.runtime();
     this.newTable(SLOTS);
     blocks.onDrop = (block) => this.drop(block);
@@ -183,9 +179,10 @@ export class Jit {
 
   /** Slot for a block as it is about to run, 0 when there is none or the budget is too short for it. */
   find(block: number, linear: number, user: number): number {
-    const entry = block * 2 + user;
-    const slot = this.entrySlot[entry];
-    return slot !== 0 && this.entryLinear[entry] === linear ? slot : 0;
+    const { table } = this.blocks;
+    const t = block * BLOCK.SIZE + 2 * user;
+    const slot = table[t + BLOCK.SLOT];
+    return slot !== 0 && table[t + BLOCK.LINEAR] === linear ? slot : 0;
   }
   lengthOf(slot: number): number {
     return this.lengths[slot];
@@ -268,7 +265,7 @@ export class Jit {
     }
     if (!t.impatient || t.dead || t.slow < Math.min(SLOW_REGION, this.threshold + 1)) return;
     this.retire(t);
-    this.blocks.runs[t.entry >> 1] = this.threshold;
+    this.blocks.setRuns(t.entry >> 1, this.threshold);
     this.hurry = true;
     this.stats.redone++;
   }
@@ -295,19 +292,19 @@ export class Jit {
       if (this.pending.length >= BATCH || this.threshold === 0 || this.hurry) this.flush();
     } else if (runs % URGENT_RUNS === 0) {
       if (this.pending.length > 0) this.flush();
-      else this.blocks.runs[block] = 0;
+      else this.blocks.setRuns(block, 0);
     }
   }
 
   private queue(block: number, a: number, linear: number, user: boolean): void {
     const { cpu, blocks } = this;
     // Translated code says nothing of what it executes: it must have been executed before (executed.ts), or be about to where everything is translated at once.
-    if (this.threshold === 0 && blocks.begun[block] < blocks.count[block]) blocks.note(block, blocks.count[block]);
-    const churn = this.churn.get(blocks.page[block]) ?? 0;
+    if (this.threshold === 0 && blocks.begun(block) < blocks.count(block)) blocks.note(block, blocks.count(block));
+    const churn = this.churn.get(blocks.page(block)) ?? 0;
     if (churn > CHURNS_MANY) {
       // Rewritten again and again: try once more only after it has run for long.
-      this.churn.set(blocks.page[block], churn - 8);
-      blocks.runs[block] = -1000;
+      this.churn.set(blocks.page(block), churn - 8);
+      blocks.setRuns(block, -1000);
       return;
     }
     // All blocks of a loop are hot at the same time: the first one's region is theirs too. When the loop never comes by its entry, heat() asks again.
@@ -316,7 +313,7 @@ export class Jit {
     const region = cell < 0 ? undefined : discover(cpu, blocks, a, linear, user, this.around);
     if (region === undefined) {
       this.stats.refused++;
-      blocks.runs[block] = -1 << 30;
+      blocks.setRuns(block, -1 << 30);
       return;
     }
     const number = this.freeNumbers.pop() ?? this.regions.length;
@@ -345,7 +342,7 @@ export class Jit {
         this.users.set(b.block, set);
       }
       // What the region holds needs an entry of its own only if it is run from outside from now on.
-      if (this.threshold > 0 && b.block !== block && blocks.runs[b.block] > 0) blocks.runs[b.block] = 0;
+      if (this.threshold > 0 && b.block !== block && blocks.runs(b.block) > 0) blocks.setRuns(b.block, 0);
       // Only here: that a block was in a region at all says that it is warm.
       for (const t of set) if (t.dead) set.delete(t);
       set.add(translation);
@@ -410,8 +407,7 @@ export class Jit {
       this.table.set(t.slot, exports[`f${n}`] as () => void);
       this.lengths[t.slot] = t.length;
       this.cellAt[t.slot] = t.cell;
-      this.entrySlot[t.entry] = t.slot;
-      this.entryLinear[t.entry] = t.linear;
+      this.blocks.setSlot(t.entry >> 1, t.entry & 1, t.slot, t.linear);
       this.cpu.m32[t.cell >> 2] = t.slot;
       this.live.push(t);
     });
@@ -460,12 +456,12 @@ export class Jit {
     const set = this.users.get(block);
     if (set === undefined) return;
     this.users.delete(block);
-    const page = this.blocks.page[block];
+    const page = this.blocks.page(block);
     this.churn.set(page, (this.churn.get(page) ?? 0) + 1);
     for (const t of set) {
       if (t.dead) continue;
       this.retire(t);
-      this.blocks.runs[t.entry >> 1] = 0;
+      this.blocks.setRuns(t.entry >> 1, 0);
     }
   }
   /** An immediate of the block is patched from now on: what was translated with its value goes, and comes back reading it. */
@@ -477,7 +473,7 @@ export class Jit {
     for (const t of set) {
       if (t.dead) continue;
       this.retire(t);
-      this.blocks.runs[t.entry >> 1] = this.threshold;
+      this.blocks.setRuns(t.entry >> 1, this.threshold);
       this.hurry = true;
     }
   }
@@ -499,7 +495,7 @@ export class Jit {
     this.stats.dropped++;
     if (t.slot === 0) return;
     this.cpu.m32[t.cell >> 2] = 0;
-    this.entrySlot[t.entry] = 0;
+    this.blocks.setSlot(t.entry >> 1, t.entry & 1, 0, 0);
     this.release(t.slot);
   }
   /** Gives numbers of dead translations out again; called when no translated code runs. */
@@ -522,7 +518,6 @@ export class Jit {
     this.cells.clear();
     this.cpu.m32.fill(0, CELLS >> 2, this.nextCell >> 2);
     this.nextCell = CELLS;
-    this.entrySlot.fill(0);
     this.cpu.m32.fill(0, JUMP_CACHE >> 2, (JUMP_CACHE + 2 * JUMP_CACHE_BYTES) >> 2);
   }
 

@@ -154,25 +154,25 @@ export const discover = (
   const add = (at: number, target: number): number | undefined => {
     const page = cache.pages[(at - cache.base) >>> 12];
     const number = page === undefined ? -1 : page.index[at & 0xfff] - 1;
-    if (number < 0 || cache.big[number] !== 1) return undefined;
+    if (number < 0 || cache.big(number) !== 1) return undefined;
     // Code that is rewritten now and then would take the whole region with it.
-    if (blocks.length > 0 && cache.page[number] !== cache.page[blocks[0].block] && around.churns(cache.page[number])) return undefined;
+    if (blocks.length > 0 && cache.page(number) !== cache.page(blocks[0].block) && around.churns(cache.page(number))) return undefined;
     // Translated blocks no longer count their runs: they were warm when they were translated.
-    if (blocks.length > 0 && cache.runs[number] < warm && !around.isTranslated(number)) return undefined;
-    const second = cache.second[number];
+    if (blocks.length > 0 && cache.runs(number) < warm && !around.isTranslated(number)) return undefined;
+    const second = cache.second(number);
     if (second >= 0) {
       const behind = ((target & ~0xfff) + PAGE) | 0;
       const there = behind === 0 ? -1 : locate(behind, true);
       if (there < 0 || (there - cache.base) >>> 12 !== second || around.churns(second)) return undefined;
     }
-    if (blocks.length === 0) warm = cache.runs[number] * WARM_SHARE;
-    const first = cache.first[number];
+    if (blocks.length === 0) warm = cache.runs(number) * WARM_SHARE;
+    const first = cache.first(number);
     // Only what has been begun: code that was never executed must stay known as such, and behind an instruction that always faults nothing ever is.
-    const count = cache.begun[number];
+    const count = cache.begun(number);
     if (count === 0) return undefined;
     const last = first + (count - 1) * RECORD;
     const next = (target + code[last + R.END]) | 0;
-    const partly = count < cache.count[number];
+    const partly = count < cache.count(number);
     const ends = (code[last + R.META] & M.ENDS) !== 0 || (ROW_BITS[code[last] >> 3] & 8 && code[last + R.META] & M.REP) !== 0;
     const terminator = ends ? terminatorOf(code, last, next) : undefined;
     const stops = ends && terminator === undefined;
@@ -182,7 +182,7 @@ export const discover = (
       block: number,
       linear: target,
       first,
-      bytes: cache.bytes[number],
+      bytes: cache.bytes(number),
       crosses: second >= 0,
       translated,
       terminator,
@@ -211,7 +211,7 @@ export const discover = (
   /** Where an indirect jump may go, as far as can be guessed: where it went last, and what stands in its table. */
   const guesses = (b: RegionBlock): number[] => {
     const i = b.first + (b.translated - 1) * RECORD;
-    const found = [cache.follow[b.block]];
+    const found = [cache.follow(b.block)];
     const e = code[i + R.EA];
     if (code[i + R.FORM] & 1 && (e & 15) === 8 && ((e >> 4) & 15) !== 8 && e >> 8 === 2) {
       for (let n = 0; n < MAX_TABLE; n++) {

@@ -5,7 +5,7 @@
 import { Cpu, CpuFault } from '../../../src/i386/cpu';
 import { decode, R } from '../../../src/i386/decode';
 import { HANDLERS } from '../../../src/i386/interpreter';
-import { CR0, CS, ES, GS, PAGE, RAM_BASE, SS, TLB, W } from '../../../src/i386/state';
+import { CODE, CR0, CS, ES, GS, PAGE, RAM_BASE, SS, TLB, W } from '../../../src/i386/state';
 
 /** What an instruction raised. */
 export interface Raised {
@@ -21,7 +21,7 @@ export class Bench {
   readonly m8 = this.cpu.m8;
 
   constructor() {
-    this.cpu.code = new Int32Array(64);
+    this.cpu.code = new Int32Array(this.cpu.memory.buffer, CODE, 64);
     this.reset();
   }
 
