@@ -93,6 +93,8 @@ abstract class MemoryTarget {
   }
 
   write(address: number, bytes: Uint8Array, space: Space = LINEAR): number {
+    // It may be a page table.
+    this.processor.cpu.tablesChanged();
     for (let i = 0; i < bytes.length; i++) {
       const physical = this.locate(address + i, space);
       if (physical < 0) return i;

@@ -661,9 +661,33 @@ export class Cpu {
     this.m32.fill(0, GAPS.START >> 2, GAPS.END >> 2);
   }
 
+  /** The page directory that the TLB belongs to while CR3 already holds another one, -1 = the TLB is CR3's. */
+  parked = -1;
+  /**
+   * Keeps the TLB for the page directory in CR3, which is about to be replaced: for a Host that runs no code until it comes back to the same directory and says what it
+   * changed there (tableChanged). The run loop forgets a parked TLB before it runs anything.
+   */
+  parkTlb(): void {
+    this.parked = this.m32[W.CR3];
+  }
+  /** CR3 was loaded: what was parked for this directory counts again, everything else is forgotten. */
+  unparkTlb(): void {
+    if (this.parked !== this.m32[W.CR3]) this.flushTlb();
+    this.parked = -1;
+  }
+  /** The entry for `linear` below a page directory was changed from outside. */
+  tableChanged(directory: number, linear: number): void {
+    if (this.parked === directory) this.flushPage(linear);
+  }
+  /** Any number of entries were. */
+  tablesChanged(directory = this.parked): void {
+    if (this.parked !== -1 && this.parked === directory) this.flushTlb();
+  }
+
   /** Forgets every translation. */
   flushTlb(): void {
     const m = this.m32;
+    this.parked = -1;
     this.forgetGaps();
     for (let i = 0; i < this.filledCount; i++) {
       const page = this.filled[i];

@@ -161,6 +161,7 @@ export class Processor {
   /** Delivers an external interrupt between two instructions. @returns false when that ended in a shutdown. */
   interrupt(vector: number): boolean {
     const c = this.cpu;
+    if (c.parked !== -1) c.flushTlb();
     c.m32[W.HALTED] = 0;
     c.m32[W.SHADOW] = 0;
     this.passBreak = -1;
@@ -181,6 +182,7 @@ export class Processor {
    */
   raise(vector: number, errorCode: number): Exit | undefined {
     const c = this.cpu;
+    if (c.parked !== -1) c.flushTlb();
     if (c.intercepts(vector)) return { kind: 'intercept', vector, errorCode, software: false };
     c.m32[W.SHADOW] = 0;
     this.passBreak = -1;
@@ -227,6 +229,7 @@ export class Processor {
 
   private guarded(single: boolean): Exit {
     const c = this.cpu;
+    if (c.parked !== -1) c.flushTlb();
     for (;;) {
       try {
         return this.loop(single);

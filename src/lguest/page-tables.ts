@@ -130,6 +130,7 @@ export const applyPage = (lg: Guest, vaddr: number, plan: PagePlan): void => {
   }
   if (plan.result === 'declined') return;
   lg.hostWrite((spde & FRAME) + ((vaddr >>> 10) & 0xffc), plan.newSpte);
+  lg.cpu.tableChanged(currentShadow(lg), vaddr);
   if (plan.newGpte !== plan.gpte) lg.poke32(plan.gpteAt, plan.newGpte);
 };
 
@@ -159,6 +160,7 @@ const releasePde = (lg: Guest, spdeAt: number): void => {
   if ((spde & PT.P) === 0) return;
   lg.freePage(spde & FRAME);
   lg.hostWrite(spdeAt, 0);
+  lg.cpu.tablesChanged(spdeAt & FRAME);
 };
 /** Releases the PDEs [0, end) of one directory. Most are empty, and this runs at every flush, so it looks before it calls. */
 const releaseBelow = (lg: Guest, shadow: number, end: number): void => {
@@ -281,6 +283,7 @@ const setPteIn = (lg: Guest, shadow: number, vaddr: number, gpte: number): void 
     spte = convert(lg, gpte);
   }
   lg.hostWrite((spde & FRAME) + ((vaddr >>> 10) & 0xffc), spte);
+  lg.cpu.tableChanged(shadow, vaddr);
 };
 
 /** SET_PMD(gpgdir, index): forget one page table; the next fault finds the new one. */

@@ -138,7 +138,7 @@ export class WorldSwitch {
     m[tss + 1] |= 0x200;
     m[((RAM_BASE + HOST.gdt) >> 2) + GDT.TSS * 2 + 1] &= ~0x200;
     m[W.CR3] = m[EBX];
-    cpu.flushTlb();
+    cpu.unparkTlb();
     m[EAX] = m[regs + word(REGS.eax)];
     m[EBX] = m[regs + word(REGS.ebx)];
     m[ECX] = m[regs + word(REGS.ecx)];
@@ -206,8 +206,9 @@ export class WorldSwitch {
     m[regs + word(REGS.ecx)] = m[ECX];
     m[regs + word(REGS.ebx)] = m[EBX];
     m[regs + word(REGS.eax)] = m[EAX];
+    // Loading CR3 forgets every translation; but the Host runs no code of its own, so those that are still true when it comes back may stay.
+    cpu.parkTlb();
     m[W.CR3] = m[pages + word(PAGES.hostCr3)];
-    cpu.flushTlb();
     m[pages + word(PAGES.guestGdt) + GDT.TSS * 2 + 1] &= ~0x200;
     m[W.GDT_BASE] = (HOST_BASE + HOST.gdt) | 0;
     m[W.GDT_LIMIT] = 0xff;

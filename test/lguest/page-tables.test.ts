@@ -398,6 +398,27 @@ test('a plain store to a page table is not noticed until the Guest says so', () 
   assert.deepEqual(fills(b), ['read-absent', 'gpte-absent']);
 });
 
+test('a fault that the Host fills forgets what the processor knew of its page, as the fault of a real one does', () => {
+  const other = FREE + 0x1000;
+  const b = guest(
+    (c) => {
+      c.put(other + 4, 0x22).put(FREE + 0x2000, 0);
+      // A clean page is read-only in the shadow table. The Guest points its entry elsewhere without a word, and writes.
+      c.load(FREE + 0x3000)
+        .put(b0.gpteAt(FREE + 0x3000), other | FLAGS)
+        .load(FREE + 0x3004)
+        .store(FREE + 0x2000);
+      c.store(FREE + 0x3000)
+        .load(FREE + 0x3004)
+        .store(FREE + 0x2004)
+        .done();
+    },
+    [[14, 0xe]],
+  ).run();
+  assert.equal(b.u32(FREE + 0x2000), 0, 'nobody has noticed');
+  assert.equal(b.u32(FREE + 0x2004), 0x22);
+});
+
 test('a frame that the Launcher does not have kills', () => {
   const b = touching(false, FLAGS, FREE + 0x40000);
   b.exit((host) => host.run(1));
