@@ -21,6 +21,8 @@ export interface AdapterOptions {
   files: Files;
   /** Filters offered at initialize; the extension knows the launch configuration before. */
   exceptionFilters?: 'compact' | 'perVector';
+  /** Reading symbols shows progress after so many milliseconds; missing: 500. */
+  progressAfterMs?: number;
 }
 
 export class Context {
@@ -50,6 +52,11 @@ export class Context {
   /** Requests on their way by their number, and those that show progress by its name. */
   readonly jobs = new Map<number, Job>();
   readonly progress = new Map<string, Job>();
+  progressCount = 0;
+  /** Grows with each request that others wait for. */
+  waiting = 0;
+  /** Paths of files with symbols whose damage was told. */
+  readonly toldProblems = new Set<string>();
   /** Files with symbols that were opened, for a restart. */
   readonly symbols = new Map<string, { bytes: Uint8Array; program: Program }>();
   /** Places in code that variables lead to, by number. */

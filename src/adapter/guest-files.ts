@@ -5,6 +5,7 @@
 import type { FoundFile } from '../debugger/modules';
 import { openProgram } from '../debugger/programs';
 import type { Debugger } from '../debugger/session';
+import type { Pieces } from '../symbols/pieces';
 import type { Context } from './context';
 import { type Files, type LaunchArguments, readFile } from './launch';
 import { moduleOf, moduleOfKernel } from './modules';
@@ -16,28 +17,30 @@ const DEPTH = 16;
 const normal = (name: string): string => name.replace(/-/g, '_');
 
 /** Every `.ko` below some folders, by the module's name. */
-const moduleIndex = (files: Files, paths: readonly string[]): Map<string, string> => {
+function* moduleIndex(files: Files, paths: readonly string[]): Pieces<Map<string, string>> {
   const found = new Map<string, string>();
   let seen = 0;
   const note = (path: string, name: string): void => {
     const m = /^(.+)\.ko(?:\.debug)?$/.exec(name);
     if (m !== null && !found.has(normal(m[1]))) found.set(normal(m[1]), path);
   };
-  const walk = (folder: string, depth: number): void => {
+  let stop: boolean | undefined;
+  function* walk(folder: string, depth: number): Pieces<void> {
+    stop ||= yield seen / MOST_FILES;
     for (const entry of files.list?.(folder) ?? []) {
-      if (++seen > MOST_FILES) return;
+      if (stop || ++seen > MOST_FILES) return;
       const path = files.join(folder, entry.name);
       if (entry.folder) {
-        if (depth < DEPTH) walk(path, depth + 1);
+        if (depth < DEPTH) yield* walk(path, depth + 1);
       } else note(path, entry.name);
     }
-  };
+  }
   for (const path of paths) {
     if (path.endsWith('.ko')) note(path, path.split(/[\\/]/).pop() ?? path);
-    else walk(path, 0);
+    else yield* walk(path, 0);
   }
   return found;
-};
+}
 
 /**
  * Where a file of the Guest lies below the sysroot, or undefined. The path is what the Guest's memory says, so it may be anything: one that would lead out of the
@@ -61,8 +64,8 @@ export const connectGuestFiles = (s: Context, d: Debugger, a: LaunchArguments): 
   if (a.modulePaths.length > 0) {
     let index: Map<string, string> | undefined;
     d.modules.searched = true;
-    d.modules.find = (name) => {
-      index ??= moduleIndex(files, a.modulePaths);
+    d.modules.find = function* (name) {
+      index ??= yield* moduleIndex(files, a.modulePaths);
       const path = index.get(normal(name));
       return path === undefined ? undefined : read(path);
     };

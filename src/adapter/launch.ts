@@ -3,7 +3,8 @@
 // What it leaves out: opening files (they come through Files) and building the session.
 
 import { STEP_VIRQS, type StepVirq } from '../debugger/session';
-import { openProgram, type Program } from '../debugger/programs';
+import { openingProgram, type Program } from '../debugger/programs';
+import type { Pieces } from '../symbols/pieces';
 
 /** The workstation's files, so that the adapter runs where there is no Node. */
 export interface Files {
@@ -251,33 +252,35 @@ const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
 };
 
 /** Opens symbols: of the files named, else of the kernel if it has any. Problems are lines for the user, never an end. @param kept what a run before had opened: used again when the file is the same. */
-export const openSymbols = (
+export function* openSymbols(
   a: LaunchArguments,
   image: Uint8Array,
   files: Files,
   kept: Map<string, { bytes: Uint8Array; program: Program }>,
-): { programs: Program[]; notes: string[] } => {
+): Pieces<{ programs: Program[]; notes: string[] }> {
   const programs: Program[] = [];
   const notes: string[] = [];
-  const open = (bytes: Uint8Array, path: string, offset: number): void => {
+  function* open(bytes: Uint8Array, path: string, offset: number): Pieces<void> {
     try {
       const key = `${path} ${offset}`;
       const before = kept.get(key);
-      const program = before !== undefined && sameBytes(before.bytes, bytes) ? before.program : openProgram(bytes, path, offset);
+      const program = before !== undefined && sameBytes(before.bytes, bytes) ? before.program : yield* openingProgram(bytes, path, offset);
       kept.set(key, { bytes, program });
       programs.push(program);
-      for (const text of program.symbols?.problems ?? []) notes.push(text);
     } catch (error) {
       notes.push((error as Error).message);
     }
-  };
+  }
   for (const { file, offset, process } of a.symbolFiles)
-    if (process === undefined) open(file === a.program ? image : readFile(files, 'symbolFiles', file), file, offset);
+    if (process === undefined) yield* open(file === a.program ? image : readFile(files, 'symbolFiles', file), file, offset);
   const isElf = image.length > 4 && image[0] === 0x7f && image[1] === 0x45;
-  if (isElf && !a.symbolFiles.some((s) => s.file === a.program)) open(image, a.program, 0);
+  if (isElf && !a.symbolFiles.some((s) => s.file === a.program)) yield* open(image, a.program, 0);
   if (programs.length === 0)
     notes.push(
       `No symbols: ${isElf ? 'the image has none' : 'this one has none; its vmlinux or System.map can be named in "symbolFiles"'}. A Linux kernel's own table is looked for once it runs; addresses and listings always work.`,
     );
+  // To follow modules and processes is to know the kernel's types: one pass over all names.
+  if (a.modulePaths.length > 0 || a.sysroot !== undefined)
+    for (const p of programs) if (p.symbols !== undefined) yield* p.symbols.indexing();
   return { programs, notes };
-};
+}

@@ -1,8 +1,8 @@
 // What every handler needs: its arguments as checked values, and errors with a number and one line for the user.
 
-/** A request on its way. */
+/** A request on its way, or work that no request waits for. */
 export interface Job {
-  readonly seq: number;
+  readonly seq?: number;
   cancelled: boolean;
 }
 

@@ -20,9 +20,15 @@ import { type Arguments, ERRORS, type Handlers, RequestError } from './requests'
 import { runRequests } from './run-control';
 import { threadRequests } from './threads';
 import { startRequests } from './starting';
+import { prepared, tellProblems } from './symbol-loading';
 import { trapRequests } from './traps';
 
 export type { AdapterOptions } from './context';
+
+/** Answered also while symbols are read; everything else keeps its turn. */
+const URGENT = new Set(['cancel', 'pause', 'disconnect', 'terminate', 'threads']);
+/** Requests whose own work may be to read symbols. */
+const READS = new Set(['launch', 'restart']);
 
 export class AdapterSession extends ProtocolServer {
   private readonly context: Context;
@@ -64,8 +70,26 @@ export class AdapterSession extends ProtocolServer {
     };
   }
 
+  /** The last of the requests that wait for one that reads symbols; a client's order stays. */
+  private queue: Promise<void> | undefined;
+
   protected override dispatchRequest(request: DebugProtocol.Request): void {
-    this.dispatch(request).catch((error: Error) => this.context.output(`lguest-debug: ${error.stack ?? error.message}`, 'stderr'));
+    if (this.queue !== undefined && !URGENT.has(request.command)) {
+      this.wait(this.queue.then(() => this.safely(request)));
+      return;
+    }
+    const before = this.context.waiting;
+    const done = this.safely(request);
+    if (this.context.waiting > before) this.wait(done);
+  }
+  private wait(done: Promise<void>): void {
+    this.queue = done;
+    void done.then(() => {
+      if (this.queue === done) this.queue = undefined;
+    });
+  }
+  private safely(request: DebugProtocol.Request): Promise<void> {
+    return this.dispatch(request).catch((error: Error) => this.context.output(`lguest-debug: ${error.stack ?? error.message}`, 'stderr'));
   }
   private async dispatch(request: DebugProtocol.Request): Promise<void> {
     const { command } = request;
@@ -76,10 +100,12 @@ export class AdapterSession extends ProtocolServer {
     try {
       const handler = Object.hasOwn(this.handlers, command) ? this.handlers[command] : undefined;
       if (handler === undefined) throw new RequestError(ERRORS.unknownRequest, `The request "${command}" is not known to this adapter.`);
-      const args = request.arguments;
-      const work = handler(typeof args === 'object' && args !== null ? (args as Arguments) : {}, job);
+      const args = typeof request.arguments === 'object' && request.arguments !== null ? (request.arguments as Arguments) : {};
+      const symbols = prepared(this.context, command, args, job);
+      if (symbols !== undefined) await this.waited(symbols);
+      const work = handler(args, job);
       // What is ready at once is answered at once: a request right behind this one finds what this one did.
-      const body = work instanceof Promise ? await work : work;
+      const body = work instanceof Promise ? await (READS.has(command) ? this.waited(work) : work) : work;
       if (body !== undefined) answer.body = body;
       after = this.context.afterResponse;
       this.context.afterResponse = undefined;
@@ -92,7 +118,13 @@ export class AdapterSession extends ProtocolServer {
     }
     this.context.jobs.delete(request.seq);
     this.sendResponse(answer as unknown as DebugProtocol.Response);
+    tellProblems(this.context);
     after?.();
+  }
+  /** Requests that come meanwhile wait. */
+  private waited<T>(work: Promise<T>): Promise<T> {
+    this.context.waiting++;
+    return work;
   }
   private translate(error: Error): RequestError {
     if (error instanceof ExpressionError) return new RequestError(ERRORS.expression, error.message);

@@ -3,7 +3,7 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { Debugger } from '../debugger/session';
 import { COMPACT_FILTERS, VECTOR_FILTERS } from '../debugger/filters';
-import { Programs } from '../debugger/programs';
+import { type Program, Programs } from '../debugger/programs';
 import { BareTarget, GuestTarget } from '../debugger/target';
 import { JIT_REFUSED } from '../i386/processor';
 import { BareMachine } from '../launcher/bare';
@@ -13,9 +13,10 @@ import { capabilities, filterBody } from './capabilities';
 import type { Context } from './context';
 import { changed, guestEnded, guestPrinted, logged, stopped } from './events';
 import { connectGuestFiles } from './guest-files';
+import { after, loading } from './jobs';
 import { type LaunchArguments, LaunchProblem, openSymbols, parseLaunch, readFile } from './launch';
 import { moduleOf } from './modules';
-import { type Arguments, ERRORS, type Handlers, RequestError } from './requests';
+import { type Arguments, ERRORS, type Handlers, type Job, RequestError } from './requests';
 import { lastPart, Sources } from './sources';
 
 const initialize = (s: Context, args: Arguments): object => {
@@ -25,27 +26,34 @@ const initialize = (s: Context, args: Arguments): object => {
   return capabilities(s.options.exceptionFilters === 'perVector' ? VECTOR_FILTERS : COMPACT_FILTERS);
 };
 
-const launch = (s: Context, args: Arguments): undefined => {
+const launch = (s: Context, args: Arguments, job: Job): undefined | Promise<undefined> => {
   if (s.d !== undefined) throw new RequestError(ERRORS.launch, 'A Guest is launched already; end this session or restart it.', true);
   s.rawLaunch = args;
-  build(s, args);
-  if (args.exceptionFilters === 'perVector' && s.options.exceptionFilters !== 'perVector') {
-    s.event('capabilities', { capabilities: { exceptionBreakpointFilters: VECTOR_FILTERS.map(filterBody) } });
-  }
-  s.event('initialized');
-  return undefined;
+  return after(build(s, args, job), () => {
+    if (s.finished) return undefined;
+    if (args.exceptionFilters === 'perVector' && s.options.exceptionFilters !== 'perVector') {
+      s.event('capabilities', { capabilities: { exceptionBreakpointFilters: VECTOR_FILTERS.map(filterBody) } });
+    }
+    s.event('initialized');
+    return undefined;
+  });
 };
 
 /** Makes machine and debugger. Throws with one line. */
-const build = (s: Context, given: Arguments): void => {
+const build = (s: Context, given: Arguments, job: Job): void | Promise<void> => {
   const a = parseLaunch(given, s.files);
   const image = readFile(s.files, 'program', a.program);
   const target = a.machine === 'bare' ? bareTarget(s, a, image) : guestTarget(s, a, image);
-  const { programs, notes } = openSymbols(a, image, s.files, s.symbols);
+  const opened = loading(s, `Reading symbols of ${lastPart(a.program)}`, openSymbols(a, image, s.files, s.symbols), job);
+  return after(opened, ({ programs, notes }) => assemble(s, a, target, programs, notes));
+};
+
+const assemble = (s: Context, a: LaunchArguments, target: BareTarget | GuestTarget, programs: Program[], notes: string[]): void => {
   for (const note of [...a.notes, ...notes]) s.output(note);
   if (target.processor.jitRefused) s.output(`Note: ${JIT_REFUSED}.`);
   const d = new Debugger(target, new Programs(programs), a.disassemblySyntax);
   d.stepVirq = a.stepVirq;
+  d.inPieces = (title, pieces) => loading(s, title, pieces);
   d.onStop = (stop) => stopped(s, stop);
   d.onEnd = (end) => guestEnded(s, end);
   d.onLog = (text, b) => {
@@ -179,7 +187,7 @@ const go = (s: Context, d: Debugger): void => {
   d.runTo(places, 'entry', `Paused at ${to}`);
 };
 
-const restart = async (s: Context, args: Arguments): Promise<undefined> => {
+const restart = async (s: Context, args: Arguments, job: Job): Promise<undefined> => {
   const old = s.core;
   let halted: (() => void) | undefined;
   if (old.running) {
@@ -198,7 +206,7 @@ const restart = async (s: Context, args: Arguments): Promise<undefined> => {
   const kept = [...old.breakpoints].map((b) => ({ id: b.id, spec: b.spec }));
   const watches = old.watches.all.map((w) => w.wish).filter((w) => !w.dataId.startsWith('local:'));
   try {
-    build(s, given);
+    await build(s, given, job);
   } catch (error) {
     halted?.(); // the Guest of before stands still now
     throw error;
@@ -212,10 +220,10 @@ const restart = async (s: Context, args: Arguments): Promise<undefined> => {
 
 export const startRequests = (s: Context): Handlers => ({
   initialize: (a) => initialize(s, a),
-  launch: (a) => launch(s, a),
+  launch: (a, job) => launch(s, a, job),
   attach: () => {
     throw new RequestError(ERRORS.launch, 'There is nothing to attach to: use "request": "launch".', true);
   },
   configurationDone: () => configurationDone(s),
-  restart: (a) => restart(s, a),
+  restart: (a, job) => restart(s, a, job),
 });

@@ -7,7 +7,9 @@ import { taskName } from '../debugger/task-views';
 import type { Debugger } from '../debugger/session';
 import type { Stack } from '../debugger/stack';
 import type { Task } from '../debugger/tasks';
+import type { Pieces } from '../symbols/pieces';
 import { type Context, THREAD } from './context';
+import { after, loading } from './jobs';
 import { ERRORS, type Handlers, RequestError } from './requests';
 
 /** So many threads say what they wait for; with more of them, that is left to who opens one. */
@@ -35,13 +37,20 @@ const knownOf = (s: Context): Known => {
   return known;
 };
 
+const indexed = (s: Context, d: Debugger): void | Promise<void> => {
+  const names = function* (): Pieces<void> {
+    for (const { symbols } of d.programs.list) if (symbols !== undefined) yield* symbols.indexing();
+  };
+  return loading(s, 'Reading the names of the kernel', names());
+};
+
 /** Goes through the kernel's names when nobody waits, so that the second stop knows its tasks at once. */
 const prepare = (s: Context): void => {
   const { d } = s;
   const known = knownOf(s);
   if (d === undefined || known.prepared === d || d.tasks.ready) return;
   known.prepared = d;
-  setTimeout(() => s.d === d && !s.finished && void d.tasks.known, INDEX_DELAY_MS).unref?.();
+  setTimeout(() => s.d === d && !s.finished && void after(indexed(s, d), () => d.tasks.known), INDEX_DELAY_MS).unref?.();
 };
 
 const cpuName = (d: Debugger): string => {

@@ -36,6 +36,7 @@ Commands:
   x/NFU ADDRESS        memory: N units, F one of x d u s i c, U one of b h w
   bt                   the call chain
   info reg|cr|trap|b    registers; the trap at hand as the view shows it
+  info symbols         the files with symbols, what each has and what of it is damaged
   disas [ADDRESS]      instructions
   executed [ADDRESS]   what of the function there was ever executed
   when                 position and Guest time
@@ -88,9 +89,23 @@ const info = (c: CommandHost, what: string): string => {
     }
     case 'trap':
       return treeText(trapTree(d));
+    case 'symbols':
+      return symbolsText(d);
     default:
-      return fail(`info what? reg, trap, idt, gdt, ldt, tss, mem, tlb, audit, irq, hcall, shadow, cr2, traps, filters, storm`);
+      return fail(`info what? reg, trap, symbols, idt, gdt, ldt, tss, mem, tlb, audit, irq, hcall, shadow, cr2, traps, filters, storm`);
   }
+};
+
+const symbolsText = (d: Debugger): string => {
+  const files = d.allPrograms();
+  if (files.length === 0) return 'no file with symbols\n';
+  return files
+    .map(({ path, table, symbols }) => {
+      const units = symbols?.dwarf.units.length ?? 0;
+      const lines = units === 0 ? 'no lines and types' : `lines and types of ${units} source files`;
+      return `${path}: ${table.size} names, ${lines}\n${(symbols?.problems ?? []).map((p) => `  ${p}\n`).join('')}`;
+    })
+    .join('');
 };
 
 export const stats = (d: Debugger): string => {

@@ -2,6 +2,7 @@
 //
 // Places in the kernel's code tell when to look; breakpoints are bound again then. What modules and programs are is modules.ts and user-programs.ts.
 
+import { type Pieces, whole } from '../symbols/pieces';
 import type { Breakpoint, Breakpoints } from './breakpoints';
 import { MODULE_EVENTS, type ModuleInfo, type Modules } from './modules';
 import { type Program, type Programs, programInMemory } from './programs';
@@ -21,6 +22,8 @@ export interface FollowingOwner {
   onNames: (program: Program) => void;
   onBound: (b: Breakpoint) => void;
   prepare(b: Breakpoint): void;
+  /** Does work in pieces, so that whoever asks is answered meanwhile; it can be ended early there. */
+  inPieces<T>(title: string, pieces: Pieces<T>): T | Promise<T>;
   /** Other names are known now, before breakpoints look for their places. */
   namesChanged(): void;
 }
@@ -34,10 +37,11 @@ export class Following {
   }
 
   /** After the Guest's first hypercall its kernel is unpacked: its own symbol table can be read. */
-  lookForNames(): void {
+  async lookForNames(): Promise<void> {
     this.namesWanted = false;
     const memory = this.d.target.guestMemory?.();
-    const program = memory === undefined ? undefined : programInMemory(memory);
+    const program =
+      memory === undefined ? undefined : await this.d.inPieces("Looking for names in the Guest's memory", programInMemory(memory));
     if (program === undefined) return;
     this.d.programs.add(program);
     this.d.onNames(program);
@@ -60,21 +64,34 @@ export class Following {
       names.flatMap((name) =>
         programs.list.flatMap((p) => (p.table.named(name) === undefined ? [] : [(p.table.named(name)?.address ?? 0) + p.offset])),
       );
-    if (modules.searched && modules.known) for (const at of entries(MODULE_EVENTS)) this.hook(at >>> 0, () => this.loaded());
+    const look = (): void => {
+      this.due = true;
+    };
+    if (modules.searched && modules.known) for (const at of entries(MODULE_EVENTS)) this.hook(at >>> 0, look);
     if (userPrograms.find !== undefined && tasks.known)
       for (const at of entries(EXEC_FUNCTIONS))
         this.hook(at >>> 0, () => {
           const back = this.d.target.read32(this.d.target.register('esp'));
-          if (back !== undefined) this.hook(back, () => this.loaded());
+          if (back !== undefined) this.hook(back, look);
         });
-    this.loaded();
+    this.lookNow();
   }
+  /** A hook was met: what the kernel has loaded is to be looked at before it goes on. */
+  due = false;
   /** Looks at what the kernel has loaded; breakpoints find their places in what is new. Cheap when nothing is. */
-  loaded(): void {
+  loaded(): void | Promise<void> {
+    this.due = false;
+    return this.d.inPieces('Reading symbols of what the Guest has loaded', this.looking());
+  }
+  /** As loaded(), at once. */
+  lookNow(): void {
+    whole(this.looking());
+  }
+  private *looking(): Pieces<void> {
     // Nobody asked for modules, and to know what one is would cost a pass over all names.
     const { modules, userPrograms, tasks } = this.d;
     if (!modules.searched && !userPrograms.wanted && !tasks.ready) return;
-    const { added, removed, freed } = modules.sync();
+    const { added, removed, freed } = yield* modules.syncing();
     const programs = userPrograms.sync();
     if (added.length === 0 && removed.length === 0 && !freed && !programs) return;
     for (const m of removed) this.d.onModule(m, 'removed');

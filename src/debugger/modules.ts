@@ -4,7 +4,8 @@
 // so at every stop, and when the kernel announces a module before it runs its first function. What it leaves out: finding files on the workstation (the adapter).
 
 import { KernelData } from './kernel-data';
-import { openProgram, type Program, type Programs } from './programs';
+import { type Pieces, whole } from '../symbols/pieces';
+import { openingProgram, type Program, type Programs } from './programs';
 import type { Target } from './target';
 
 export interface ModuleInfo {
@@ -21,6 +22,13 @@ export interface ModuleInfo {
   program?: Program;
   /** Why there are no symbols. */
   problem?: string;
+}
+
+/** What is different since the look before. `freed`: the init part of one is gone. */
+export interface ModuleChanges {
+  added: ModuleInfo[];
+  removed: ModuleInfo[];
+  freed: boolean;
 }
 
 /** A file of the workstation. */
@@ -40,7 +48,7 @@ export class Modules {
   /** What was there at the newest sync(), in the kernel's order. */
   readonly list: ModuleInfo[] = [];
   /** Finds the `.ko` of a module. */
-  find: ((name: string) => FoundFile | undefined) | undefined;
+  find: ((name: string) => Pieces<FoundFile | undefined>) | undefined;
   /** Folders were named in which modules are looked for. */
   searched = false;
 
@@ -112,7 +120,11 @@ export class Modules {
   }
 
   /** Looks at the list again: opens what is new, closes what is gone. */
-  sync(): { added: ModuleInfo[]; removed: ModuleInfo[]; freed: boolean } {
+  sync(): ModuleChanges {
+    return whole(this.syncing());
+  }
+  /** As sync(), in pieces. Ended early, what is not read yet has no symbols. */
+  *syncing(): Pieces<ModuleChanges> {
     if (!this.known) return { added: [], removed: [], freed: false };
     let freed = false;
     const now = this.walk();
@@ -120,7 +132,12 @@ export class Modules {
     const removed = this.list.filter((m) => !now.some((n) => same(m, n)));
     const added = now.filter((n) => !this.list.some((m) => same(m, n)));
     for (const m of removed) if (m.program !== undefined) this.programs.remove(m.program);
-    for (const m of added) this.open(m);
+    let stop: boolean | undefined;
+    for (const [i, m] of added.entries()) {
+      if (stop) m.problem = 'reading it was cancelled';
+      else yield* this.open(m);
+      if (!stop && i + 1 < added.length) stop = yield (i + 1) / added.length;
+    }
     const kept = now.map((n) => {
       const before = this.list.find((m) => same(m, n));
       if (before === undefined) return n;
@@ -135,14 +152,14 @@ export class Modules {
     return { added, removed, freed };
   }
 
-  private open(m: ModuleInfo): void {
-    const file = this.find?.(m.name);
+  private *open(m: ModuleInfo): Pieces<void> {
+    const file = this.find === undefined ? undefined : yield* this.find(m.name);
     if (file === undefined) {
       m.problem = this.searched ? `${m.name}.ko was not found in "modulePaths"` : 'name the folder of its .ko file in "modulePaths"';
       return;
     }
     try {
-      const program = openProgram(file.bytes, file.path, 0, { sectionAddresses: m.sections });
+      const program = yield* openingProgram(file.bytes, file.path, 0, { sectionAddresses: m.sections });
       program.segments = [m.core, m.init].filter((r) => r.high > r.low).map((r) => ({ ...r, physicalBias: 0 }));
       m.program = program;
       this.programs.add(program);

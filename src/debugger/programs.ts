@@ -4,10 +4,11 @@
 // a run-time address is either that plus the file's offset, or the physical one. What it leaves out: reading files, memory and registers.
 
 import type { BreakpointSpot, CodeLocation, LineInfo } from '../symbols/lines';
-import { type FunctionInfo, type InlineFrame, loadProgram, type ProgramSymbols } from '../symbols/program-symbols';
+import { type FunctionInfo, type InlineFrame, loadingProgram, type ProgramSymbols } from '../symbols/program-symbols';
 import type { Variable } from '../symbols/dwarf/variables';
 import type { ElfOptions } from '../symbols/elf';
-import { findKallsyms, readKallsyms } from '../symbols/kallsyms';
+import { findingKallsyms, readKallsyms } from '../symbols/kallsyms';
+import { type Pieces, whole } from '../symbols/pieces';
 import { type SymbolHit, SymbolTable } from '../symbols/symbol-table';
 
 export interface Program {
@@ -38,10 +39,19 @@ const KEPT = 512;
 const decoder = new TextDecoder('latin1');
 
 /** Opens an ELF file or a System.map. @throws SymbolError or Error with one line. */
-export const openProgram = (bytes: Uint8Array, path: string, offset = 0, options: Pick<ElfOptions, 'sectionAddresses'> = {}): Program => {
+export const openProgram = (bytes: Uint8Array, path: string, offset = 0, options: Pick<ElfOptions, 'sectionAddresses'> = {}): Program =>
+  whole(openingProgram(bytes, path, offset, options));
+
+/** As openProgram(), in pieces. Ended early, an ELF file has names only. */
+export function* openingProgram(
+  bytes: Uint8Array,
+  path: string,
+  offset = 0,
+  options: Pick<ElfOptions, 'sectionAddresses'> = {},
+): Pieces<Program> {
   const name = path.split(/[\\/]/).pop() ?? path;
   if (bytes.length >= 4 && bytes[0] === 0x7f && bytes[1] === 0x45) {
-    const symbols = loadProgram(bytes, { name, ...options });
+    const symbols = yield* loadingProgram(bytes, { name, ...options });
     const segments = symbols.elf.segments
       .filter((s) => s.type === 1 && s.memorySize > 0)
       .map((s) => ({ low: s.vaddr, high: s.vaddr + s.memorySize, physicalBias: (s.vaddr - s.paddr) >>> 0 }));
@@ -52,14 +62,14 @@ export const openProgram = (bytes: Uint8Array, path: string, offset = 0, options
     throw new Error(`${path} is neither an ELF file nor a System.map; name a vmlinux or a System.map in symbolFiles.`);
   }
   return { name, path, symbols: undefined, table: SymbolTable.fromText(text), offset, segments: [] };
-};
+}
 
 /** The names that a Linux kernel carries in its own memory, or undefined. @param memory Guest-physical memory from 0 on. */
-export const programInMemory = (memory: Uint8Array): Program | undefined => {
-  const layout = findKallsyms(memory);
+export function* programInMemory(memory: Uint8Array): Pieces<Program | undefined> {
+  const layout = yield* findingKallsyms(memory);
   if (layout === undefined) return undefined;
   return { name: 'kallsyms', path: 'kallsyms', symbols: undefined, table: readKallsyms(memory, layout), offset: 0, segments: [] };
-};
+}
 
 export class Programs {
   private readonly locals = new Map<number, Variable[]>();

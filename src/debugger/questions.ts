@@ -307,7 +307,7 @@ const COMMANDS: Readonly<Record<string, (d: Debugger, rest: string) => string | 
   ps: (d, rest) => tasks(d, rest),
   diff: (d) => differenceText(firstDifference(d.target.records, previousLog(d)), d.programs),
   modules: (d) => {
-    d.following.loaded();
+    d.following.lookNow();
     return d.modules.text();
   },
   dmesg: (d, rest) => dmesg(d, rest),

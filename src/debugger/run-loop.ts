@@ -112,9 +112,17 @@ export class Runner {
   }
 
   /** The processor stands before an instruction with a breakpoint: stop? Asked in its loop, so a false condition must cost little. */
-  private asked(linear: number): boolean {
+  private asked(linear: number, mayLook = true): boolean {
     const { hooks } = this.following;
-    if (hooks.size > 0) hooks.get(linear)?.();
+    if (hooks.size > 0 && mayLook) {
+      hooks.get(linear)?.();
+      if (this.following.due) {
+        // Asked again once what was loaded is known: it may be what a breakpoint waits for.
+        this.hit = [];
+        this.hitTemporary = undefined;
+        return true;
+      }
+    }
     if (linear === this.startEip && this.d.target.processor.now() === this.startRetired) return false;
     if (this.hit.length > 0) this.hit = [];
     this.hitTemporary = this.temporaries.length === 0 ? undefined : this.temporaries.find((t) => t.address === linear && t.test());
@@ -209,7 +217,7 @@ export class Runner {
     };
     const run = async (): Promise<StopInfo | 'ended'> => {
       const outcome = await work();
-      if (outcome !== 'ended') this.following.loaded();
+      if (outcome !== 'ended') await this.following.loaded();
       return outcome;
     };
     void run().then(
@@ -234,7 +242,7 @@ export class Runner {
   /** A step has ended at a place with breakpoints: they count and log as if the Guest had come by, and the stop names them. */
   private meet(outcome: StopInfo): StopInfo {
     const { pc, processor } = this.d.target;
-    if (outcome.pending || pc === this.counted || !processor.hasBreakpoint(pc) || !this.asked(pc)) return outcome;
+    if (outcome.pending || pc === this.counted || !processor.hasBreakpoint(pc) || !this.asked(pc, false)) return outcome;
     const stop = this.atBreakpoint();
     return typeof stop === 'string' ? outcome : stop;
   }
@@ -272,7 +280,8 @@ export class Runner {
             });
         const spent = performance.now() - from;
         if (this.d.target.processor.retired === before + due && this.atCount(before + due)) return this.atBreakpoint() as StopInfo;
-        const verdict = await this.judge(stop);
+        let verdict = await this.judge(stop);
+        if (verdict === 'go on' && this.following.due) verdict = await this.looked();
         if (verdict === 'temporary') {
           this.counted = this.d.target.pc;
           return undefined;
@@ -280,7 +289,7 @@ export class Runner {
         if (verdict !== 'go on') return verdict;
         if (this.cameBack) return this.landed();
         if (this.following.namesWanted && (this.d.target.host?.lg.ld ?? -1) >= 0) {
-          this.following.lookForNames();
+          await this.following.lookForNames();
           if (this.stopWhenNamed) return undefined;
         }
         if (stop.kind === 'budget' || stop.kind === 'slice') this.adapt(spent, this.d.target.processor.retired - before);
@@ -297,6 +306,12 @@ export class Runner {
       this.temporaries = [];
       endWatch();
     }
+  }
+  /** Takes over what the kernel has loaded, and asks the place again at which it said so. */
+  private async looked(): Promise<Verdict> {
+    await this.following.loaded();
+    const { pc, processor } = this.d.target;
+    return processor.hasBreakpoint(pc) && this.asked(pc, false) ? this.atBreakpoint() : 'go on';
   }
   /** An IRET took the frame of the awaited handler away. */
   private cameBack = false;
@@ -326,7 +341,7 @@ export class Runner {
   private landed(): Outcome {
     const { pc, processor } = this.d.target;
     this.counted = pc;
-    if (pc === this.resumed || !processor.hasBreakpoint(pc) || !this.asked(pc)) return undefined;
+    if (pc === this.resumed || !processor.hasBreakpoint(pc) || !this.asked(pc, false)) return undefined;
     const stop = this.atBreakpoint();
     return typeof stop === 'string' ? undefined : stop;
   }

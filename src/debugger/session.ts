@@ -5,6 +5,7 @@
 
 import { Disassembler, type Decoded, type Syntax } from '../i386/disassembly';
 import type { TrapLog, TrapRecord } from '../lguest/trap-record';
+import { type Pieces, whole } from '../symbols/pieces';
 import { type Breakpoint, Breakpoints, type BreakpointSpec } from './breakpoints';
 import { Conditions } from './conditions';
 import { evaluate, ExpressionError, parse, type Value } from './expression';
@@ -77,6 +78,8 @@ export class Debugger {
   stepVirq: StepVirq = 'hold';
   /** Whether a sleeping Guest waits on the wall clock. */
   realTime = true;
+  /** Does work in pieces: whoever asks is answered meanwhile, and may end it early. */
+  inPieces: <T>(title: string, pieces: Pieces<T>) => T | Promise<T> = (_, pieces) => whole(pieces);
   /** Four times a second at most while the Guest runs. */
   onLive: (numbers: LiveNumbers) => void = () => {};
 
@@ -252,6 +255,15 @@ export class Debugger {
   /** Follows modules and user programs from now on. Called once their files can be found, and when new names are known. */
   follow(): void {
     this.following.follow();
+  }
+  /** Every file with symbols: the kernel's, its modules, user programs. */
+  allPrograms(): Program[] {
+    const { programs, userPrograms } = this;
+    return [
+      ...programs.list,
+      ...userPrograms.named.map((n) => n.program),
+      ...[...userPrograms.opened.values()].filter((p) => p !== undefined),
+    ];
   }
   namesChanged(): void {
     this.forget();

@@ -4,7 +4,8 @@
 // It leaves out what the sections mean: symbols become a table in symbol-table.ts, DWARF is read in dwarf/.
 
 import { Problems, SymbolError } from './errors';
-import { inflateZlib } from './inflate';
+import { inflating } from './inflate';
+import { type Pieces, whole } from './pieces';
 import { Reader, textAt, u32At } from './reader';
 
 export const ET_REL = 1;
@@ -28,6 +29,10 @@ const R_386_32 = 1;
 const R_386_PC32 = 2;
 /** Deflate cannot shrink data by more than this factor; a header that claims more lies. */
 const DEFLATE_LIMIT = 1033;
+/** No section of a 32-bit program is larger; unpacking more would only fill the memory. */
+const LARGEST_SECTION = 1 << 29;
+
+const NOTHING = new Uint8Array(0);
 
 const MACHINES: Readonly<Record<number, string>> = { 8: 'MIPS', 20: 'PowerPC', 40: 'ARM', 62: 'x86-64', 183: 'AArch64', 243: 'RISC-V' };
 
@@ -232,14 +237,56 @@ export class ElfFile {
     const section = this.sectionNamed(name) ?? (name.startsWith('.debug_') ? this.sectionNamed(`.z${name.slice(1)}`) : undefined);
     if (!section) return undefined;
     const kept = this.contents.get(section.index);
-    if (kept) return kept;
-    let bytes = this.problems.guard(undefined, () => this.decompress(section, this.rawBytes(section)));
-    if (bytes && this.type === ET_REL) bytes = this.relocate(section, bytes);
-    if (bytes) this.contents.set(section.index, bytes);
-    return bytes;
+    if (kept) return kept.length === 0 && section.size > 0 ? undefined : kept;
+    return this.keep(
+      section,
+      this.problems.guard(undefined, () => whole(this.decompress(section, this.rawBytes(section)))),
+    );
+  }
+  /** What could not be read once is not tried again. */
+  private keep(section: Section, bytes: Uint8Array | undefined): Uint8Array | undefined {
+    const ready = bytes && this.type === ET_REL ? this.relocate(section, bytes) : bytes;
+    this.contents.set(section.index, ready ?? NOTHING);
+    return ready;
   }
 
-  private decompress(section: Section, raw: Uint8Array): Uint8Array {
+  /** Decompresses the debug sections ahead of their first use. Ended early, none of them counts. */
+  *unpack(): Pieces<void> {
+    const packed = this.sections.filter((s) => /^\.z?debug_/.test(s.name) && this.isPacked(s) && !this.contents.has(s.index));
+    const total = packed.reduce((sum, s) => sum + s.size, 0);
+    let done = 0;
+    for (const section of packed) {
+      try {
+        const pieces = this.decompress(section, this.rawBytes(section));
+        let step = pieces.next();
+        while (!step.done) {
+          const stop = yield (done + step.value * section.size) / total;
+          if (stop) {
+            this.leaveOutDebugInfo();
+            return;
+          }
+          step = pieces.next();
+        }
+        this.keep(section, step.value);
+      } catch (error) {
+        this.problems.guard(undefined, () => {
+          throw error;
+        });
+        this.contents.set(section.index, NOTHING);
+      }
+      done += section.size;
+    }
+  }
+  private leaveOutDebugInfo(): void {
+    for (const s of this.sections) if (/^\.z?debug_/.test(s.name)) this.contents.set(s.index, NOTHING);
+    this.problems.add(`Reading ${this.name} was cancelled: its names are known, its lines and types are not; restart to read them.`);
+  }
+
+  private isPacked(section: Section): boolean {
+    return (section.flags & SHF_COMPRESSED) !== 0 || section.name.startsWith('.zdebug_');
+  }
+
+  private *decompress(section: Section, raw: Uint8Array): Pieces<Uint8Array | undefined> {
     let size: number;
     let start: number;
     if (section.flags & SHF_COMPRESSED) {
@@ -258,12 +305,12 @@ export class ElfFile {
     } else {
       return raw;
     }
-    if (size > (raw.length - start) * DEFLATE_LIMIT) {
+    if (size > Math.min((raw.length - start) * DEFLATE_LIMIT, LARGEST_SECTION)) {
       throw new SymbolError(
         `${section.name} of ${this.name} claims to hold ${size} bytes, more than it can: build it again, or with -gz=none.`,
       );
     }
-    return inflateZlib(raw.subarray(start), size);
+    return yield* inflating(raw.subarray(start), size);
   }
 
   /** Object files: a debug section holds zeros where the linker would put addresses and offsets; fill them in on a copy. */

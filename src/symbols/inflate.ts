@@ -3,6 +3,7 @@
 // It leaves out compression, preset dictionaries, and the checksum (a wrong byte shows as damaged DWARF anyway).
 
 import { SymbolError } from './errors';
+import { type Pieces, whole } from './pieces';
 
 /** Lengths 257-285 and distances 0-29: base value and number of extra bits (RFC 1951 section 3.2.5). */
 const LENGTH_BASE = [3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258];
@@ -57,14 +58,29 @@ function fixedCodes(): [Code, Code] {
   return [makeCode(lengths), makeCode(new Uint8Array(30).fill(5))];
 }
 
+/** Bytes of output between two pieces. */
+const PIECE = 1 << 18;
+
 /**
  * Decompresses a zlib stream.
  * @param size bytes that must come out; a stream that makes more or less is damaged.
  * Throws SymbolError on damage.
  */
 export function inflateZlib(input: Uint8Array, size: number): Uint8Array {
+  return whole(inflating(input, size)) ?? damaged();
+}
+
+/** As inflateZlib(), in pieces. Undefined when it is asked to end early. */
+export function* inflating(input: Uint8Array, size: number): Pieces<Uint8Array | undefined> {
   if (input.length < 2 || (input[0]! & 0x0f) !== 8 || ((input[0]! << 8) | input[1]!) % 31 !== 0 || input[1]! & 0x20) damaged();
-  const output = new Uint8Array(size);
+  // A header may lie about the size: room is made as the stream fills it.
+  let output = new Uint8Array(Math.min(size, Math.max(PIECE, 4 * input.length)));
+  const room = (wanted: number): void => {
+    if (wanted <= output.length) return;
+    const larger = new Uint8Array(Math.min(size, Math.max(wanted, 2 * output.length)));
+    larger.set(output.subarray(0, out));
+    output = larger;
+  };
   let at = 2;
   let out = 0;
   let hold = 0;
@@ -123,25 +139,31 @@ export function inflateZlib(input: Uint8Array, size: number): Uint8Array {
     const length = input[at]! | (input[at + 1]! << 8);
     at += 4;
     if (at + length > input.length || out + length > size) damaged();
+    room(out + length);
     output.set(input.subarray(at, at + length), out);
     at += length;
     out += length;
   };
-  const compressed = ([literal, distance]: [Code, Code]): void => {
+  /** @returns whether the block has ended; else it goes on at the next piece. */
+  const compressed = ([literal, distance]: [Code, Code]): boolean => {
+    const until = out + PIECE;
     for (;;) {
+      if (out >= until) return false;
       const what = symbol(literal);
       if (what < 256) {
         if (out >= size) damaged();
+        if (out >= output.length) room(out + 1);
         output[out++] = what;
         continue;
       }
-      if (what === 256) return;
+      if (what === 256) return true;
       if (what > 285) damaged();
       const length = LENGTH_BASE[what - 257]! + take(LENGTH_EXTRA[what - 257]!);
       const where = symbol(distance);
       if (where > 29) damaged();
       const back = DISTANCE_BASE[where]! + take(DISTANCE_EXTRA[where]!);
       if (back > out || out + length > size) damaged();
+      room(out + length);
       if (back >= length) output.copyWithin(out, out - back, out - back + length);
       else for (let i = 0; i < length; i++) output[out + i] = output[out + i - back]!;
       out += length;
@@ -151,10 +173,13 @@ export function inflateZlib(input: Uint8Array, size: number): Uint8Array {
   for (let last = 0; !last; ) {
     last = take(1);
     const kind = take(2);
-    if (kind === 0) stored();
-    else if (kind === 1) compressed(fixedCodes());
-    else if (kind === 2) compressed(dynamicCodes());
-    else damaged();
+    if (kind === 0) {
+      stored();
+      continue;
+    }
+    if (kind === 3) damaged();
+    const codes = kind === 1 ? fixedCodes() : dynamicCodes();
+    while (!compressed(codes)) if (yield out / size) return undefined;
   }
   if (out !== size) damaged();
   return output;

@@ -4,6 +4,7 @@
 // Nothing points to them from outside, so they are recognised by their shape. The layout is that of Linux 2.6 to 4.5 on i386.
 // It leaves out reading the memory: the caller passes bytes.
 
+import { type Pieces, whole } from './pieces';
 import { text, u32At } from './reader';
 import { SymbolTable } from './symbol-table';
 
@@ -27,7 +28,20 @@ const alignUp = (at: number): number => (at + 3) & ~3;
 
 /** Finds the table in an image of memory (any base; offset 0 must be 4-byte aligned in the Guest). Undefined when there is none. */
 export function findKallsyms(image: Uint8Array): KallsymsLayout | undefined {
+  return whole(findingKallsyms(image));
+}
+
+/** Bytes searched between two pieces. */
+const PIECE = 1 << 21;
+
+/** As findKallsyms(), in pieces. Ended early, there is none. */
+export function* findingKallsyms(image: Uint8Array): Pieces<KallsymsLayout | undefined> {
+  let next = PIECE;
   for (let at = image.indexOf(0x30); at >= 0 && at + DIGITS.length < image.length; at = image.indexOf(0x30, at + 1)) {
+    if (at >= next) {
+      if (yield at / image.length) return undefined;
+      next = at + PIECE;
+    }
     if (image[at + 1] !== 0 || image[at + 2] !== 0x31) continue;
     if (!DIGITS.every((byte, i) => image[at + i] === byte)) continue;
     const layout = layoutAround(image, at);

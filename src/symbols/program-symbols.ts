@@ -20,6 +20,7 @@ import { UnitMap } from './dwarf/unit-map';
 import { Variable } from './dwarf/variables';
 import { ElfFile, type ElfOptions, ET_REL } from './elf';
 import { type BreakpointSpot, type CodeLocation, type LineInfo, Lines } from './lines';
+import { type Pieces, whole } from './pieces';
 import { SymbolTable, isPattern, namePattern } from './symbol-table';
 
 /** A function. `ranges[0]` starts at `entry`. Lines and types are missing when only the symbol table knows it. */
@@ -70,6 +71,13 @@ const CACHED_UNITS = 256;
 /** Opens an ELF file. Throws SymbolError when it is no i386 ELF file; damage inside is listed in `problems`. */
 export function loadProgram(bytes: Uint8Array, options: ElfOptions = {}): ProgramSymbols {
   return new ProgramSymbols(new ElfFile(bytes, options));
+}
+
+/** As loadProgram(), with compressed sections unpacked in pieces. Ended early, the file has names only. */
+export function* loadingProgram(bytes: Uint8Array, options: ElfOptions = {}): Pieces<ProgramSymbols> {
+  const elf = new ElfFile(bytes, options);
+  yield* elf.unpack();
+  return new ProgramSymbols(elf);
 }
 
 export class ProgramSymbols {
@@ -139,17 +147,35 @@ export class ProgramSymbols {
 
   /** Whether the pass over all names and types, which takes a kernel a third of a second, has been made. */
   get indexed(): boolean {
-    return this.indexCache !== undefined;
+    return this.indexCache?.complete === true;
+  }
+  /** Makes that pass in pieces; nothing when it is made. */
+  *indexing(): Pieces<void> {
+    this.indexCache ??= new NameIndex(this.dwarf);
+    yield* this.indexCache.building();
+  }
+  /** Whether the file lists of all line tables have been read: what a breakpoint on a line needs first. */
+  get hasSources(): boolean {
+    return this.sourcesCache?.complete === true;
+  }
+  /** Reads them in pieces. */
+  *listingSources(): Pieces<void> {
+    this.sourcesCache ??= new SourceIndex(this.dwarf);
+    yield* this.sourcesCache.building();
+  }
+  /** Bytes of debug information: what such a pass goes through. */
+  get debugBytes(): number {
+    return this.dwarf.section('.debug_info').length + this.dwarf.section('.debug_line').length;
   }
 
   private get index(): NameIndex {
-    this.indexCache ??= new NameIndex(this.dwarf);
-    return this.indexCache;
+    if (!this.indexed) whole(this.indexing());
+    return this.indexCache!;
   }
 
   private get sources(): SourceIndex {
-    this.sourcesCache ??= new SourceIndex(this.dwarf);
-    return this.sourcesCache;
+    if (!this.hasSources) whole(this.listingSources());
+    return this.sourcesCache!;
   }
 
   private get frames(): FrameTableType {

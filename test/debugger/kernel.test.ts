@@ -355,7 +355,10 @@ test('a module is followed as it loads: its breakpoints wait, bind at their plac
   const told: string[] = [];
   const run = boot((d) => {
     d.modules.searched = true;
-    d.modules.find = (name) => (name === 'gadget' ? { path: 'gadget.ko', bytes: file('gadget.ko') } : undefined);
+    // biome-ignore lint/correctness/useYield: a file that is read at once
+    d.modules.find = function* (name) {
+      return name === 'gadget' ? { path: 'gadget.ko', bytes: file('gadget.ko') } : undefined;
+    };
     d.onModule = (m, what) => told.push(`${what} ${m.name} ${m.core.low.toString(16)}`);
     d.follow();
     const made = d.setBreakpoints('function', () => true, [

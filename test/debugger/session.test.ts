@@ -69,7 +69,8 @@ test('a watched access that gets nowhere, as in a storm of faults, can be paused
 test('a mistake after a step, as in looking for modules, is a stop that says so', async () => {
   const { d } = make();
   d.modules.searched = true;
-  d.modules.sync = () => {
+  // biome-ignore lint/correctness/useYield: it only fails
+  d.modules.syncing = function* () {
     throw new Error('the folder is gone');
   };
   const stop = await stopAfter(d, () => d.step('in', 'instruction'));

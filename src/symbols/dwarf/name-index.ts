@@ -6,6 +6,7 @@
 import type { Abbrev } from './abbrev';
 import * as D from './constants';
 import type { Die } from './die';
+import type { Pieces } from '../pieces';
 import type { Dwarf } from './dwarf';
 import type { Unit } from './unit';
 
@@ -37,9 +38,29 @@ export class NameIndex {
   /** By offset in .debug_str: bits of the categories in which the name was met. */
   private seen: Uint8Array;
 
+  /** Units gone through so far. */
+  private next = 0;
+
   constructor(private readonly dwarf: Dwarf) {
     this.seen = new Uint8Array(dwarf.section('.debug_str').length);
-    for (const unit of dwarf.units) dwarf.problems.guard(undefined, () => this.addUnit(unit));
+  }
+
+  get complete(): boolean {
+    return this.next >= this.dwarf.units.length;
+  }
+  /** The pass over all units, in pieces. Several may drive it; ended early, the names of the rest are not known. */
+  *building(): Pieces<void> {
+    const { dwarf } = this;
+    while (!this.complete) {
+      const unit = dwarf.units[this.next++]!;
+      dwarf.problems.guard(undefined, () => this.addUnit(unit));
+      if ((yield this.next / dwarf.units.length) && !this.complete) {
+        dwarf.problems.add(
+          `Reading names was cancelled: those of ${this.next} of ${dwarf.units.length} source files are known; restart to read all.`,
+        );
+        this.next = dwarf.units.length;
+      }
+    }
     this.seen = new Uint8Array(0);
   }
 

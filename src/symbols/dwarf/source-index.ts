@@ -2,6 +2,7 @@
 // Built once from the headers of all line tables; each path is kept once although hundreds of units mention it.
 // Paths on the developer's machine differ from those in the file, so a path matches by its longest common end.
 
+import type { Pieces } from '../pieces';
 import type { Dwarf } from './dwarf';
 import { filePath, joinPath, readLineHeader } from './line';
 import type { Unit } from './unit';
@@ -21,31 +22,53 @@ export class SourceIndex {
   private readonly users: number[][] = [];
   private byBasename: Map<string, number[]> | undefined;
 
-  constructor(private readonly dwarf: Dwarf) {
-    // Joining and tidying a path costs more than finding it: directory, then name, to path id.
-    const known = new Map<string, Map<string, number>>();
-    for (const unit of dwarf.units) {
-      const { lineOffset } = unit;
-      if (lineOffset === undefined || unit.signature !== undefined) continue;
-      const header = dwarf.problems.guard(undefined, () => readLineHeader(dwarf, lineOffset, unit.addressSize));
-      if (!header) continue;
-      const { directory, name } = unit;
-      const folders = header.directories.map((folder) => this.folder(known, joinPath(directory, folder)));
-      for (let file = 0; file < header.files.length; file++) {
-        const entry = header.files[file];
-        if (!entry) continue;
-        const folder = folders[entry.directory];
-        let id = folder?.get(entry.name);
-        if (id === undefined) {
-          const path = filePath(header, file, directory, name);
-          if (path === undefined) continue;
-          id = this.idOf(path);
-          folder?.set(entry.name, id);
-        }
-        const users = this.users[id]!;
-        const use = unit.index * FILES_PER_UNIT + file;
-        if (users[users.length - 1] !== use) users.push(use);
+  /** Joining and tidying a path costs more than finding it: directory, then name, to path id. */
+  private known = new Map<string, Map<string, number>>();
+  /** Units gone through so far. */
+  private next = 0;
+
+  constructor(private readonly dwarf: Dwarf) {}
+
+  get complete(): boolean {
+    return this.next >= this.dwarf.units.length;
+  }
+  /** The pass over all line tables' headers, in pieces. Several may drive it; ended early, the files of the rest are not known. */
+  *building(): Pieces<void> {
+    const { dwarf } = this;
+    while (!this.complete) {
+      this.addUnit(dwarf.units[this.next++]!);
+      if ((yield this.next / dwarf.units.length) && !this.complete) {
+        dwarf.problems.add(
+          `Reading source files was cancelled: those of ${this.next} of ${dwarf.units.length} line tables are known; restart to read all.`,
+        );
+        this.next = dwarf.units.length;
       }
+    }
+    this.known = new Map();
+  }
+
+  private addUnit(unit: Unit): void {
+    const { dwarf, known } = this;
+    const { lineOffset } = unit;
+    if (lineOffset === undefined || unit.signature !== undefined) return;
+    const header = dwarf.problems.guard(undefined, () => readLineHeader(dwarf, lineOffset, unit.addressSize));
+    if (!header) return;
+    const { directory, name } = unit;
+    const folders = header.directories.map((folder) => this.folder(known, joinPath(directory, folder)));
+    for (let file = 0; file < header.files.length; file++) {
+      const entry = header.files[file];
+      if (!entry) continue;
+      const folder = folders[entry.directory];
+      let id = folder?.get(entry.name);
+      if (id === undefined) {
+        const path = filePath(header, file, directory, name);
+        if (path === undefined) continue;
+        id = this.idOf(path);
+        folder?.set(entry.name, id);
+      }
+      const users = this.users[id]!;
+      const use = unit.index * FILES_PER_UNIT + file;
+      if (users[users.length - 1] !== use) users.push(use);
     }
   }
 
