@@ -33,6 +33,8 @@ export class Context {
   sources: Sources | undefined;
   configured = false;
   finished = false;
+  /** The client has left: nothing starts any more. */
+  closed = false;
   linesStartAt1 = true;
   columnsStartAt1 = true;
   supports: DebugProtocol.InitializeRequestArguments = { adapterID: 'lguest' };
@@ -57,6 +59,8 @@ export class Context {
   waiting = 0;
   /** Paths of files with symbols whose damage was told. */
   readonly toldProblems = new Set<string>();
+  /** What was told of cancelled readings, and of which reading. */
+  readonly toldCancelled = new Map<string, object>();
   /** Files with symbols that were opened, for a restart. */
   readonly symbols = new Map<string, { bytes: Uint8Array; program: Program }>();
   /** Places in code that variables lead to, by number. */

@@ -92,7 +92,7 @@ const rest = async <T>(s: Context, title: string, pieces: Pieces<T>, job: Job, f
       progress.at(at);
       await turn();
       for (const turned = performance.now(); performance.now() - turned < TURN_MS; ) {
-        const step = pieces.next(job.cancelled || s.finished);
+        const step = pieces.next(job.cancelled || s.closed);
         if (step.done) return step.value;
         at = step.value;
       }

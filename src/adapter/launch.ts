@@ -264,7 +264,8 @@ export function* openSymbols(
     try {
       const key = `${path} ${offset}`;
       const before = kept.get(key);
-      const program = before !== undefined && sameBytes(before.bytes, bytes) ? before.program : yield* openingProgram(bytes, path, offset);
+      const whole = before !== undefined && (before.program.symbols?.leftOut.length ?? 0) === 0;
+      const program = whole && sameBytes(before.bytes, bytes) ? before.program : yield* openingProgram(bytes, path, offset);
       kept.set(key, { bytes, program });
       programs.push(program);
     } catch (error) {

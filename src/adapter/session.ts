@@ -64,6 +64,7 @@ export class AdapterSession extends ProtocolServer {
       disconnect: () => {
         stopMachine(s);
         s.finished = true;
+        s.closed = true;
         s.afterResponse = () => this.emit('finished');
         return undefined;
       },

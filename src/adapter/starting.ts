@@ -30,7 +30,7 @@ const launch = (s: Context, args: Arguments, job: Job): undefined | Promise<unde
   if (s.d !== undefined) throw new RequestError(ERRORS.launch, 'A Guest is launched already; end this session or restart it.', true);
   s.rawLaunch = args;
   return after(build(s, args, job), () => {
-    if (s.finished) return undefined;
+    if (s.closed) return undefined;
     if (args.exceptionFilters === 'perVector' && s.options.exceptionFilters !== 'perVector') {
       s.event('capabilities', { capabilities: { exceptionBreakpointFilters: VECTOR_FILTERS.map(filterBody) } });
     }
@@ -211,6 +211,7 @@ const restart = async (s: Context, args: Arguments, job: Job): Promise<undefined
     halted?.(); // the Guest of before stands still now
     throw error;
   }
+  if (s.closed) return undefined;
   s.rawLaunch = given;
   s.core.adopt(kept, watches, old);
   s.finished = false;

@@ -30,18 +30,21 @@ export const prepared = (s: Context, command: string, args: Arguments, job: Job)
   return done instanceof Promise ? done : undefined;
 };
 
-/** Tells of each damaged file once, with the first thing that was found. */
+/** Tells of each damaged file once, with the first thing that was found, and of each reading that was cancelled. */
 export const tellProblems = (s: Context): void => {
   const { d } = s;
   if (d === undefined) return;
-  for (const program of d.allPrograms()) {
-    const problems = program.symbols?.problems ?? [];
-    if (problems.length === 0 || s.toldProblems.has(program.path)) continue;
-    s.toldProblems.add(program.path);
-    const [first] = problems;
-    const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : '';
-    s.output(
-      `${first.includes(program.name) ? '' : `${program.name}: `}${first}${more} What is readable is used; "info symbols" tells what.`,
-    );
+  for (const { name, path, symbols } of d.allPrograms()) {
+    if (symbols === undefined || symbols.problems.length === 0) continue;
+    for (const text of symbols.leftOut) {
+      if (s.toldCancelled.get(text) === symbols) continue;
+      s.toldCancelled.set(text, symbols);
+      s.output(text);
+    }
+    const [first, ...others] = symbols.problems.slice(symbols.leftOut.length);
+    if (first === undefined || s.toldProblems.has(path)) continue;
+    s.toldProblems.add(path);
+    const more = others.length > 0 ? ` (and ${others.length} more)` : '';
+    s.output(`${first.includes(name) ? '' : `${name}: `}${first}${more} What is readable is used; "info symbols" tells what.`);
   }
 };

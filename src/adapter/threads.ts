@@ -50,7 +50,7 @@ const prepare = (s: Context): void => {
   const known = knownOf(s);
   if (d === undefined || known.prepared === d || d.tasks.ready) return;
   known.prepared = d;
-  setTimeout(() => s.d === d && !s.finished && void after(indexed(s, d), () => d.tasks.known), INDEX_DELAY_MS).unref?.();
+  setTimeout(() => s.d === d && !s.closed && void after(indexed(s, d), () => d.tasks.known), INDEX_DELAY_MS).unref?.();
 };
 
 const cpuName = (d: Debugger): string => {

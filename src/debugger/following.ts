@@ -81,11 +81,24 @@ export class Following {
   /** Looks at what the kernel has loaded; breakpoints find their places in what is new. Cheap when nothing is. */
   loaded(): void | Promise<void> {
     this.due = false;
-    return this.d.inPieces('Reading symbols of what the Guest has loaded', this.looking());
+    return this.d.inPieces('Reading symbols of what the Guest has loaded', this.look());
   }
   /** As loaded(), at once. */
   lookNow(): void {
-    whole(this.looking());
+    whole(this.look());
+  }
+  /** A look on its way is joined: two would open the same file twice. */
+  private current: Pieces<void> | undefined;
+  private look(): Pieces<void> {
+    this.current ??= this.onlyOne();
+    return this.current;
+  }
+  private *onlyOne(): Pieces<void> {
+    try {
+      yield* this.looking();
+    } finally {
+      this.current = undefined;
+    }
   }
   private *looking(): Pieces<void> {
     // Nobody asked for modules, and to know what one is would cost a pass over all names.

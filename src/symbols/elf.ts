@@ -29,8 +29,9 @@ const R_386_32 = 1;
 const R_386_PC32 = 2;
 /** Deflate cannot shrink data by more than this factor; a header that claims more lies. */
 const DEFLATE_LIMIT = 1033;
-/** No section of a 32-bit program is larger; unpacking more would only fill the memory. */
+/** The sections of a 32-bit program are not larger, alone or together; unpacking more would only fill the memory. */
 const LARGEST_SECTION = 1 << 29;
+const LARGEST_ALL = 3 * 2 ** 28;
 
 const NOTHING = new Uint8Array(0);
 
@@ -252,7 +253,10 @@ export class ElfFile {
 
   /** Decompresses the debug sections ahead of their first use. Ended early, none of them counts. */
   *unpack(): Pieces<void> {
-    const packed = this.sections.filter((s) => /^\.z?debug_/.test(s.name) && this.isPacked(s) && !this.contents.has(s.index));
+    // Of several with one name only the first is ever asked for.
+    const packed = this.sections.filter(
+      (s) => /^\.z?debug_/.test(s.name) && this.isPacked(s) && this.sectionNamed(s.name) === s && !this.contents.has(s.index),
+    );
     const total = packed.reduce((sum, s) => sum + s.size, 0);
     let done = 0;
     for (const section of packed) {
@@ -279,9 +283,11 @@ export class ElfFile {
   }
   private leaveOutDebugInfo(): void {
     for (const s of this.sections) if (/^\.z?debug_/.test(s.name)) this.contents.set(s.index, NOTHING);
-    this.problems.add(`Reading ${this.name} was cancelled: its names are known, its lines and types are not; restart to read them.`);
+    this.problems.leave(`Reading ${this.name} was cancelled: its names are known, its lines and types are not; restart to read them.`);
   }
 
+  /** Bytes that the compressed sections opened so far claim to hold. */
+  private unpacked = 0;
   private isPacked(section: Section): boolean {
     return (section.flags & SHF_COMPRESSED) !== 0 || section.name.startsWith('.zdebug_');
   }
@@ -308,6 +314,12 @@ export class ElfFile {
     if (size > Math.min((raw.length - start) * DEFLATE_LIMIT, LARGEST_SECTION)) {
       throw new SymbolError(
         `${section.name} of ${this.name} claims to hold ${size} bytes, more than it can: build it again, or with -gz=none.`,
+      );
+    }
+    this.unpacked += size;
+    if (this.unpacked > LARGEST_ALL) {
+      throw new SymbolError(
+        `${section.name} of ${this.name} is one too many: its sections claim to hold ${this.unpacked} bytes; build it again.`,
       );
     }
     return yield* inflating(raw.subarray(start), size);

@@ -21,6 +21,13 @@ export class Problems {
     this.list.push(text);
   }
 
+  /** Lines of `list` that are no damage: what somebody did not want to wait for. */
+  readonly leftOut: string[] = [];
+  leave(text: string): void {
+    this.list.unshift(text);
+    this.leftOut.push(text);
+  }
+
   /** Runs `work`; a SymbolError becomes a line in the list and `otherwise` the result. Other errors are ours and pass through. */
   guard<T>(otherwise: T, work: () => T): T {
     try {

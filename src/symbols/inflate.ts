@@ -179,6 +179,8 @@ export function* inflating(input: Uint8Array, size: number): Pieces<Uint8Array |
     }
     if (kind === 3) damaged();
     const codes = kind === 1 ? fixedCodes() : dynamicCodes();
+    // Making a code costs as much as many bytes, and a block may be empty.
+    if (yield out / size) return undefined;
     while (!compressed(codes)) if (yield out / size) return undefined;
   }
   if (out !== size) damaged();

@@ -120,6 +120,10 @@ export class ProgramSymbols {
   }
 
   /** What was damaged or not understood so far, a line each. Grows as more is read. */
+  /** Lines that say what a cancelled reading left out; empty when everything is there. */
+  get leftOut(): readonly string[] {
+    return this.elf.problems.leftOut;
+  }
   get problems(): readonly string[] {
     return this.elf.problems.list;
   }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { afterEach } from 'node:test';
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { nodeFiles } from '../../src/adapter/node';
-import { AdapterSession } from '../../src/adapter/session';
+import { type AdapterOptions, AdapterSession } from '../../src/adapter/session';
 import { demoFile } from './client';
 
 // biome-ignore lint/suspicious/noExplicitAny: answers are read by the tests that know them
@@ -18,7 +18,7 @@ afterEach(async () => {
 });
 
 export class Inside {
-  readonly adapter = new AdapterSession({ files: nodeFiles(demoFile('demo.elf')) });
+  readonly adapter: AdapterSession;
   readonly events: DebugProtocol.Event[] = [];
   /** What came, in order: the name of each event, and of each request that was answered. */
   readonly order: string[] = [];
@@ -30,7 +30,8 @@ export class Inside {
   private readonly stops: Stop[] = [];
   private wanted: ((stop: Stop) => void) | undefined;
 
-  constructor() {
+  constructor(options: Partial<AdapterOptions> = {}) {
+    this.adapter = new AdapterSession({ files: nodeFiles(demoFile('demo.elf')), ...options });
     open.add(this);
     this.adapter.onDidSendMessage((m) => {
       const message = m as DebugProtocol.ProtocolMessage;

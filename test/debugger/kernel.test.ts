@@ -402,6 +402,46 @@ test('a module is followed as it loads: its breakpoints wait, bind at their plac
   assert.equal(await run.on(), 'ended');
 });
 
+for (const cancelled of [false, true])
+  test(`a module that takes a while to read is opened once though another look comes meanwhile${cancelled ? '; cancelled, it is named with the reason' : ', and its breakpoints stop at its first instruction'}`, async () => {
+    let searches = 0;
+    let asked = '';
+    const told: string[] = [];
+    const run = boot((d) => {
+      d.modules.searched = true;
+      d.modules.find = function* (name) {
+        if (name !== 'gadget') return undefined;
+        searches++;
+        for (let i = 0; i < 4; i++) if (yield i / 4) return undefined;
+        return { path: 'gadget.ko', bytes: file('gadget.ko') };
+      };
+      d.onModule = (m, what) => told.push(`${what} ${m.name}`);
+      d.follow();
+      d.inPieces = (async (_: string, pieces: Generator<number, unknown, boolean | undefined>) => {
+        for (let n = 0; ; n++) {
+          const step = pieces.next(cancelled && n === 2);
+          if (step.done) return step.value;
+          await new Promise((done) => setImmediate(done));
+          if (n === 1 && !cancelled) {
+            d.following.lookNow();
+            asked = d.modules.text();
+          }
+        }
+      }) as typeof d.inPieces;
+      breakAt(d, 'gadget_init', 'blocking_notifier_call_chain', 'done');
+    });
+    const { d } = run;
+    const places: (string | undefined)[] = [];
+    while ((await run.on()) !== 'ended' && places.length < 20) places.push(d.programs.functionAt(d.target.pc)?.name);
+    assert.equal(searches, 1);
+    assert.equal(told.filter((line) => line === 'new gadget').length, 1);
+    if (cancelled) assert.deepEqual(places, ['blocking_notifier_call_chain', 'done']);
+    else {
+      assert.match(asked, /^gadget .*gadget\.ko\n$/);
+      assert.deepEqual(places, ['blocking_notifier_call_chain', 'gadget_init', 'done']);
+    }
+  });
+
 test('a module without its file is named with the reason', async () => {
   const run = boot((d) => breakAt(d, 'blocking_notifier_call_chain'));
   await run.on();

@@ -3,6 +3,8 @@ import { test } from 'node:test';
 import { ElfFile } from '../../src/symbols/elf';
 import { SymbolError } from '../../src/symbols/errors';
 import { loadProgram } from '../../src/symbols/program-symbols';
+import { whole } from '../../src/symbols/pieces';
+import { withCompressed, withSection } from './add-section';
 import { fixtureBytes } from './fixture';
 
 const altered = (change: (bytes: Uint8Array, view: DataView) => void): Uint8Array => {
@@ -72,6 +74,31 @@ test('a compressed section that claims an impossible size is refused before memo
   assert.match(program.problems.join(), /\.debug_info of vmlinux claims to hold 4026531840 bytes/);
   assert.equal(program.hasDebugInfo, false);
   assert.ok(program.symbols.named('work'));
+});
+
+test('compressed sections that hold more or less than they claim, or more together than memory should hold, are left out and named', () => {
+  const plain = fixtureBytes('gcc-O2-dwarf5.elf');
+  const zeros = new Uint8Array(1 << 16);
+  for (const claimed of [1, 65_535, 65_537]) {
+    const program = loadProgram(withCompressed(plain, '.debug_junk', zeros, claimed), { name: 'vmlinux' });
+    whole(program.elf.unpack());
+    assert.match(program.problems.join(), /compressed debug section is damaged/, String(claimed));
+    assert.equal(program.elf.contentsOf('.debug_junk'), undefined);
+    assert.ok(program.hasDebugInfo);
+  }
+  // Headers only: nothing as large is ever unpacked here.
+  const packed = new Uint8Array(600_000);
+  new DataView(packed.buffer).setUint32(0, 1, true);
+  new DataView(packed.buffer).setUint32(4, 400 << 20, true);
+  let many: Uint8Array = plain.slice();
+  for (const name of ['.debug_a', '.debug_b', '.debug_c']) many = withSection(many, name, packed, 0x800);
+  const program = loadProgram(many, { name: 'vmlinux' });
+  whole(program.elf.unpack());
+  assert.match(program.problems.join(), /\.debug_b of vmlinux is one too many: its sections claim to hold 838860800 bytes/);
+  new DataView(packed.buffer).setUint32(4, 600 << 20, true);
+  const one = loadProgram(withSection(plain, '.debug_a', packed, 0x800), { name: 'vmlinux' });
+  whole(one.elf.unpack());
+  assert.match(one.problems.join(), /\.debug_a of vmlinux claims to hold 629145600 bytes, more than it can/);
 });
 
 test('a section table that is cut off leaves the segments readable and says so', () => {

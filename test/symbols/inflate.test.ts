@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { constants, deflateSync } from 'node:zlib';
 import { SymbolError } from '../../src/symbols/errors';
-import { inflateZlib } from '../../src/symbols/inflate';
+import { inflateZlib, inflating } from '../../src/symbols/inflate';
 
 /** Deterministic bytes between noise and repetition. */
 function sample(length: number, variety: number): Uint8Array {
@@ -55,4 +55,29 @@ test('a cut or altered stream ends with a SymbolError and never hangs', () => {
     }
   }
   assert.ok(refused > packed.length / 12, `${refused} of ${packed.length}`);
+});
+
+test('decompression can be ended between any two blocks, even empty ones, and says how far it is', () => {
+  // Empty blocks with fixed codes: 3 bits of header, 7 of end.
+  const bits: number[] = [];
+  for (let n = 0; n < 800; n++) bits.push(n === 799 ? 1 : 0, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+  const bytes = new Uint8Array(2 + 1000);
+  bytes.set([0x78, 0x9c]);
+  for (const [i, bit] of bits.entries()) bytes[2 + (i >> 3)]! |= bit << (i & 7);
+  assert.equal(inflateZlib(bytes, 0).length, 0);
+  const pieces = inflating(bytes, 0);
+  let steps = 0;
+  while (steps < 500 && !pieces.next().done) steps++;
+  assert.equal(steps, 500);
+  assert.deepEqual(pieces.next(true), { done: true, value: undefined });
+
+  const large = deflateSync(new Uint8Array(1 << 20).map((_, i) => (i * i) >> 7));
+  const shares: number[] = [];
+  for (const share of inflating(large, 1 << 20)) shares.push(share);
+  assert.ok(shares.length > 3);
+  assert.deepEqual(
+    shares,
+    [...shares].sort((a, b) => a - b),
+  );
+  assert.ok(shares.every((x) => x >= 0 && x <= 1));
 });

@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import { declaration, typeName } from '../../src/symbols/dwarf/type-names';
 import { type StructType, stripType } from '../../src/symbols/dwarf/types';
 import { fetchBytes } from '../../src/symbols/dwarf/value';
-import { FIXTURES, fixture, frameOf, lineOf } from './fixture';
+import { loadProgram } from '../../src/symbols/program-symbols';
+import { FIXTURES, fixture, fixtureBytes, frameOf, lineOf } from './fixture';
 
 const only = <T>(list: readonly T[]): T => {
   assert.equal(list.length, 1);
@@ -353,4 +354,27 @@ test('an argument whose register is gone is computed from what the caller passed
   const located = value(late).locate(frameOf({ eip: late }, {}, { caller: () => caller }));
   assert.equal(located.kind, 'value');
   assert.equal(located.kind === 'value' && located.value, 1234n);
+});
+
+test('names and source files are read in pieces; ended early, those of the rest are not known and a line says so; symbols stay', () => {
+  for (const [pass, text] of [
+    ['indexing', /Reading names was cancelled: those of 1 of \d+ source files are known; restart to read all/],
+    ['listingSources', /Reading source files was cancelled: those of 1 of \d+ line tables are known; restart to read all/],
+  ] as const) {
+    const program = loadProgram(fixtureBytes('gcc-O2-dwarf5.elf'));
+    assert.deepEqual([program.indexed, program.hasSources], [false, false]);
+    const pieces = program[pass]();
+    assert.equal(pieces.next().done, false);
+    assert.deepEqual(pieces.next(true), { done: true, value: undefined });
+    assert.equal(pass === 'indexing' ? program.indexed : program.hasSources, true, 'it is not begun again');
+    assert.match(program.problems[0] ?? '', text);
+    assert.deepEqual(program.leftOut, program.problems);
+    assert.equal(program.symbols.named('work')?.kind, 'function');
+    assert.equal(program[pass]().next().done, true);
+  }
+  const all = loadProgram(fixtureBytes('gcc-O2-dwarf5.elf'));
+  const shares = [...all.indexing()];
+  assert.equal(shares.at(-1), 1);
+  assert.equal(all.indexed, true);
+  assert.deepEqual(all.leftOut, []);
 });

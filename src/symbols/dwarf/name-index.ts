@@ -55,7 +55,7 @@ export class NameIndex {
       const unit = dwarf.units[this.next++]!;
       dwarf.problems.guard(undefined, () => this.addUnit(unit));
       if ((yield this.next / dwarf.units.length) && !this.complete) {
-        dwarf.problems.add(
+        dwarf.problems.leave(
           `Reading names was cancelled: those of ${this.next} of ${dwarf.units.length} source files are known; restart to read all.`,
         );
         this.next = dwarf.units.length;

@@ -38,7 +38,7 @@ export class SourceIndex {
     while (!this.complete) {
       this.addUnit(dwarf.units[this.next++]!);
       if ((yield this.next / dwarf.units.length) && !this.complete) {
-        dwarf.problems.add(
+        dwarf.problems.leave(
           `Reading source files was cancelled: those of ${this.next} of ${dwarf.units.length} line tables are known; restart to read all.`,
         );
         this.next = dwarf.units.length;
