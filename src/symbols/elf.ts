@@ -336,6 +336,12 @@ export class ElfFile {
       const step = table.type === SHT_RELA ? 12 : 8;
       const symbols = this.sections[table.link];
       const symbolBytes = symbols ? this.rawBytes(symbols) : new Uint8Array(0);
+      // As many as the file has room for, however many tables claim the same bytes.
+      this.relocations += entries.length;
+      if (this.relocations > this.bytes.length) {
+        this.problems.add(`${this.name} claims more relocations than it has room for: build it again.`);
+        break;
+      }
       for (let at = 0; at + step <= entries.length; at += step) {
         const where = u32At(entries, at);
         const info = u32At(entries, at + 4);
@@ -354,6 +360,8 @@ export class ElfFile {
     return copy;
   }
 
+  /** Bytes of relocations that were applied. */
+  private relocations = 0;
   private symbolValue(table: Uint8Array, index: number): number | undefined {
     const at = index * 16;
     if (at + 16 > table.length) return undefined;

@@ -196,9 +196,14 @@ function utf8(bytes: Uint8Array, start: number, end: number): string {
   return result;
 }
 
-/** The zero-terminated text at `at`, or undefined when `at` lies outside or no zero follows. */
+/** Names are not longer: tables of names overlap at will, and in a damaged one each could be the whole table. */
+const LONGEST_TEXT = 1024;
+
+/** The zero-terminated text at `at`, cut after 1024 bytes, or undefined when `at` lies outside or no zero follows. */
 export function textAt(bytes: Uint8Array, at: number): string | undefined {
   if (!(at >= 0 && at < bytes.length)) return undefined;
-  const zero = bytes.indexOf(0, at);
-  return zero < 0 ? undefined : text(bytes, at, zero);
+  const most = Math.min(bytes.length, at + LONGEST_TEXT);
+  let end = at;
+  while (end < most && bytes[end] !== 0) end++;
+  return end === bytes.length ? undefined : text(bytes, at, end);
 }

@@ -159,6 +159,8 @@ export class AbbrevTable {
   private open(code: number): Abbrev | undefined {
     const [start, end] = code < DENSE_LIMIT ? [this.places[code * 2], this.places[code * 2 + 1]] : (this.rarePlaces.get(code) ?? []);
     if (!start || !end) return undefined;
+    if (end - start > LONGEST)
+      throw new SymbolError(`${WHAT} declares an entry with more attributes than any compiler writes: build the file again.`);
     const key = String.fromCharCode.apply(null, this.bytes.subarray(start, Math.min(end, start + KEY_LIMIT)) as unknown as number[]);
     let abbrev = end - start <= KEY_LIMIT ? this.shared.get(key) : undefined;
     if (!abbrev) {
@@ -179,6 +181,8 @@ export class AbbrevTable {
   }
 }
 
+/** Bytes of a declaration at most: attributes may take no room in an entry, but to read one takes time for each. */
+const LONGEST = 2048;
 /** Longer declarations than this, in bytes, are not shared. */
 const KEY_LIMIT = 200;
 

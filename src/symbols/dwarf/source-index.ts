@@ -15,6 +15,8 @@ export interface FileUse {
 
 const FILES_PER_UNIT = 0x10000;
 
+const MOST_SHARING = 16;
+
 export class SourceIndex {
   readonly paths: string[] = [];
   private readonly ids = new Map<string, number>();
@@ -24,6 +26,8 @@ export class SourceIndex {
 
   /** Joining and tidying a path costs more than finding it: directory, then name, to path id. */
   private known = new Map<string, Map<string, number>>();
+  /** Units by line table. */
+  private readonly sharing = new Map<number, number>();
   /** Units gone through so far. */
   private next = 0;
 
@@ -51,6 +55,10 @@ export class SourceIndex {
     const { dwarf, known } = this;
     const { lineOffset } = unit;
     if (lineOffset === undefined || unit.signature !== undefined) return;
+    // Units may share a table, which need not be run for each of them.
+    const sharing = (this.sharing.get(lineOffset) ?? 0) + 1;
+    this.sharing.set(lineOffset, sharing);
+    if (sharing > MOST_SHARING) return;
     const header = dwarf.problems.guard(undefined, () => readLineHeader(dwarf, lineOffset, unit.addressSize));
     if (!header) return;
     const { directory, name } = unit;

@@ -4,6 +4,8 @@
 import type { Type } from './types';
 
 const DEPTH_LIMIT = 32;
+/** Types within one declaration; function types that take each other would double with each level. */
+const TYPE_LIMIT = 400;
 
 /** The type alone, as in a cast. */
 export function typeName(type: Type): string {
@@ -12,11 +14,15 @@ export function typeName(type: Type): string {
 
 /** `name` declared with that type; with an empty name, the abstract type. */
 export function declaration(type: Type, name: string): string {
+  left = TYPE_LIMIT;
   return declare(type, name, 0).trimEnd();
 }
 
+/** Types that the declaration being written may still hold. */
+let left = 0;
+
 function declare(type: Type, inner: string, depth: number): string {
-  if (depth > DEPTH_LIMIT) return `... ${inner}`;
+  if (depth > DEPTH_LIMIT || --left < 0) return `... ${inner}`;
   switch (type.kind) {
     case 'base':
     case 'void':
