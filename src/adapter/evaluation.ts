@@ -58,7 +58,13 @@ const evaluate = (s: Context, args: Arguments): object => {
   const frame = s.frame(args.frameId);
   const found = d.evaluate(text, frame?.kind === 'code' ? frame : undefined, repl);
   const expression = text.replace(/,\s*(?:\[\d+\])?\s*[xduobcsphi]?\s*$/, '');
-  const item = valueItem(text, expression, found.value, d.valueContext(found.env, format?.hex === true), found.format);
+  const item = valueItem(
+    text,
+    expression,
+    found.value,
+    d.valueContext(found.env, format?.hex === true, args.context === 'clipboard'),
+    found.format,
+  );
   const v = variableBody(s, item);
   return {
     result: v.value,

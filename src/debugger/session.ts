@@ -164,8 +164,9 @@ export class Debugger {
     if (logMessage !== undefined && logMessage !== '') b.log = this.conditions.message(logMessage);
   }
 
-  valueContext(env: FrameEnvironment, hex = false): ValueContext {
-    return { env, names: this.programs, printers: this.printers, hex };
+  /** @param whole nothing is shortened, up to 20,000 values. */
+  valueContext(env: FrameEnvironment, hex = false, whole = false): ValueContext {
+    return { env, names: this.programs, printers: this.printers, hex, ...(whole ? { whole: { left: 20_000 } } : {}) };
   }
 
   /** A breakpoint of the Debug Console, beside those of the client. */

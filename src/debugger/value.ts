@@ -42,10 +42,18 @@ export interface ValueContext {
   names: Namer;
   printers?: Printer;
   hex?: boolean;
+  /** Nothing is shortened, as for the clipboard, until so many values are written. */
+  whole?: { left: number };
 }
 
 const TEXT_LIMIT = 80;
 const ELEMENTS_SHOWN = 12;
+const MEMBERS_SHOWN = 6;
+const ARRAY_DEPTH = 2;
+const STRUCT_DEPTH = 1;
+/** Limits of a value that is not shortened: far beyond what anybody pastes. */
+const WHOLE_DEPTH = 16;
+const WHOLE_ELEMENTS = 4096;
 
 const escaped = (byte: number): string => {
   if (byte === 0x0a) return '\\n';
@@ -113,10 +121,12 @@ export const formatValue = (v: Value, context: ValueContext, format: Format = PL
   if (v.missing !== undefined) return `<${v.missing}>`;
   if (v.text !== undefined) return v.text;
   const t = stripType(v.type);
+  const whole = context.whole !== undefined && --context.whole.left > 0;
+  const elements = whole ? WHOLE_ELEMENTS : ELEMENTS_SHOWN;
   const meaning = format.letter === undefined && format.count === undefined ? context.printers?.summary(context.env, v) : undefined;
   if (meaning !== undefined) return meaning;
   if (format.count !== undefined && (t.kind === 'pointer' || t.kind === 'base')) {
-    const { items, total } = children(v, context, format, 0, ELEMENTS_SHOWN);
+    const { items, total } = children(v, context, format, 0, elements);
     return `{${items.map((c) => formatValue(c.value, context, { ...format, count: undefined }, depth + 1)).join(', ')}${total > items.length ? ', ...' : ''}}`;
   }
   const letter = format.letter ?? (context.hex || v.register !== undefined ? 'x' : undefined);
@@ -157,19 +167,19 @@ export const formatValue = (v: Value, context: ValueContext, format: Format = PL
       if (isChar(t.element) && (letter === undefined || letter === 's') && v.bytes !== undefined) {
         const end = v.bytes.indexOf(0);
         const bytes = end < 0 ? v.bytes : v.bytes.subarray(0, end);
-        const shown = letter === 's' ? bytes.length : TEXT_LIMIT;
+        const shown = letter === 's' || whole ? bytes.length : TEXT_LIMIT;
         return quoted(bytes.subarray(0, shown), bytes.length <= shown);
       }
-      if (depth > 2) return '{...}';
-      const { items, total } = children(v, context, format, 0, ELEMENTS_SHOWN);
+      if (depth > (whole ? WHOLE_DEPTH : ARRAY_DEPTH)) return '{...}';
+      const { items, total } = children(v, context, format, 0, elements);
       return `{${items.map((c) => formatValue(c.value, context, format, depth + 1)).join(', ')}${total > items.length ? ', ...' : ''}}`;
     }
     case 'struct':
     case 'union':
     case 'class': {
       if (t.incomplete) return '<incomplete type>';
-      if (depth > 1) return '{...}';
-      const { items, total } = children(v, context, format, 0, 6);
+      if (depth > (whole ? WHOLE_DEPTH : STRUCT_DEPTH)) return '{...}';
+      const { items, total } = children(v, context, format, 0, whole ? WHOLE_ELEMENTS : MEMBERS_SHOWN);
       return `{${items.map((c) => `${c.name} = ${formatValue(c.value, context, format, depth + 1)}`).join(', ')}${total > items.length ? ', ...' : ''}}`;
     }
     case 'function': {
