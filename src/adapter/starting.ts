@@ -57,7 +57,8 @@ const assemble = (s: Context, a: LaunchArguments, target: BareTarget | GuestTarg
   d.onStop = (stop) => stopped(s, stop);
   d.onEnd = (end) => guestEnded(s, end);
   d.onLog = (text, b) => {
-    if (a.logTo === 'trapLog') d.logNotes.add({ k: target.records.count, position: target.position, text, at: target.pc });
+    if (a.logTo === 'trapLog')
+      d.logNotes.add({ k: target.records.count, position: target.position, ns: target.nowNs, text, at: target.pc });
     else logged(s, text, b);
   };
   d.onExpired = (w) => {

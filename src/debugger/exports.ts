@@ -6,6 +6,7 @@ import { hex } from '../lguest/abi';
 import { formatPosition, toJson, type TrapRecord } from '../lguest/trap-record';
 import { ExpressionError } from './expression';
 import { hypercallText, mnemonic, whatText } from './explain';
+import type { LogNote } from './log-notes';
 import { type Names, nest } from './record-query';
 
 export const EXPORT_FORMATS = ['ndjson', 'csv', 'chrome'] as const;
@@ -68,6 +69,32 @@ export const csvLine = (r: TrapRecord, names?: Names): string => {
   return values.map((v) => cell(String(v))).join(',');
 };
 
+/** A logpoint's line as a row of kind `log`; it has no number of its own. */
+const noteCsv = (n: LogNote, names?: Names): string => {
+  const values = [
+    '',
+    formatPosition(n.position),
+    '',
+    'log',
+    '',
+    '',
+    hex(n.at),
+    names?.nameOf(n.at) ?? '',
+    '',
+    '',
+    '',
+    '',
+    '',
+    n.k,
+    '',
+    '',
+    n.text,
+  ];
+  return values.map((v) => cell(String(v))).join(',');
+};
+const noteJson = (n: LogNote): string =>
+  JSON.stringify({ kind: 'log', before: n.k, pos: formatPosition(n.position), ns: n.ns, eip: hex(n.at), text: n.text });
+
 /** An event of the trace event format; ts and dur in microseconds of Guest time. */
 interface TraceEvent {
   name: string;
@@ -80,12 +107,12 @@ interface TraceEvent {
   s?: 't';
   args: Record<string, unknown>;
 }
-const LANES = ['user', 'kernel', 'hypercalls', 'virtual interrupts', 'Host'] as const;
+const LANES = ['user', 'kernel', 'hypercalls', 'virtual interrupts', 'Host', 'logpoints'] as const;
 const laneOf = (r: TrapRecord): number =>
   r.kind === 'hypercall' ? 2 : r.kind === 'virq' ? 3 : r.outcome === 'host-irq' || r.kind === 'kill' ? 4 : r.cpl === 3 ? 0 : 1;
 
 /** Every record is a moment; deliveries to the Guest also a stretch as long as their handlers. */
-export const chromeTrace = (records: readonly TrapRecord[], names?: Names): string => {
+export const chromeTrace = (records: readonly TrapRecord[], names?: Names, notes: readonly LogNote[] = []): string => {
   const events: TraceEvent[] = [
     { name: 'process_name', cat: '__metadata', ph: 'M', pid: 1, tid: 0, args: { name: 'lguest Guest' } },
     ...LANES.map((name, tid): TraceEvent => ({ name: 'thread_name', cat: '__metadata', ph: 'M', pid: 1, tid, args: { name } })),
@@ -105,11 +132,26 @@ export const chromeTrace = (records: readonly TrapRecord[], names?: Names): stri
     events.push({ ...base, ph: 'i', s: 't' });
     if (resume !== undefined && resume > 0) events.push({ ...base, name: `${base.name} handler`, ph: 'X', dur: resume / 1000 });
   }
+  for (const n of notes) {
+    const args = { before: n.k, position: formatPosition(n.position), at: names?.nameOf(n.at) ?? hex(n.at) };
+    events.push({ name: n.text, cat: 'log', ph: 'i', pid: 1, tid: LANES.length - 1, ts: n.ns / 1000, s: 't', args });
+  }
   return `${JSON.stringify({ displayTimeUnit: 'ns', otherData: { schema: SCHEMA, clock: 'Guest nanoseconds; one instruction is one' }, traceEvents: events })}\n`;
 };
 
-export const exportText = (records: readonly TrapRecord[], format: ExportFormat, names?: Names): string => {
-  if (format === 'chrome') return chromeTrace(records, names);
-  const lines = format === 'csv' ? [CSV_HEAD, ...records.map((r) => csvLine(r, names))] : records.map(toJson);
+/** @param notes lines of logpoints, oldest first; each comes before the record that it stands before. */
+export const exportText = (records: readonly TrapRecord[], format: ExportFormat, names?: Names, notes: readonly LogNote[] = []): string => {
+  if (format === 'chrome') return chromeTrace(records, names, notes);
+  const csv = format === 'csv';
+  const lines: string[] = csv ? [CSV_HEAD] : [];
+  let next = 0;
+  const upTo = (k: number): void => {
+    for (; next < notes.length && notes[next].k <= k; next++) lines.push(csv ? noteCsv(notes[next], names) : noteJson(notes[next]));
+  };
+  for (const r of records) {
+    upTo(r.k);
+    lines.push(csv ? csvLine(r, names) : toJson(r));
+  }
+  upTo(Number.POSITIVE_INFINITY);
   return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
 };

@@ -8,6 +8,8 @@ export interface LogNote {
   /** Number of the record before which it stands. */
   k: number;
   position: Position;
+  /** Guest time in nanoseconds. */
+  ns: number;
   text: string;
   /** Place of the logpoint. */
   at: number;

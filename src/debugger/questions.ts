@@ -71,8 +71,15 @@ export const walkArguments = (d: Debugger, a: Arguments): { va: number; access: 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
 const oneOf = <T extends string>(value: unknown, name: string, values: readonly T[]): T =>
   values.find((v) => v === value) ?? fail(`"${name}" must be one of ${values.join(', ')}.`);
-const exportTraps = (d: Debugger, format: ExportFormat, filter: string): string =>
-  exportText([...d.target.records].filter(recordFilter(filter, d.programs)), format, d.programs);
+/** The records that match, and the lines of logpoints among them; those after the newest record too, when it is there. */
+const exportTraps = (d: Debugger, format: ExportFormat, filter: string): string => {
+  const { records } = d.target;
+  const chosen = [...records].filter(recordFilter(filter, d.programs));
+  const [first, last] = [chosen[0], chosen.at(-1)];
+  const notes =
+    first === undefined || last === undefined ? [] : d.logNotes.between(first.k, last.k === records.count - 1 ? records.count : last.k);
+  return exportText(chosen, format, d.programs, notes);
+};
 
 /** By name, without the `lguest/`. Throws ExpressionError with one line. */
 export const QUESTIONS: Readonly<Record<string, (d: Debugger, args: Arguments) => object>> = {
