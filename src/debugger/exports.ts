@@ -71,26 +71,8 @@ export const csvLine = (r: TrapRecord, names?: Names): string => {
 
 /** A logpoint's line as a row of kind `log`; it has no number of its own. */
 const noteCsv = (n: LogNote, names?: Names): string => {
-  const values = [
-    '',
-    formatPosition(n.position),
-    '',
-    'log',
-    '',
-    '',
-    hex(n.at),
-    names?.nameOf(n.at) ?? '',
-    '',
-    '',
-    '',
-    '',
-    '',
-    n.k,
-    '',
-    '',
-    n.text,
-  ];
-  return values.map((v) => cell(String(v))).join(',');
+  const at = { pos: formatPosition(n.position), ns: n.ns, kind: 'log', eip: hex(n.at), symbol: names?.nameOf(n.at) ?? '', message: n.text };
+  return COLUMNS.map((column) => cell(String((at as Partial<Record<string, string | number>>)[column] ?? ''))).join(',');
 };
 const noteJson = (n: LogNote): string =>
   JSON.stringify({ kind: 'log', before: n.k, pos: formatPosition(n.position), ns: n.ns, eip: hex(n.at), text: n.text });
