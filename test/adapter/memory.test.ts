@@ -157,3 +157,20 @@ test('the instruction at hand shows where its memory operand is and what is ther
   assert.ok(located.length > 3 && located.length < 40);
   await s.end();
 });
+
+test('memory bound to an expression follows it: each stop reads where it leads then', async () => {
+  const s = await Inside.at('set_gate');
+  const read = async (memoryReference: string): Promise<[number, string]> => {
+    const { address, data } = await s.request('readMemory', { memoryReference, count: 4 });
+    return [Number(address), data];
+  };
+  const esp = async (): Promise<number> => Number(await s.evaluate('$esp,x'));
+  const before = await read('$esp');
+  assert.equal(before[0], await esp());
+  await s.go('stepOut');
+  const after = await read('$esp');
+  assert.equal(after[0], await esp());
+  assert.notEqual(after[0], before[0]);
+  assert.deepEqual(await read('$esp - 4'), await read(`0x${(after[0] - 4).toString(16)}`));
+  await s.end();
+});

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { lineOf } from './client';
-import { Inside } from './inside';
+import { type Body, Inside } from './inside';
 
 test('a watch stops on writes, reads or both of a variable, and says old value, new value and the instruction', async () => {
   const s = await Inside.at('show_held_interrupt');
@@ -172,5 +172,20 @@ test('who wrote a byte last is exact for what a watch records, in expressions, i
     await s.evaluate('0x7ffffff0', 'watch'),
     'where nothing is mapped a number is a number',
   );
+  await s.end();
+});
+
+test('a watch may cover anything up to the whole 4 GB, and stops at the first change in it', async () => {
+  const s = await Inside.at('start_kernel');
+  const ticks = Number(/0x[0-9a-f]+/.exec(await s.evaluate('&ticks'))?.[0]);
+  const set = async (from: number, bytes: number, accessType: string): Promise<Body> => {
+    const { dataId } = await s.request('dataBreakpointInfo', { name: `0x${from.toString(16)}`, asAddress: true, bytes });
+    return (await s.request('setDataBreakpoints', { breakpoints: [{ dataId, accessType, condition: 'new != old' }] })).breakpoints[0];
+  };
+  assert.equal((await set(ticks, 0x1_0000_0000 - ticks, 'write')).verified, true);
+  const whole = await set(0, 0x1_0000_0000, 'write');
+  assert.equal(whole.verified, true, whole.message);
+  const stop = await s.go();
+  assert.deepEqual([stop.reason, stop.hitBreakpointIds], ['data breakpoint', [whole.id]]);
   await s.end();
 });
