@@ -34,7 +34,7 @@ Commands:
   stats [by GROUP [FILTER]]  counts; GROUP one of vector outcome reason function page hypercall refault
   page VA [ACCESS]     Guest and shadow tables for an address (read, write, user write ...)
   x/NFU ADDRESS        memory: N units, F one of x d u s i c, U one of b h w
-  bt                   the call chain
+  bt                   the call chain, and by what each frame was found
   info reg|cr|trap|b    registers; the trap at hand as the view shows it
   info symbols         the files with symbols, what each has and what of it is damaged
   disas [ADDRESS]      instructions
@@ -201,7 +201,9 @@ const backtrace = (d: Debugger): string => {
   let n = 0;
   return `${stack.frames
     .map((f) =>
-      f.kind === 'code' ? `#${n++}  ${hex8(f.pc)} ${f.name}${f.file === undefined ? '' : ` at ${f.file}:${f.line}`}` : `    ${f.name}`,
+      f.kind === 'code'
+        ? `#${n++}  ${hex8(f.pc)} ${f.name}${f.file === undefined ? '' : ` at ${f.file}:${f.line}`}${f.method === 'exact' || f.inlineDepth > 0 ? '' : ` (${f.method})`}`
+        : `    ${f.name}`,
     )
     .join('\n')}\n`;
 };

@@ -91,6 +91,7 @@ export class Debugger {
     readonly programs: Programs,
     syntax: Syntax = 'att',
   ) {
+    target.processor.recordCalls(true);
     this.breakpoints = new Breakpoints(target, programs);
     this.watches = new Watches(target, programs);
     this.tasks = new Tasks(target, programs);

@@ -1,8 +1,9 @@
-// The call chain at a stop: from call frame information, else by frame pointers, else by return addresses on the stack, and through traps by the trap record.
+// The call chain at a stop: by the calls that the processor noted, call frame information, frame pointers, return addresses on the stack, and through traps by the trap record.
 //
 // A frame that the Host or the processor pushed is recognised by its address and its words, which the record holds; there the chain goes on with the code that was
 // interrupted. What cannot be followed ends the chain; no frame is made up. What it leaves out: values of variables (frame-environment.ts).
 
+import { RAM_BASE } from '../i386/state';
 import { LHCALL } from '../lguest/abi';
 import type { GuestRegister } from '../lguest/context';
 import type { Host } from '../lguest/host';
@@ -16,7 +17,15 @@ import { hex8, LINEAR, type Space, type Target } from './target';
 import type { SavedContext, Task, Tasks } from './tasks';
 
 /** How a frame was found. */
-export type Method = 'exact' | 'call frame information' | 'frame pointer' | 'trap record' | 'trap frame' | 'saved by the switch' | 'scan';
+export type Method =
+  | 'exact'
+  | 'shadow stack'
+  | 'call frame information'
+  | 'frame pointer'
+  | 'trap record'
+  | 'trap frame'
+  | 'saved by the switch'
+  | 'scan';
 
 export interface Frame {
   /** decision: what the Host asks about a trap that is not yet applied. */
@@ -277,7 +286,7 @@ export class Stack {
     if (esp === undefined) return undefined;
     const { sleeping } = this.options;
     if (sleeping?.saved.fresh && c.method === 'saved by the switch') return this.byTrapFrame(esp, 'has not run yet');
-    const plain = this.byRules(c) ?? this.byPrologue(c) ?? this.byScan(c);
+    const plain = this.byCalls(c, this.byRules(c) ?? this.byPrologue(c)) ?? this.byScan(c);
     this.live ??= liveFrames(this.target);
     const trap = this.live.find(
       (r) => r.frame !== undefined && r.frame.at >= esp && r.frame.at - esp < REACH && this.sameStack(r.frame.at, esp),
@@ -369,6 +378,47 @@ export class Stack {
     if (found.signalFrame && rule?.kind === EIP_RULE && member !== undefined)
       step.frameAt = (found.cfa + rule.offset - member.offset) >>> 0;
     return step;
+  }
+
+  /**
+   * The innermost return address at or above `esp` that a CALL pushed and no RET popped, by the processor's table of calls. A word is left out when a call further out
+   * came later (what was below is gone then), or when it lies behind a call of the next instruction, which only asks for EIP.
+   */
+  private pushedCall(c: Cursor): { at: number; back: number } | undefined {
+    const { calls } = this.target.processor.cpu;
+    const esp = c.registers[ESP];
+    if (!calls.on || esp === undefined) return undefined;
+    let found: { at: number; back: number } | undefined;
+    let latest = 0;
+    let end = esp;
+    while (end < esp + REACH && end <= 0xfffffffc && (c.cpl === 3 || this.sameStack(end, esp)) && this.target.locate(end, this.space) >= 0)
+      end += 4;
+    for (let at = end - 4; at >= esp; at -= 4) {
+      const call = calls.at(RAM_BASE + this.target.locate(at, this.space));
+      if (call === undefined || call.time < latest) continue;
+      latest = call.time;
+      if (this.target.read32(at, this.space) !== call.back) continue;
+      const asksForEip = this.target.read(call.back - 5, 1, this.space)[0] === 0xe8 && this.target.read32(call.back - 4, this.space) === 0;
+      if (!asksForEip) found = { at, back: call.back };
+    }
+    return found;
+  }
+
+  /**
+   * What the table of calls says about a step found otherwise. Call frame information is kept, for it has the caller's registers too; the table confirms it. Where there is
+   * none, the table decides before frame pointers. Return addresses that were pushed by hand are not in it: there the other methods hold.
+   */
+  private byCalls(c: Cursor, other: Step | undefined): Step | undefined {
+    if (other?.signalFrame) return other;
+    const call = this.pushedCall(c);
+    if (call === undefined) return other;
+    const cfa = (call.at + 4) >>> 0;
+    if (other !== undefined && other.cfa === cfa && other.registers[EIP] === call.back) return { ...other, method: 'shadow stack' };
+    if (other?.method === 'call frame information') return other;
+    const registers: (number | undefined)[] = new Array(9).fill(undefined);
+    registers[ESP] = cfa;
+    registers[EIP] = call.back;
+    return { registers, cfa, signalFrame: false, method: 'shadow stack' };
   }
 
   /** The next word on the stack that can only be a return address: behind a call of this very function. Where that was jumped to there is none, and no frame is made up. */

@@ -4,6 +4,7 @@
 // The rest (page walks, crossings, watched pages, pages with code, limits) is in the slow methods below. It leaves out: what instructions mean
 // (interpreter/), descriptor loads and control transfer (segments.ts, transfer.ts, interrupts.ts, tasks.ts), and the run loop (processor.ts).
 
+import { CallTable } from './calls';
 import { auxFor, resultFor, statusFlags } from './flags';
 import { CR0, CR4, CS, EXC, F, FL, GAPS, PAGE, RAM_BASE, SS, TLB, TLB_INVALID, TLB_TABLE_BYTES, W } from './state';
 
@@ -164,6 +165,8 @@ export class Cpu {
   readonly frozen = new FpuFrozen();
   /** True when CPL 0 is the Host's: its deliveries are never intercepted. */
   hostRing0 = false;
+  /** Return addresses on stacks, when somebody wants to know. */
+  readonly calls: CallTable;
   /** [vector] = 1: the debugger wants to stop before this vector is delivered. */
   readonly intercept = new Uint8Array(256);
   passIntercept = false;
@@ -196,6 +199,7 @@ export class Cpu {
     this.m16 = new Uint16Array(buffer);
     this.m32 = new Int32Array(buffer);
     this.f64 = new Float64Array(buffer);
+    this.calls = new CallTable(this.m32);
     this.pageFlags = new Uint8Array(options.ramBytes / PAGE + 1);
     this.bus = options.bus ?? NO_BUS;
     this.m32.fill(TLB_INVALID, SUPER_READ, USER_READ);
@@ -761,6 +765,21 @@ export class Cpu {
   moveStack(delta: number): void {
     const esp = this.m32[4];
     this.m32[4] = this.m32[W.SS_BIG] ? (esp + delta) | 0 : (esp & ~0xffff) | ((esp + delta) & 0xffff);
+  }
+  /** Index into the memory of what an access that has just been made at `linear` went to, -1 when there is no memory. Changes nothing. */
+  placeOf(linear: number, write: boolean): number {
+    const e = this.m32[(write ? this.tw : this.tr) + (linear >>> 12)];
+    if ((e & 1) === 0) return (linear + e) | 0;
+    const page = this.kept.get(keptKey(linear >>> 12, write, this.tw === USER_WRITE));
+    const physical = page === undefined ? this.peekTranslate(linear) : page | (linear & 0xfff);
+    return physical === -1 ? -1 : this.physicalOffset(physical);
+  }
+  /** A CALL has pushed `back`, its lowest byte at `linear`; a RET has popped what lay there. */
+  noteCall(linear: number, back: number): void {
+    this.calls.push(this.placeOf(linear, true), back);
+  }
+  noteReturn(linear: number): void {
+    this.calls.pop(this.placeOf(linear, false));
   }
   push32(value: number): void {
     const offset = this.stackOffset(-4);

@@ -71,7 +71,7 @@ export class Processor {
   /** The translator; undefined: everything is interpreted. */
   readonly jit: Jit | undefined;
   /** The quick interpreter; undefined where the engine refuses to compile WebAssembly: handlers do everything. */
-  private readonly quick: QuickRun | undefined;
+  private quick: QuickRun | undefined;
 
   constructor(options: ProcessorOptions) {
     this.countRing0 = options.countRing0;
@@ -135,6 +135,17 @@ export class Processor {
     }
   }
 
+  /** Whether CALL and RET are noted in `cpu.calls`. The run is the same; between runs only. */
+  recordCalls(on: boolean): void {
+    const { calls } = this.cpu;
+    if (calls.on === on) return;
+    calls.on = on;
+    calls.clear();
+    // Translations know only one of the two.
+    this.blocks.clear();
+    if (this.quick !== undefined) this.quick = quickRun(this.cpu);
+  }
+
   /** Lets the delivery that was last intercepted go through. */
   passIntercept(): void {
     this.cpu.passIntercept = true;
@@ -145,6 +156,7 @@ export class Processor {
     const c = this.cpu;
     this.blocks.clear();
     this.blocks.executed.forget();
+    this.cpu.calls.clear();
     c.flushTlb();
     c.m32[W.SHADOW] = 0;
     c.m32[W.HALTED] = 0;

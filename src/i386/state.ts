@@ -283,6 +283,12 @@ export const TLB_INVALID = -1;
 export const GAPS = { START: 0xf0000, WRITE: 0x400, USER: 0x800, MASK: 0x3f0, END: 0xf1000 } as const;
 
 /**
+ * The table of calls (calls.ts): entries of 16 bytes {where the return address was pushed, as an index into the memory; the address; when, 64 bits}. Before it the
+ * number of calls so far, 64 bits.
+ */
+export const CALLS = { TIME: 0x1dffff8, TABLE: 0x1e00000, MASK: 0x1ffff0, END: 0x2000000 } as const;
+
+/**
  * The table of blocks (blocks.ts), one entry of SIZE words for each, shared by the run loop and the quick interpreter (quick/): the words of an entry.
  */
 export const enum BLOCK {

@@ -127,6 +127,7 @@ const pushAndEnter = (c: Cpu, selector: number, d: Descriptor, eip: number, wide
   checkEip(c, d, eip);
   setAccessed(c, d);
   frame.commit();
+  if (wide && c.calls.on) c.noteCall((m[W.BASE + SS] + c.stackOffset(0)) | 0, m[W.EIP]);
   enterCode(c, selector, d, eip, m[W.CPL]);
 };
 
@@ -228,7 +229,10 @@ export const farReturn = (c: Cpu, wide: boolean, parameters: number): void => {
   const eip = peekStack(c, 0, wide);
   const selector = peekStack(c, size, wide) & 0xffff;
   if (c.protectedNotV86) {
+    // With the caller's page table entries: afterwards the privilege may be another.
+    const place = c.calls.on ? c.placeOf((c.m32[W.BASE + SS] + c.stackOffset(0)) | 0, false) : -1;
     returnTo(c, selector, eip, 2 * size + parameters, 2 * size + parameters, parameters, wide);
+    c.calls.pop(place);
     return;
   }
   if (eip >>> 0 > (c.v86 ? 0xffff : c.m32[W.LIMIT + CS] >>> 0)) c.gp(0);

@@ -333,6 +333,7 @@ export class Machine {
   restoreParts(s: MachineParts): void {
     const { processor } = this;
     processor.blocks.clear();
+    processor.cpu.calls.clear();
     processor.cpu.flushTlb();
     processor.cpu.updateMode();
     this.host.restore(s.host);

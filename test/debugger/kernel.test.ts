@@ -96,7 +96,7 @@ test('the chain of a sleeping task begins where it left the processor and has it
     ['schedule', 'wait_for_event', 'worker'],
   );
   assert.equal(stack.frames[0].method, 'saved by the switch');
-  assert.equal(stack.frames[1].method, 'call frame information');
+  assert.equal(stack.frames[1].method, 'shadow stack');
   const env = d.environment(stack.frames[1], false);
   assert.deepEqual(
     env

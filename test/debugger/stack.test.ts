@@ -30,10 +30,10 @@ const withoutSections = (): Uint8Array => {
   return bytes;
 };
 
-test('frames come from the processor, then from call frame information, and past a trap from its record', async () => {
+test('frames come from the processor, then from the calls it noted, and past a trap from its record', async () => {
   const d = await at('handle_syscall', make().d);
   const code = frames(d).filter((f) => f.inlineDepth === 0);
-  assert.deepEqual([...new Set(code.map((f) => f.method))], ['exact', 'call frame information', 'trap record']);
+  assert.deepEqual([...new Set(code.map((f) => f.method))], ['exact', 'shadow stack', 'trap record']);
   const boundary = code.findIndex((f) => f.kind === 'boundary');
   assert.deepEqual([code[boundary].method, code[boundary + 1].method, code[boundary + 1].cpl], ['trap record', 'trap record', 3]);
   assert.equal(code[boundary + 1].pc, code[boundary].record?.eip);
@@ -58,7 +58,7 @@ test('a handler that overwrites its own frame does not hide what it interrupted'
   assert.ok(machine.host.records.count > record.k);
 });
 
-test('without call frame information return addresses on the stack are taken where a call of the very function stands before them, and marked', async () => {
+test('without call frame information and calls noted, return addresses on the stack are taken where a call of the very function stands before them, and marked', async () => {
   const names = openProgram(
     new TextEncoder().encode(
       kernelFunctions.map((s) => `${s.address.toString(16)} ${s.kind === 'object' ? 'D' : 'T'} ${s.name}\n`).join(''),
@@ -66,7 +66,9 @@ test('without call frame information return addresses on the stack are taken whe
     'System.map',
   );
   const machine = new Machine({ kernel: withoutSections(), memoryBytes: 32 << 20, jit: false });
-  const d = await at('console_write', new Debugger(new GuestTarget(machine), new Programs([names])));
+  const d = new Debugger(new GuestTarget(machine), new Programs([names]));
+  machine.processor.recordCalls(false);
+  await at('console_write', d);
   d.target.setRegister('ebp', 0);
   const bare = frames(d);
   const full = frames(await at('console_write', make().d)).filter((f) => !/inlined/.test(f.name));
@@ -77,6 +79,28 @@ test('without call frame information return addresses on the stack are taken whe
       full.some((g) => g.pc === f.pc || f === bare[0]),
       `${plainName(f)} is no made-up frame`,
     );
+});
+
+test('without any call frame information the noted calls give the whole chain, and what was called before and has returned is not in it', async () => {
+  const full = frames(await at('console_write', make().d)).filter((f) => f.inlineDepth === 0);
+  const machine = new Machine({ kernel: withoutSections(), memoryBytes: 32 << 20, jit: false });
+  const d = new Debugger(new GuestTarget(machine), new Programs([]));
+  const entry = full[0].pc;
+  const stop = stopAfter(d, () => d.runTo([entry], 'step', 'there'));
+  await stop;
+  d.target.setRegister('ebp', 0);
+  const chain = (): number[] => frames(d).map((f) => f.pc);
+  assert.equal(d.target.pc, entry);
+  const expected = full.map((f) => f.pc);
+  assert.deepEqual(chain().slice(0, expected.length), expected);
+  assert.ok(
+    frames(d)
+      .slice(1)
+      .every((f) => f.method === 'shadow stack'),
+  );
+  // Words below the stack pointer are those of calls that have returned.
+  d.target.setRegister('esp', d.target.register('esp') - 512);
+  assert.deepEqual(chain().slice(0, expected.length), expected);
 });
 
 test('a kernel without any file has the names of its own table, once it runs', async () => {

@@ -132,6 +132,7 @@ const callTo = (c: Cpu, i: number, eip: number): void => {
     const linear = c.linW(SS, c.stackOffset(-4), 4);
     checkTarget(c, eip);
     c.write32(linear, back);
+    if (c.calls.on) c.noteCall(linear, back);
     c.moveStack(-4);
   }
   c.m32[W.EIP] = eip;
@@ -150,6 +151,7 @@ const call32: Handler = (c, i) => {
   const linear = c.linW(SS, esp, 4);
   checkTarget(c, eip);
   c.write32(linear, back);
+  if (c.calls.on) c.noteCall(linear, back);
   m[ESP] = esp;
   m[W.EIP] = eip;
 };
@@ -158,13 +160,17 @@ const ret32: Handler = (c) => {
   const m = c.m32;
   if (m[W.SS_BIG] !== 0) {
     const esp = m[ESP];
-    const eip = c.read32(c.linR(SS, esp, 4));
+    const linear = c.linR(SS, esp, 4);
+    const eip = c.read32(linear);
     checkTarget(c, eip);
+    if (c.calls.on) c.noteReturn(linear);
     m[ESP] = (esp + 4) | 0;
     m[W.EIP] = eip;
   } else {
-    const eip = c.read32(c.linR(SS, c.stackOffset(0), 4));
+    const linear = c.linR(SS, c.stackOffset(0), 4);
+    const eip = c.read32(linear);
     checkTarget(c, eip);
+    if (c.calls.on) c.noteReturn(linear);
     c.moveStack(4);
     m[W.EIP] = eip;
   }
@@ -177,6 +183,7 @@ const bindRet = (row: Row, size: Size): Handler => {
     const at = c.linR(SS, c.stackOffset(0), 1 << size);
     const eip = size === 2 ? c.read32(at) : c.read16(at);
     checkTarget(c, eip);
+    if (c.calls.on && size === 2) c.noteReturn(at);
     c.moveStack((1 << size) + (more ? c.code[i + R.IMM] : 0));
     c.m32[W.EIP] = eip;
   };

@@ -15,7 +15,18 @@ export const KERNEL_SLOT = 1;
 export const REGISTER_ENTRY = 1;
 export const MEMORY_ENTRY = 2;
 /** Indexes of the imported functions, in this order (jit.ts binds them). */
-export const IMPORT = { READ8: 0, READ16: 1, READ32: 2, WRITE8: 3, WRITE16: 4, WRITE32: 5, PROBE: 6, INTERPRET: 7, SYSTEM: 8 } as const;
+export const IMPORT = {
+  READ8: 0,
+  READ16: 1,
+  READ32: 2,
+  WRITE8: 3,
+  WRITE16: 4,
+  WRITE32: 5,
+  PROBE: 6,
+  INTERPRET: 7,
+  SYSTEM: 8,
+  STACK_PLACE: 9,
+} as const;
 export const REGION_TYPE = { params: [I32, I32, I32, I32, I32, I32, I32, I32, I32], results: [] };
 export const MODULE_TYPES = [REGION_TYPE, ...KERNEL_TYPES];
 

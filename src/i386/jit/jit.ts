@@ -9,7 +9,7 @@ import { type Cpu, CpuFault, PageFlag } from '../cpu';
 import { R } from '../decode';
 import { addCarries, aux8, aux16, aux32, subBorrows } from '../flags';
 import { HANDLERS } from '../interpreter';
-import { BLOCK, FL, PAGE, RAM_BASE, S, W } from '../state';
+import { BLOCK, CALLS, FL, PAGE, RAM_BASE, S, W } from '../state';
 import { CELLS, J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND } from './layout';
 import { discover, type Surroundings } from './region';
 import { KERNEL, createKernel } from '../x87/kernel';
@@ -443,7 +443,7 @@ export class Jit {
     const key = a * 2 + (user ? 1 : 0);
     const known = this.cells.get(key);
     if (known !== undefined) return known.linear === linear ? known.cell : -1;
-    if (this.nextCell === RAM_BASE) return -1;
+    if (this.nextCell === CALLS.TIME) return -1;
     const cell = this.nextCell;
     this.nextCell += 4;
     this.cpu.m32[cell >> 2] = 0;
@@ -651,6 +651,7 @@ export class Jit {
         const a = RAM_BASE + physical;
         return pageFlags[physical >>> 12] === 0 || cpu.inGap(linear, a, size, true) ? a : punt();
       },
+      stackPlace: (linear: number): number => cpu.placeOf(linear, true),
       interpret: (i: number, next: number): number => {
         if (m32[FLAG_KIND] !== 0) this.settleFlags();
         const { code } = cpu;
@@ -740,4 +741,5 @@ const IMPORTS = [
   f('probe', 2, 1),
   f('interpret', 2, 1),
   f('system', 2, 1),
+  f('stackPlace', 1, 1),
 ];

@@ -25,5 +25,5 @@ export const JUMP_CACHE = 0x1100000;
 export const JUMP_CACHE_ENTRIES = 4096;
 export const JUMP_CACHE_BYTES = JUMP_CACHE_ENTRIES * 16;
 
-/** Cells: one word for each place that translated code may go on to, holding a function table slot; 0 = not translated. They end at RAM_BASE. */
+/** Cells: one word for each place that translated code may go on to, holding a function table slot; 0 = not translated. They end at CALLS.TIME (state.ts). */
 export const CELLS = JUMP_CACHE + 2 * JUMP_CACHE_BYTES;

@@ -6,7 +6,7 @@
 
 import { PATCHABLE } from '../blocks';
 import { M, R } from '../decode';
-import { ESP, GAPS, S } from '../state';
+import { CALLS, ESP, GAPS, S } from '../state';
 import { Emission, IMPORT } from './emission';
 import { I32, OP } from './wasm';
 
@@ -424,6 +424,121 @@ export abstract class Operands extends Emission {
     this.move(ESP, 4 + more);
     this.f.get(this.t0);
     this.f.set(value);
+  }
+
+  /** Offset in the table of calls of the entry for the place in local `a`, onto the stack: as in ../calls.ts. */
+  private callEntry(a: number): void {
+    const { f } = this;
+    f.get(a);
+    f.i32(2);
+    f.op(OP.i32_shl);
+    f.get(a);
+    f.i32(15);
+    f.op(OP.i32_shr_u);
+    f.op(OP.i32_xor);
+    f.i32(CALLS.MASK);
+    f.op(OP.i32_and);
+  }
+  /** The place of the top of the stack (`below` bytes under ESP) into a local, which is returned. `access` does the access with its index on the stack, `slow` by its address. */
+  private stackPlace(below: number, write: boolean, access: (offset: number) => void, slow: () => void, type?: number): number {
+    const { f } = this;
+    const a = this.temp();
+    const ref = this.based(ESP, -below);
+    if (this.patience < 2) {
+      const { p, offset } = this.place(ref, 2, write);
+      f.get(p);
+      if (offset !== 0) {
+        f.i32(offset);
+        f.op(OP.i32_add);
+      }
+      f.tee(a);
+      access(0);
+      return a;
+    }
+    this.patiently(
+      ref,
+      2,
+      write,
+      () => {
+        slow();
+        f.get(this.lin);
+        f.call(IMPORT.STACK_PLACE);
+        f.set(a);
+      },
+      () => {
+        f.tee(a);
+        access(0);
+      },
+      type,
+    );
+    return a;
+  }
+  /** Pushes local `value`, which holds the return address `back` of a CALL, and notes it when calls are noted. */
+  protected pushReturn(value: number, back: number): void {
+    if (!this.region.calls) {
+      this.push(value);
+      return;
+    }
+    const { f } = this;
+    const a = this.stackPlace(
+      4,
+      true,
+      (offset) => {
+        f.get(value);
+        this.rawStore(2, offset);
+      },
+      () => {
+        f.get(this.lin);
+        f.get(value);
+        f.call(IMPORT.WRITE8 + 2);
+        this.checkStatus();
+      },
+    );
+    const at = this.temp();
+    this.callEntry(a);
+    f.tee(at);
+    f.get(a);
+    f.mem(OP.i32_store, CALLS.TABLE, 2);
+    f.get(at);
+    f.i32(back);
+    f.mem(OP.i32_store, CALLS.TABLE + 4, 2);
+    f.get(at);
+    f.i32(0);
+    f.mem(OP.i64_load, CALLS.TIME, 3);
+    f.i64(1n);
+    f.op(OP.i64_add);
+    f.tee(this.l0);
+    f.mem(OP.i64_store, CALLS.TABLE + 8, 3);
+    f.i32(0);
+    f.get(this.l0);
+    f.mem(OP.i64_store, CALLS.TIME, 3);
+    this.move(ESP, -4);
+  }
+  /** Pops the return address of a RET into local t0. @param more bytes to take off besides. */
+  protected popReturn(more: number): void {
+    if (!this.region.calls) {
+      this.pop(this.t0, more);
+      return;
+    }
+    const { f } = this;
+    const a = this.stackPlace(
+      0,
+      false,
+      (offset) => this.rawLoad(2, offset),
+      () => {
+        f.get(this.lin);
+        f.call(IMPORT.READ8 + 2);
+        f.set(this.t2);
+        this.checkStatus();
+        f.get(this.t2);
+      },
+      I32,
+    );
+    f.set(this.t0);
+    this.callEntry(a);
+    f.i32(0);
+    f.mem(OP.i32_store, CALLS.TABLE, 2);
+    this.move(ESP, 4 + more);
   }
 
   /** Lets the interpreter's handler do record i, then goes on. */

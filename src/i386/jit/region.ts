@@ -60,6 +60,8 @@ export interface RegionBlock {
 
 export interface Region {
   code: Int32Array;
+  /** Calls and returns are noted (../calls.ts). */
+  calls: boolean;
   user: boolean;
   blocks: RegionBlock[];
   /** An upper bound of the instructions between two looks at the budget. */
@@ -254,6 +256,7 @@ export const discover = (
   }
   return {
     code,
+    calls: cpu.calls.on,
     user,
     blocks,
     checkLength: instructions,

@@ -311,10 +311,10 @@ export class Translator extends Instructions {
       case 'call':
         f.i32(this.next);
         f.set(this.t0);
-        this.push(this.t0);
+        this.pushReturn(this.t0, this.next);
         return;
       case 'ret':
-        this.pop(this.t0, code[i + R.IMM]);
+        this.popReturn(code[i + R.IMM]);
         return;
       case 'jmp_ind':
       case 'call_ind':
@@ -324,7 +324,7 @@ export class Translator extends Instructions {
         if (t.kind === 'call_ind') {
           f.i32(this.next);
           f.set(this.t1);
-          this.push(this.t1);
+          this.pushReturn(this.t1, this.next);
         }
         return;
       case 'interpret':

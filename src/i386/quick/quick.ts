@@ -25,10 +25,12 @@ const BYTES = 4 * RECORD;
  */
 export type QuickRun = (block: number, record: number, chain: number) => number;
 
-let bytes: Uint8Array | undefined;
-let bytesPages = 0;
+/** By whether calls are noted. */
+const made: { bytes: Uint8Array; pages: number }[] = [];
+const NOTED = new Set(['call', 'call_ind E', 'call_ind M', 'ret', 'ret I']);
 
-const make = (pages: number): Uint8Array => {
+/** @param calls true: CALL and RET are left to their handlers, which note them (../calls.ts). */
+const make = (pages: number, calls: boolean): Uint8Array => {
   const f = new Cases();
   const { at, i, chain, last, eip, next, a, t } = f;
   /** A word of the block's entry; one that is a word index into the code, as a byte offset. */
@@ -96,7 +98,7 @@ const make = (pages: number): Uint8Array => {
     f.op(OP.end);
     // k + 1 of the case blocks are closed.
     const exits = n - 1 - k;
-    if (k === 0) f.br(OP.br, exits + 2);
+    if (k === 0 || (calls && NOTED.has(CASES[k]))) f.br(OP.br, exits + 2);
     else f.make(CASES[k], exits);
   }
   f.op(OP.end); // next record
@@ -204,13 +206,11 @@ const make = (pages: number): Uint8Array => {
 
 /** The function for a processor's memory. Throws what the engine throws when it refuses to compile WebAssembly. */
 export const quickRun = (cpu: Cpu): QuickRun => {
+  const kind = cpu.calls.on ? 1 : 0;
   const pages = cpu.memory.buffer.byteLength / 65536;
-  if (bytes === undefined || bytesPages !== pages) {
-    bytes = make(pages);
-    bytesPages = pages;
-  }
+  if (made[kind]?.pages !== pages) made[kind] = { bytes: make(pages, cpu.calls.on), pages };
   const t = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { e: { m: cpu.memory, t } });
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(made[kind].bytes as BufferSource), { e: { m: cpu.memory, t } });
   return exports.f0 as QuickRun;
 };
 

@@ -1,0 +1,172 @@
+// Chains of frames by noted calls alone: bare machine code without names, call frame information or frame pointers, interpreted and translated.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Programs } from '../../src/debugger/programs';
+import { Debugger } from '../../src/debugger/session';
+import { BareTarget } from '../../src/debugger/target';
+import { boot, CLI_HLT, ENTRY, word32 } from '../launcher/bare-kernel';
+import { stopAfter } from './stand';
+
+const ENGINES = [{ jit: false }, { jit: true, jitThreshold: 0 }, { jit: true }];
+/** Tops of two stacks, further from each other than a chain is followed. */
+const STACK_A = 0x300000;
+const STACK_B = 0x320000;
+const MOV_ESP = 0xbc;
+const CALL = 0xe8;
+const JMP = 0xe9;
+const NOP = 0x90;
+
+type Part = number | readonly [op: number, label: string] | string;
+/** Machine code with labels: a text is a label; [op, label] is a call or jump there, or an instruction with its address. */
+const assemble = (parts: readonly Part[]): { code: number[]; at: (label: string) => number } => {
+  const places = new Map<string, number>();
+  const size = (p: Part): number => (typeof p === 'string' ? 0 : typeof p === 'number' ? 1 : 5);
+  let here = ENTRY;
+  for (const p of parts) {
+    if (typeof p === 'string') places.set(p, here);
+    here += size(p);
+  }
+  const at = (label: string): number => places.get(label) ?? assert.fail(label);
+  const code: number[] = [];
+  for (const p of parts) {
+    if (typeof p === 'number') code.push(p);
+    else if (typeof p !== 'string') {
+      const relative = p[0] === CALL || p[0] === JMP;
+      code.push(p[0], ...word32(relative ? at(p[1]) - (ENTRY + code.length + 5) : at(p[1])));
+    }
+  }
+  return { code, at };
+};
+/** The chain at each of the stops, for every engine; all must be the same. */
+const chains = async (parts: readonly Part[], stops: readonly string[]): Promise<number[][]> => {
+  const { code, at } = assemble(parts);
+  const all: number[][][] = [];
+  for (const engine of ENGINES) {
+    const { machine } = boot(code, engine);
+    const d = new Debugger(new BareTarget(machine), new Programs([]));
+    const found: number[][] = [];
+    for (const stop of stops) {
+      await stopAfter(d, () => d.runTo([at(stop)], 'step', 'there'));
+      assert.equal(d.target.pc, at(stop));
+      d.target.setRegister('ebp', 0);
+      d.forget();
+      const stack = d.stack();
+      stack.need(256);
+      assert.ok(stack.frames.slice(1).every((f) => f.method === 'shadow stack'));
+      found.push(stack.frames.map((f) => f.pc));
+    }
+    all.push(found);
+  }
+  assert.deepEqual(all[1], all[0]);
+  assert.deepEqual(all[2], all[0]);
+  return all[0];
+};
+const labels = (parts: readonly Part[], names: readonly string[]): number[] => names.map((name) => assemble(parts).at(name));
+
+test('every level of a deep recursion is a frame, though the same code went up and down before', async () => {
+  const parts: Part[] = [
+    ...[MOV_ESP, ...word32(STACK_A), 0xbe, ...word32(60)], // mov $60,%esi
+    'again',
+    ...[0xb9, ...word32(150)], // mov $150,%ecx
+    [CALL, 'f'],
+    'back',
+    ...[0x4e, 0x75, 0xf3, ...CLI_HLT], // dec %esi; jnz again
+    'f',
+    ...[0x49, 0x75, 7, 0x83, 0xfe, 1, 0x74, 9, NOP, 0xc3], // dec %ecx; jnz more; cmp $1,%esi; je deepest; nop; ret
+    [CALL, 'f'],
+    'up',
+    0xc3,
+    NOP,
+    'deepest',
+    ...[NOP, 0xc3],
+  ];
+  const [chain] = await chains(parts, ['deepest']);
+  const [deepest, up, back] = labels(parts, ['deepest', 'up', 'back']);
+  assert.deepEqual(chain, [deepest, ...new Array<number>(149).fill(up), back]);
+});
+
+test('two tasks have each its own chain, whichever runs', async () => {
+  const parts: Part[] = [
+    ...[MOV_ESP, ...word32(STACK_A)],
+    [CALL, 'a'],
+    'in main',
+    ...CLI_HLT,
+    'a',
+    [CALL, 'switch'],
+    'in a',
+    ...CLI_HLT,
+    'switch',
+    ...[0x89, 0xe3, MOV_ESP, ...word32(STACK_B)], // mov %esp,%ebx
+    [CALL, 'b'],
+    'in task b',
+    ...CLI_HLT,
+    'b',
+    [CALL, 'stop b'],
+    'in b',
+    ...CLI_HLT,
+    'stop b',
+    ...[NOP, 0x89, 0xdc], // mov %ebx,%esp
+    'stop a',
+    ...[NOP, ...CLI_HLT],
+  ];
+  const [b, a] = await chains(parts, ['stop b', 'stop a']);
+  assert.deepEqual(b, labels(parts, ['stop b', 'in b', 'in task b']));
+  assert.deepEqual(a, labels(parts, ['stop a', 'in a', 'in main']));
+});
+
+test('frames that a longjmp left behind are gone as soon as its function calls again', async () => {
+  const parts: Part[] = [
+    ...[MOV_ESP, ...word32(STACK_A)],
+    [CALL, 'outer'],
+    'in main',
+    ...CLI_HLT,
+    'outer',
+    ...[0x89, 0xe3], // mov %esp,%ebx
+    [CALL, 'middle'],
+    'landing',
+    [CALL, 'leaf'],
+    'in outer',
+    ...CLI_HLT,
+    'middle',
+    [CALL, 'inner'],
+    'in middle',
+    ...CLI_HLT,
+    'inner',
+    'stop inner',
+    ...[0x89, 0xdc], // mov %ebx,%esp
+    [JMP, 'landing'],
+    'leaf',
+    ...[0x83, 0xec, 64], // sub $64,%esp: over what was left
+    'stop leaf',
+    ...[NOP, ...CLI_HLT],
+  ];
+  const [inner, leaf] = await chains(parts, ['stop inner', 'stop leaf']);
+  assert.deepEqual(inner, labels(parts, ['stop inner', 'in middle', 'landing', 'in main']));
+  assert.deepEqual(leaf, labels(parts, ['stop leaf', 'in outer', 'in main']));
+});
+
+test('a return address that was pushed by hand is no call: its frame is left out, and the chain goes on', async () => {
+  const parts: Part[] = [
+    ...[MOV_ESP, ...word32(STACK_A)],
+    [CALL, 'f'],
+    'in main',
+    ...CLI_HLT,
+    'f',
+    [0x68, 'by hand'], // push $by hand
+    [JMP, 'g'],
+    'by hand',
+    'stop after',
+    ...[NOP, ...CLI_HLT],
+    'g',
+    [CALL, 'h'],
+    'in g',
+    0xc3,
+    'h',
+    'stop h',
+    ...[NOP, 0xc3],
+  ];
+  const [h, after] = await chains(parts, ['stop h', 'stop after']);
+  assert.deepEqual(h, labels(parts, ['stop h', 'in g', 'in main']));
+  assert.deepEqual(after, labels(parts, ['stop after', 'in main']));
+});
