@@ -410,11 +410,16 @@ export class Stack {
    */
   private byCalls(c: Cursor, other: Step | undefined): Step | undefined {
     if (other?.signalFrame) return other;
+    if (other?.method === 'call frame information') {
+      const { calls } = this.target.processor.cpu;
+      const place = calls.on ? this.target.locate((other.cfa - 4) >>> 0, this.space) : -1;
+      const noted = place < 0 ? undefined : calls.at(RAM_BASE + place);
+      return noted !== undefined && noted.back === other.registers[EIP] ? { ...other, method: 'shadow stack' } : other;
+    }
     const call = this.pushedCall(c);
     if (call === undefined) return other;
     const cfa = (call.at + 4) >>> 0;
     if (other !== undefined && other.cfa === cfa && other.registers[EIP] === call.back) return { ...other, method: 'shadow stack' };
-    if (other?.method === 'call frame information') return other;
     const registers: (number | undefined)[] = new Array(9).fill(undefined);
     registers[ESP] = cfa;
     registers[EIP] = call.back;
