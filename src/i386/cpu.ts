@@ -190,7 +190,8 @@ export class Cpu {
   /** Physical regions beyond RAM: [physical start, length, physical target] for ROM aliases. */
   private aliases: { start: number; length: number; target: number }[] = [];
 
-  constructor(options: CpuOptions) {
+  /** @param prepared false: whoever executes calls prepare(). */
+  constructor(options: CpuOptions, prepared = true) {
     this.ramBytes = options.ramBytes;
     const pages = Math.ceil((RAM_BASE + options.ramBytes) / 65536) + 1;
     this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
@@ -202,7 +203,7 @@ export class Cpu {
     this.calls = new CallTable(this.m32);
     this.pageFlags = new Uint8Array(options.ramBytes / PAGE + 1);
     this.bus = options.bus ?? NO_BUS;
-    this.m32.fill(TLB_INVALID, SUPER_READ, USER_READ);
+    if (prepared) this.prepare();
   }
 
   // ---- exceptions -------------------------------------------------------------------------------------------------------------------
@@ -265,6 +266,15 @@ export class Cpu {
   setCpl(cpl: number): void {
     this.m32[W.CPL] = cpl;
     this.updateMode();
+  }
+
+  /** Whether the supervisor tables are there: 8 MB that a machine need not touch before its first instruction, so that it can be looked at sooner. */
+  private superTables = false;
+  /** Makes ready for accesses to linear memory; whoever executes calls it first. Until then, of all of them only translate() may be called. */
+  prepare(): void {
+    if (this.superTables) return;
+    this.m32.fill(TLB_INVALID, SUPER_READ, USER_READ);
+    this.superTables = true;
   }
 
   /** Whether the user tables are there: 8 MB that a machine need not touch before its first user code. */
@@ -591,6 +601,7 @@ export class Cpu {
     const page = linear >>> 12;
     const m = this.m32;
     const entry = (a - (linear & ~0xfff)) | 0;
+    this.prepare();
     if (user && !this.userTables) this.makeUserTables();
     if (!this.isFilled(page)) {
       if (this.filledCount === FILLED_MAX) this.flushTlb();

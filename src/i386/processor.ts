@@ -75,7 +75,7 @@ export class Processor {
 
   constructor(options: ProcessorOptions) {
     this.countRing0 = options.countRing0;
-    this.cpu = new Cpu(options);
+    this.cpu = new Cpu(options, false);
     this.blocks = new BlockCache(this.cpu);
     this.cpu.hostRing0 = !options.countRing0;
     this.cpu.tsc = () => this.now() + this.inBlock();
@@ -173,6 +173,7 @@ export class Processor {
   /** Delivers an external interrupt between two instructions. @returns false when that ended in a shutdown. */
   interrupt(vector: number): boolean {
     const c = this.cpu;
+    c.prepare();
     if (c.parked !== -1) c.flushTlb();
     c.m32[W.HALTED] = 0;
     c.m32[W.SHADOW] = 0;
@@ -194,6 +195,7 @@ export class Processor {
    */
   raise(vector: number, errorCode: number): Exit | undefined {
     const c = this.cpu;
+    c.prepare();
     if (c.parked !== -1) c.flushTlb();
     if (c.intercepts(vector)) return { kind: 'intercept', vector, errorCode, software: false };
     c.m32[W.SHADOW] = 0;
@@ -241,6 +243,7 @@ export class Processor {
 
   private guarded(single: boolean): Exit {
     const c = this.cpu;
+    c.prepare();
     if (c.parked !== -1) c.flushTlb();
     for (;;) {
       try {

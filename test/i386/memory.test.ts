@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PageFlag } from '../../src/i386/cpu';
+import { Cpu, PageFlag } from '../../src/i386/cpu';
 import { Processor } from '../../src/i386/processor';
-import { CS, EAX, EBP, EBX, EXC, RAM_BASE, W } from '../../src/i386/state';
+import { CS, EAX, EBP, EBX, EXC, RAM_BASE, TLB, TLB_INVALID, W } from '../../src/i386/state';
 
 const CODE = 0x1000;
 const MEGABYTE = 1 << 20;
@@ -197,3 +197,15 @@ for (const jit of [false, true]) {
     );
   });
 }
+
+test('a processor touches the tables of its TLB at its first instruction, and one that stands alone has them at once', () => {
+  const { cpu } = new Processor({ ramBytes: MEGABYTE, countRing0: true });
+  const entry = (): number => cpu.m32[TLB.SUPER_READ >> 2];
+  assert.equal(entry(), 0);
+  cpu.prepare();
+  assert.equal(entry(), TLB_INVALID);
+  cpu.m32[TLB.SUPER_READ >> 2] = 5;
+  cpu.prepare();
+  assert.equal(entry(), 5, 'a second time changes nothing');
+  assert.equal(new Cpu({ ramBytes: MEGABYTE }).m32[TLB.SUPER_READ >> 2], TLB_INVALID);
+});
