@@ -406,7 +406,8 @@ export class Stack {
 
   /**
    * What the table of calls says about a step found otherwise. Call frame information is kept, for it has the caller's registers too; the table confirms it. Where there is
-   * none, the table decides before frame pointers. Return addresses that were pushed by hand are not in it: there the other methods hold.
+   * none, the table decides before frame pointers, unless these know a frame further in whose return address stands behind a call. Return addresses that were pushed by
+   * hand are not in it: there the other methods hold.
    */
   private byCalls(c: Cursor, other: Step | undefined): Step | undefined {
     if (other?.signalFrame) return other;
@@ -420,10 +421,27 @@ export class Stack {
     if (call === undefined) return other;
     const cfa = (call.at + 4) >>> 0;
     if (other !== undefined && other.cfa === cfa && other.registers[EIP] === call.back) return { ...other, method: 'shadow stack' };
+    // A fork copies stack pages, and the copy has no calls: a frame in there is not to be passed over.
+    if (other !== undefined && other.cfa < cfa && this.isBehindCall(other.registers[EIP])) return other;
     const registers: (number | undefined)[] = new Array(9).fill(undefined);
     registers[ESP] = cfa;
     registers[EIP] = call.back;
     return { registers, cfa, signalFrame: false, method: 'shadow stack' };
+  }
+
+  /** Whether the instruction before an address can be a near call: E8 with its distance, or FF /2 with its operand. */
+  private isBehindCall(pc: number | undefined): boolean {
+    if (pc === undefined) return false;
+    if (this.target.read(pc - 5, 1, this.space)[0] === 0xe8) return true;
+    for (let length = 2; length <= 7; length++) {
+      const [op, modrm, sib] = this.target.read(pc - length, 3, this.space);
+      if (op !== 0xff || ((modrm >> 3) & 7) !== 2) continue;
+      const mod = modrm >> 6;
+      const hasSib = mod !== 3 && (modrm & 7) === 4;
+      const noBase = mod === 0 && ((hasSib ? sib : modrm) & 7) === 5;
+      if (length === 2 + (hasSib ? 1 : 0) + (mod === 1 ? 1 : mod === 2 || noBase ? 4 : 0)) return true;
+    }
+    return false;
   }
 
   /** The next word on the stack that can only be a return address: behind a call of this very function. Where that was jumped to there is none, and no frame is made up. */

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Programs } from '../../src/debugger/programs';
+import { openProgram, Programs } from '../../src/debugger/programs';
 import { Debugger } from '../../src/debugger/session';
 import { BareTarget } from '../../src/debugger/target';
 import { boot, CLI_HLT, ENTRY, word32 } from '../launcher/bare-kernel';
@@ -169,4 +169,44 @@ test('a return address that was pushed by hand is no call: its frame is left out
   const [h, after] = await chains(parts, ['stop h', 'stop after']);
   assert.deepEqual(h, labels(parts, ['stop h', 'in g', 'in main']));
   assert.deepEqual(after, labels(parts, ['stop after', 'in main']));
+});
+
+test('a frame without a note, as in the stack page that a fork copied, is found by its frame pointer and not passed over for a noted one further out', async () => {
+  for (const call of [[CALL, 'middle'] as const, 0xd0ff /* call *%eax */]) {
+    const parts: Part[] = [
+      ...[MOV_ESP, ...word32(STACK_A), 0x31, 0xed], // xor %ebp,%ebp
+      [CALL, 'outer'],
+      'in main',
+      ...CLI_HLT,
+      'outer',
+      ...[0x55, 0x89, 0xe5], // push %ebp; mov %esp,%ebp
+      [0x68, 'in outer'], // what a call pushes, without the call
+      [JMP, 'middle'],
+      ...(typeof call === 'number' ? [call & 0xff, call >> 8] : [call]),
+      'in outer',
+      ...CLI_HLT,
+      'middle',
+      ...[0x55, 0x89, 0xe5],
+      'there',
+      ...[NOP, ...CLI_HLT],
+    ];
+    const { code, at } = assemble(parts);
+    const map = [['main', ENTRY] as const, ...(['outer', 'middle'] as const).map((name) => [name, at(name)] as const)]
+      .map(([name, address]) => `${address.toString(16).padStart(8, '0')} T ${name}\n`)
+      .join('');
+    const names = openProgram(new TextEncoder().encode(map), 'System.map');
+    const { machine } = boot(code, ENGINES[0]);
+    const d = new Debugger(new BareTarget(machine), new Programs([names]));
+    await stopAfter(d, () => d.runTo([at('there')], 'step', 'there'));
+    const stack = d.stack();
+    stack.need(16);
+    assert.deepEqual(
+      stack.frames.map((f) => [f.pc, f.method]),
+      [
+        [at('there'), 'exact'],
+        [at('in outer'), 'frame pointer'],
+        [at('in main'), 'shadow stack'],
+      ],
+    );
+  }
 });
