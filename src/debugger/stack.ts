@@ -3,7 +3,7 @@
 // A frame that the Host or the processor pushed is recognised by its address and its words, which the record holds; there the chain goes on with the code that was
 // interrupted. What cannot be followed ends the chain; no frame is made up. What it leaves out: values of variables (frame-environment.ts).
 
-import { RAM_BASE } from '../i386/state';
+import { PAGE, RAM_BASE } from '../i386/state';
 import { LHCALL } from '../lguest/abi';
 import type { GuestRegister } from '../lguest/context';
 import type { Host } from '../lguest/host';
@@ -319,8 +319,13 @@ export class Stack {
 
   /** Kernel stacks lie side by side: a frame on the neighbour's is not ours. */
   private sameStack(a: number, b: number): boolean {
+    const size = this.stackSize();
+    return size === 0 || ((a ^ b) & -size) === 0;
+  }
+  /** Bytes of a kernel stack, which begins at a multiple of them; 0 where that is not known. */
+  private stackSize(): number {
     const size = this.options.tasks?.data.type('union thread_union')?.size ?? 0;
-    return size === 0 || (size & (size - 1)) !== 0 || ((a ^ b) & ~(size - 1)) === 0;
+    return (size & (size - 1)) === 0 ? size : 0;
   }
 
   /**
@@ -390,11 +395,17 @@ export class Stack {
     if (!calls.on || esp === undefined) return undefined;
     let found: { at: number; back: number } | undefined;
     let latest = 0;
-    let end = esp;
-    while (end < esp + REACH && end <= 0xfffffffc && (c.cpl === 3 || this.sameStack(end, esp)) && this.target.locate(end, this.space) >= 0)
-      end += 4;
-    for (let at = end - 4; at >= esp; at -= 4) {
-      const call = calls.at(RAM_BASE + this.target.locate(at, this.space));
+    const size = c.cpl === 3 ? 0 : this.stackSize();
+    let end = Math.min(esp + REACH, 2 ** 32, size === 0 ? 2 ** 32 : ((esp & -size) >>> 0) + size);
+    const first = (esp & -PAGE) >>> 0;
+    const pages: number[] = [];
+    for (let page = first; page < end; page += PAGE) {
+      const place = this.target.locate(page, this.space);
+      if (place >= 0) pages.push(RAM_BASE + place);
+      else end = page;
+    }
+    for (let at = esp + 4 * Math.ceil((end - esp) / 4) - 4; at >= esp; at -= 4) {
+      const call = calls.at(pages[(at - first) >>> 12] + (at & (PAGE - 1)));
       if (call === undefined || call.time < latest) continue;
       latest = call.time;
       if (this.target.read32(at, this.space) !== call.back) continue;
