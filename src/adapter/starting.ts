@@ -69,6 +69,7 @@ const assemble = (s: Context, a: LaunchArguments, target: BareTarget | GuestTarg
     });
   };
   d.onTrapLog = (text) => s.output(text);
+  d.onNotice = (text) => s.output(text);
   d.onLive = (numbers) => s.event('lguest/live', numbers);
   d.onWrite = () => changed(s);
   d.onBound = (b) => s.event('breakpoint', { reason: 'changed', breakpoint: breakpointBody(s, b) });

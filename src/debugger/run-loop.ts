@@ -14,6 +14,7 @@ import type { Programs } from './programs';
 import { delivers } from './record-query';
 import { type EndInfo, type Outcome, type StopInfo, type StopReason, short, stopInfo } from './stops';
 import { hex8, type Target } from './target';
+import type { Tasks } from './tasks';
 import type { TrapStops } from './trap-stops';
 import type { WatchStops } from './watch-stops';
 import type { Watches } from './watches';
@@ -53,6 +54,7 @@ export type Verdict = StopInfo | 'ended' | 'go on' | 'temporary';
 export interface RunOwner {
   readonly target: Target;
   readonly programs: Programs;
+  readonly tasks: Tasks;
   readonly breakpoints: Breakpoints;
   readonly watches: Watches;
   readonly conditions: Conditions;
@@ -65,6 +67,10 @@ export interface RunOwner {
   onStop: (stop: StopInfo) => void;
   onEnd: (end: EndInfo) => void;
   onLog: (text: string, breakpoint: Breakpoint) => void;
+  /** What a user wants to know of a step that is still under way, in one line. */
+  onNotice: (text: string) => void;
+  /** A step whose task is not on the processor after so long says so. Milliseconds. */
+  readonly patienceMs: number;
   onLive: (numbers: LiveNumbers) => void;
   /** The machine is about to run: what belongs to the last stop is over. */
   starting(): void;
@@ -256,15 +262,18 @@ export class Runner {
   /**
    * Runs until one of the places is met (undefined), or something else stops it.
    * @param handler the trap whose handler is run through: an IRET from its frame ends the run too, wherever that goes.
+   * @param mine whether the task that is waited for is on the processor.
    */
-  async runUntil(places: Temporary[], handler?: TrapRecord): Promise<Outcome> {
+  async runUntil(places: Temporary[], handler?: TrapRecord, mine?: () => boolean): Promise<Outcome> {
     this.temporaries = places;
     const endWatch = this.watchReturn(handler);
     this.d.watches.arm();
     this.d.breakpoints.refresh();
     for (const { address } of places) this.d.target.processor.addBreakpoint(address);
     this.noteStart();
-    let turned = performance.now();
+    const begun = performance.now();
+    let turned = begun;
+    let told = mine === undefined || !this.d.tasks.ready;
     try {
       for (;;) {
         if (this.pauseWanted) return this.paused();
@@ -287,6 +296,12 @@ export class Runner {
           return undefined;
         }
         if (verdict !== 'go on') return verdict;
+        if (!told && performance.now() - begun >= this.d.patienceMs && mine?.() === false) {
+          const other = this.d.tasks.current();
+          told = other !== undefined;
+          if (other !== undefined)
+            this.d.onNotice(`Step gave way to pid ${other.pid} (${other.comm}): it ends when its own task runs again.`);
+        }
         if (this.cameBack) return this.landed();
         if (this.following.namesWanted && (this.d.target.host?.lg.ld ?? -1) >= 0) {
           await this.following.lookForNames();

@@ -69,6 +69,8 @@ export class Debugger {
   onLog: (text: string, breakpoint: Breakpoint) => void = () => {};
   /** A trap found by a filter that only logs, in words. */
   onTrapLog: (text: string) => void = () => {};
+  onNotice: (text: string) => void = () => {};
+  patienceMs = 1000;
   /** The frame of a watched local has returned: its watch is gone. */
   onExpired: (watch: Watch) => void = () => {};
   /** Something in the machine was changed by the user. */

@@ -199,6 +199,7 @@ export class Stepping {
     return this.run.runUntil(
       addresses.map((address) => ({ address, test })),
       handler,
+      mine,
     );
   }
   /** A test for the task that runs now: by task_struct, and by page directory for kernels without debug information. */

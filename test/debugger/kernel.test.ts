@@ -174,8 +174,14 @@ test('pid, comm and ring are names in every condition, and a step stays in its t
   await run.on();
   assert.equal(show(d, 'pid'), '7');
   d.setBreakpoints('function', () => true, []);
+  const told: string[] = [];
+  d.onNotice = (text) => told.push(text);
+  d.patienceMs = 0;
+  // It looks between slices of the run: here of one instruction, so that some end in the other task.
+  Object.defineProperty(d.runner, 'sliceSize', { get: () => 1, set: () => {} });
   await run.step('over');
   await run.step('over');
+  assert.deepEqual(told, ['Step gave way to pid 9 (dog): it ends when its own task runs again.']);
   assert.equal(show(d, 'pid'), '7', 'dog has run through the same function meanwhile');
   assert.equal(show(d, 'before'), '7');
 });
