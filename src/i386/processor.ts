@@ -70,7 +70,9 @@ export class Processor {
   readonly jitRefused: boolean;
   /** The translator; undefined: everything is interpreted. */
   readonly jit: Jit | undefined;
-  /** The quick interpreter; undefined where the engine refuses to compile WebAssembly: handlers do everything. */
+  /** Whether the quick interpreter may run; not where the engine refuses to compile WebAssembly: handlers do everything. */
+  private readonly mayBeQuick: boolean;
+  /** The quick interpreter, from the first run on: a machine that is only looked at or stepped needs none. */
   private quick: QuickRun | undefined;
 
   constructor(options: ProcessorOptions) {
@@ -82,7 +84,7 @@ export class Processor {
     const available = jitAvailable();
     this.jitRefused = options.jit !== false && !available;
     if (options.jit !== false && available) this.jit = new Jit(this.cpu, this.blocks, options.jitThreshold ?? DEFAULT_THRESHOLD);
-    if (available && options.quick !== false) this.quick = quickRun(this.cpu);
+    this.mayBeQuick = available && options.quick !== false;
     HANDLERS[6] = stale;
     HANDLERS[7] = stale;
   }
@@ -141,9 +143,9 @@ export class Processor {
     if (calls.on === on) return;
     calls.on = on;
     calls.clear();
-    // Translations know only one of the two.
+    // Translations and the quick interpreter know only one of the two.
     this.blocks.clear();
-    if (this.quick !== undefined) this.quick = quickRun(this.cpu);
+    this.quick = undefined;
   }
 
   /** Lets the delivery that was last intercepted go through. */
@@ -244,6 +246,7 @@ export class Processor {
   private guarded(single: boolean): Exit {
     const c = this.cpu;
     c.prepare();
+    if (!single && this.mayBeQuick) this.quick ??= quickRun(c);
     if (c.parked !== -1) c.flushTlb();
     for (;;) {
       try {
