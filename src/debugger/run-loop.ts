@@ -67,9 +67,7 @@ export interface RunOwner {
   onStop: (stop: StopInfo) => void;
   onEnd: (end: EndInfo) => void;
   onLog: (text: string, breakpoint: Breakpoint) => void;
-  /** What a user wants to know of a step that is still under way, in one line. */
   onNotice: (text: string) => void;
-  /** A step whose task is not on the processor after so long says so. Milliseconds. */
   readonly patienceMs: number;
   onLive: (numbers: LiveNumbers) => void;
   /** The machine is about to run: what belongs to the last stop is over. */

@@ -69,7 +69,9 @@ export class Debugger {
   onLog: (text: string, breakpoint: Breakpoint) => void = () => {};
   /** A trap found by a filter that only logs, in words. */
   onTrapLog: (text: string) => void = () => {};
+  /** What a user wants to know of a step that is still under way, in one line. */
   onNotice: (text: string) => void = () => {};
+  /** A step whose task has not been on the processor for so long says so, in milliseconds of real time. */
   patienceMs = 1000;
   /** The frame of a watched local has returned: its watch is gone. */
   onExpired: (watch: Watch) => void = () => {};

@@ -1,4 +1,5 @@
-// The call chain at a stop: by the calls that the processor noted, call frame information, frame pointers, return addresses on the stack, and through traps by the trap record.
+// The call chain at a stop: from call frame information, which the calls that the processor noted confirm; else by those, by frame pointers, by return addresses on the
+// stack; and through traps by the trap record.
 //
 // A frame that the Host or the processor pushed is recognised by its address and its words, which the record holds; there the chain goes on with the code that was
 // interrupted. What cannot be followed ends the chain; no frame is made up. What it leaves out: values of variables (frame-environment.ts).

@@ -119,11 +119,11 @@ export class ProgramSymbols {
     if (this.dwarf.units.length < 8) this.dwarf.noteSplit(); // needs every root DIE: left out for big programs, which say it on use
   }
 
-  /** What was damaged or not understood so far, a line each. Grows as more is read. */
   /** Lines that say what a cancelled reading left out; empty when everything is there. */
   get leftOut(): readonly string[] {
     return this.elf.problems.leftOut;
   }
+  /** What was left out, damaged or not understood so far, a line each. Grows as more is read. */
   get problems(): readonly string[] {
     return this.elf.problems.list;
   }

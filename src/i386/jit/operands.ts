@@ -440,7 +440,7 @@ export abstract class Operands extends Emission {
     f.op(OP.i32_and);
   }
   /** The place of the top of the stack (`below` bytes under ESP) into a local, which is returned. `access` does the access with its index on the stack, `slow` by its address. */
-  private stackPlace(below: number, write: boolean, access: (offset: number) => void, slow: () => void, type?: number): number {
+  private stackPlace(below: number, write: boolean, access: () => void, slow: () => void, type?: number): number {
     const { f } = this;
     const a = this.temp();
     const ref = this.based(ESP, -below);
@@ -452,7 +452,7 @@ export abstract class Operands extends Emission {
         f.op(OP.i32_add);
       }
       f.tee(a);
-      access(0);
+      access();
       return a;
     }
     this.patiently(
@@ -467,7 +467,7 @@ export abstract class Operands extends Emission {
       },
       () => {
         f.tee(a);
-        access(0);
+        access();
       },
       type,
     );
@@ -483,9 +483,9 @@ export abstract class Operands extends Emission {
     const a = this.stackPlace(
       4,
       true,
-      (offset) => {
+      () => {
         f.get(value);
-        this.rawStore(2, offset);
+        this.rawStore(2, 0);
       },
       () => {
         f.get(this.lin);
@@ -524,7 +524,7 @@ export abstract class Operands extends Emission {
     const a = this.stackPlace(
       0,
       false,
-      (offset) => this.rawLoad(2, offset),
+      () => this.rawLoad(2, 0),
       () => {
         f.get(this.lin);
         f.call(IMPORT.READ8 + 2);
