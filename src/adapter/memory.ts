@@ -2,7 +2,7 @@
 
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { type CodeRow, CodeRows } from '../debugger/code-rows';
-import { neverNote, operandNote, patchNote } from '../debugger/code-notes';
+import { neverNote, operandNote, patchNote, segmentNote } from '../debugger/code-notes';
 import { targetNote } from '../debugger/listing';
 import { parsePattern, parseRegion, REGION_FORMATS, regionText, Search } from '../debugger/memory-tools';
 import type { Debugger } from '../debugger/session';
@@ -71,7 +71,7 @@ const disassemble = async (s: Context, args: Arguments, job: Job): Promise<objec
           ? row.bytes.length === 0
             ? '??'
             : '(bad)'
-          : `${decoded.text}${targetNote(d.programs, decoded.target)}${row.address === here ? operandNote(d, decoded.text) : ''}${patchNote(d.target, d.programs, row.address, row.bytes)}${neverNote(d.target, row.address, row.bytes.length)}`,
+          : `${decoded.text}${targetNote(d.programs, decoded)}${row.address === here ? operandNote(d, decoded) : ''}${segmentNote(d.target, row.address)}${patchNote(d.target, d.programs, row.address, row.bytes)}${neverNote(d.target, row.address, row.bytes.length)}`,
     };
     if (row.bytes.length > 0) out.instructionBytes = Array.from(row.bytes, (b) => b.toString(16).padStart(2, '0')).join(' ');
     if (decoded === undefined) out.presentationHint = 'invalid';

@@ -3,7 +3,7 @@
 // A source's name and path stay the same for a whole session, since editors remember by them. What it leaves out: finding lines (symbols) and making listings.
 
 import type { DebugProtocol } from '@vscode/debugprotocol';
-import { type Listing, lineOf, listingRange, makeListing } from '../debugger/listing';
+import { codeMode, type Listing, lineOf, listingRange, makeListing } from '../debugger/listing';
 import type { Debugger } from '../debugger/session';
 import type { Files, LaunchArguments } from './launch';
 
@@ -94,7 +94,7 @@ export class Sources {
       this.references.set(key, reference);
     }
     let listing = this.listings.get(reference);
-    if (listing === undefined || !listing.addresses.includes(pc)) {
+    if (listing === undefined || !listing.addresses.includes(pc) || listing.mode !== codeMode(d.target)) {
       listing = makeListing(d.target, d.programs, d.disassembler, pc);
       this.listings.set(reference, listing);
     }

@@ -2,44 +2,65 @@
 //
 // What it leaves out: names of targets (listing.ts).
 
+import type { Decoded, MemoryOperand } from '../i386/disassembly';
 import { LD } from '../lguest/abi';
 import type { Programs } from './programs';
-import type { Debugger } from './session';
 import { isGuestRegister } from './frame-environment';
-import { hex8, type Target } from './target';
+import { targetNote } from './listing';
+import type { Debugger } from './session';
+import { hex8, type SegmentName, segmentedText, type Target } from './target';
 
-/** Address and content of the memory operand, with the registers of now: `  ; 0x10(%esp) = 0xc010afe0: 0x00000001`. Empty without one. */
-export const operandNote = (d: Debugger, text: string): string => {
-  const att = /(?:%[c-gs]s:)?(-?(?:0x[0-9a-f]+|\d+))?\((%\w+)?(?:,(%\w+)(?:,([1248]))?)?\)/i.exec(text);
-  const intel = /\[([^\]]+)\]/.exec(text);
-  const value = (register: string | undefined): number | undefined => {
-    const name = register?.replace('%', '').toLowerCase() ?? '';
-    return isGuestRegister(name) ? d.target.register(name) : undefined;
+/** Where an operand lies with the registers of now, uint32 linear; `offset`: inside its segment. */
+const placeOf = (target: Target, m: MemoryOperand): { offset: number; linear: number } => {
+  const value = (name: string | undefined): number => {
+    if (name === undefined) return 0;
+    if (isGuestRegister(name)) return target.register(name);
+    const wide = `e${name}`;
+    return isGuestRegister(wide) ? target.register(wide) & 0xffff : 0;
   };
-  let address = 0;
-  if (att !== null) {
-    for (const [register, scale] of [
-      [att[2], 1],
-      [att[3], Number(att[4] ?? 1)],
-    ] as const) {
-      if (register === undefined) continue;
-      const v = value(register);
-      if (v === undefined) return '';
-      address += v * scale;
-    }
-    address += Number(att[1]?.replace('-', '') ?? 0) * (att[1]?.startsWith('-') ? -1 : 1);
-  } else if (intel !== null) {
-    for (const [, sign, part] of intel[1].replace(/^(?![+-])/, '+').matchAll(/([+-])\s*([^+-]+)/g)) {
-      const m = /^(\w+)(?:\*([1248]))?$/.exec(part.trim().replace(/^[c-gs]s:/, ''));
-      const v = m === null ? undefined : /^(0x[0-9a-f]+|\d)/i.test(m[1]) ? Number(m[1].replace(/^([0-9a-f]+)h$/i, '0x$1')) : value(m[1]);
-      if (v === undefined || Number.isNaN(v)) return '';
-      address += (sign === '-' ? -1 : 1) * v * Number(m?.[2] ?? 1);
-    }
-  } else return '';
-  if (/^\s*lea/.test(text)) return `  ; ${(att ?? intel)?.[0]} = ${hex8(address)}`;
-  const there = d.target.read32(address >>> 0);
-  return `  ; ${(att ?? intel)?.[0]} = ${hex8(address)}: ${there === undefined ? 'not mapped' : hex8(there)}`;
+  const sum = value(m.base) + value(m.index) * m.scale + m.displacement;
+  const offset = m.wraps ? sum & 0xffff : sum >>> 0;
+  const segment = (m.segment ?? (/^e?[bs]p$/.test(m.base ?? '') ? 'ss' : 'ds')) as SegmentName;
+  return { offset, linear: (offset + target.segmentBase(segment)) >>> 0 };
 };
+
+/** What stands in the text for the memory operand; it has one at most. */
+const operandText = (text: string): string | undefined =>
+  (/(?:%[c-gs]s:)?-?(?:0x[0-9a-f]+|\d+)?\((?:%\w+)?(?:,%\w+(?:,[1248])?)?\)/i.exec(text) ?? /(?:[c-gs]s:)?\[[^\]]+\]/.exec(text))?.[0];
+
+/**
+ * Address and content of each memory operand, with the registers and segments of now: `  ; 0x10(%esp) = 0xc010afe0: 0x00000001`, and the name of what it points to.
+ * Empty without one. LEA has an address only.
+ */
+export const operandNote = (d: Debugger, decoded: Decoded): string => {
+  const { target, programs } = d;
+  const content = (address: number, size: number): string => {
+    const bytes = target.read(address, size);
+    if (bytes.length < size) return 'not mapped';
+    if (size > 8) return `0x${hexDigits(bytes)}`;
+    const name =
+      size === 4 ? targetNote(programs, { target: undefined, constants: [bytes.reduceRight((sum, b) => sum * 256 + b, 0)] }) : '';
+    return `0x${hexDigits(bytes)}${name}`;
+  };
+  const { memory, strings } = decoded;
+  if (memory !== undefined) {
+    const { offset, linear } = placeOf(target, memory);
+    const shown = operandText(decoded.text);
+    const at =
+      shown === undefined && linear === memory.displacement ? hex8(linear) : `${shown ?? hex8(memory.displacement)} = ${hex8(linear)}`;
+    return memory.size === 0 ? `  ; ${shown ?? hex8(offset)} = ${hex8(offset)}` : `  ; ${at}: ${content(linear, memory.size)}`;
+  }
+  return strings
+    .map((m) => {
+      const { linear } = placeOf(target, m);
+      return `  ; ${m.segment ?? 'ds'}:${m.base} = ${hex8(linear)}: ${content(linear, m.size)}`;
+    })
+    .join('');
+};
+const hexDigits = (bytes: Uint8Array): string =>
+  Array.from(bytes, (b) => b.toString(16).padStart(2, '0'))
+    .reverse()
+    .join('');
 
 /** What a kernel that knows lguest writes over its paravirt calls, by what it does to lguest_data.irq_enabled. Its own documentation, section 8. */
 const templateName = (target: Target, bytes: Uint8Array): string => {
@@ -59,6 +80,12 @@ export const patchNote = (target: Target, programs: Programs, address: number, b
   if (file === undefined || file.every((b, i) => b === bytes[i])) return '';
   const name = templateName(target, bytes);
   return `  ; ${name === '' ? '' : `patched: ${name}, `}file has ${Array.from(file, (b) => b.toString(16).padStart(2, '0')).join(' ')}`;
+};
+
+/** `  ; f000:fff0` where the code segment at hand does not begin at 0. */
+export const segmentNote = (target: Target, address: number): string => {
+  const text = segmentedText(target, address);
+  return text === undefined ? '' : `  ; ${text}`;
 };
 
 /** The mark of an instruction that was never executed. Empty when it was, or when nobody keeps count. */

@@ -29,7 +29,7 @@ export class CodeRows {
   /** One row. Bytes that make no instruction are rows of one byte. */
   at(address: number): CodeRow {
     const bytes = this.target.read(address, 15);
-    const decoded = this.disassembler.decode(bytes, address, this.target.codeBits);
+    const decoded = this.disassembler.decode(bytes, address, this.target.codeBits, this.target.segmentBase('cs'));
     return { address, decoded, bytes: bytes.subarray(0, decoded?.length ?? 1) };
   }
 

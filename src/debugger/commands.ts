@@ -6,13 +6,15 @@ import { W } from '../i386/state';
 import { HYPERCALLS } from '../lguest/abi';
 import { formatPosition } from '../lguest/trap-record';
 import { BREAKPOINT_COMMANDS, breakpointTable, SPELLINGS } from './breakpoint-commands';
+import { operandNote } from './code-notes';
 import { coverageText } from './coverage';
 import { ExpressionError } from './expression';
 import { vectorName } from './filters';
+import { targetNote } from './listing';
 import { flagNames } from './scopes';
 import type { Debugger, Granularity } from './session';
 import { askInConsole, QUESTION_HELP, questionNames } from './questions';
-import { hex8, LINEAR, type Space } from './target';
+import { hex8, LINEAR, segmentedText, type Space } from './target';
 import { stringAt } from './value';
 import { trapTree, treeText } from './views';
 
@@ -62,10 +64,11 @@ const info = (c: CommandHost, what: string): string => {
     case 'registers': {
       const row = (names: readonly string[]): string => names.map((n) => `${n.padEnd(3)} ${hex8(target.register(n as 'eax'))}`).join('  ');
       const eip = target.register('eip');
+      const segmented = segmentedText(target, target.pc);
       return [
         row(['eax', 'ebx', 'ecx', 'edx']),
         row(['esi', 'edi', 'ebp', 'esp']),
-        `eip ${hex8(eip)}  ${programs.nameOf(eip) ?? ''}`,
+        `eip ${hex8(eip)}  ${segmented === undefined ? '' : `${segmented} = linear ${hex8(target.pc)}  `}${programs.nameOf(target.pc) ?? ''}`,
         `eflags ${hex8(target.register('eflags'))} [${flagNames(target.register('eflags'))}]`,
         ['cs', 'ss', 'ds', 'es', 'fs', 'gs']
           .map(
@@ -164,7 +167,9 @@ const examine = (c: CommandHost, spec: string, text: string): string => {
   } else if (letter === 'i') {
     for (let i = 0; i < count; i++) {
       const d = c.debugger.decode(at);
-      lines.push(`${hex8(at)} ${programs.nameOf(at) ?? ''}: ${d?.text ?? '(bad)'}`);
+      const place = [hex8(at), segmentedText(target, at), programs.nameOf(at)].filter((x) => x !== undefined).join(' ');
+      const here = d === undefined || at !== target.pc ? '' : operandNote(c.debugger, d);
+      lines.push(`${place}: ${d === undefined ? '(bad)' : `${d.text}${targetNote(programs, d)}${here}`}`);
       at += d?.length ?? 1;
     }
   } else {

@@ -184,6 +184,7 @@ export class FrameEnvironment implements Environment {
       return value;
     };
     if (isGuestRegister(lower)) return { ...number(known(lower)), register: lower };
+    if (lower === 'pc' && (frame === undefined || frame.method === 'exact')) return number(target.pc, ADDRESS);
     if (Object.hasOwn(PARTS, lower)) {
       const [register, shift, bits] = PARTS[lower];
       const value = known(register);

@@ -2,9 +2,9 @@
 //
 // A listing's lines map to addresses both ways, so breakpoints can be set in it. What it leaves out: who asks and how it is numbered.
 
-import type { Disassembler } from '../i386/disassembly';
+import type { Decoded, Disassembler } from '../i386/disassembly';
 import type { Programs } from './programs';
-import { hex8, type Target } from './target';
+import { hex8, segmentedText, type Target } from './target';
 
 export interface Listing {
   name: string;
@@ -13,17 +13,30 @@ export interface Listing {
   text: string;
   /** Address of each line, from line 1; undefined for lines that are no instruction. */
   addresses: (number | undefined)[];
+  /** How it was read: in another code segment it reads otherwise. */
+  mode: string;
 }
 
 const PAGE = 256;
 const LONGEST = 0x4000;
 const MOST_ROWS = 4000;
 
-/** What a jump or a constant means, as a comment. */
-export const targetNote = (programs: Programs, target: number | undefined): string => {
-  const name = target === undefined ? undefined : programs.nameOf(target);
+/** What a jump leads to, or what an address among the operands is: ` <printk>`. Small numbers are numbers. */
+export const targetNote = (programs: Programs, decoded: Pick<Decoded, 'target' | 'constants'>): string => {
+  const named = (c: number): string | undefined => (c < FIRST_NAMED ? undefined : dataName(programs, c));
+  const name = decoded.target === undefined ? decoded.constants.map(named).find((n) => n !== undefined) : programs.nameOf(decoded.target);
   return name === undefined ? '' : ` <${name}>`;
 };
+/** A function's start, or a place inside of an object: anything else that lies behind a symbol is a number like any other. */
+const dataName = (programs: Programs, address: number): string | undefined => {
+  const symbol = programs.symbolAt(address);
+  if (symbol === undefined || (symbol.offset !== 0 && (symbol.kind !== 'object' || symbol.offset >= symbol.size))) return undefined;
+  return programs.nameOf(address);
+};
+const FIRST_NAMED = 0x10000;
+
+/** Bits and base of the code segment at hand. */
+export const codeMode = (target: Target): string => `${target.codeBits} ${target.segmentBase('cs')}`;
 
 /** Where the listing of an address starts and ends. */
 export const listingRange = (programs: Programs, address: number): { low: number; high: number; name: string } => {
@@ -42,11 +55,13 @@ export const makeListing = (target: Target, programs: Programs, disassembler: Di
   const { low, high, name } = listingRange(programs, address);
   const lines: string[] = [];
   const addresses: (number | undefined)[] = [];
+  const place = (at: number): string => [hex8(at), segmentedText(target, at)].filter((x) => x !== undefined).join('  ');
   const add = (text: string, at?: number): void => {
     lines.push(text);
     addresses.push(at);
   };
-  add(`; ${name}: ${hex8(low)} to ${hex8(high)}`);
+  const first = segmentedText(target, low);
+  add(`; ${name}: ${hex8(low)} to ${hex8(high)}${first === undefined ? '' : `, ${first} on, ${target.codeBits}-bit code`}`);
   // Without a symbol the first instruction's start is a guess: the address asked about is an instruction, so go from there.
   let at = name.startsWith('0x') ? address : low;
   const bytes = target.read(low, high - low + 15);
@@ -54,10 +69,10 @@ export const makeListing = (target: Target, programs: Programs, disassembler: Di
     const here = bytes.subarray(at - low, at - low + 15);
     const symbol = programs.symbolAt(at);
     if (symbol?.offset === 0) add(`${symbol.name}:`);
-    const decoded = disassembler.decode(here, at, target.codeBits);
+    const decoded = disassembler.decode(here, at, target.codeBits, target.segmentBase('cs'));
     if (decoded === undefined) {
       add(
-        `  ${hex8(at)}  ${here.length === 0 ? '??' : `${here[0].toString(16).padStart(2, '0')}`.padEnd(24)}  ${here.length === 0 ? '(not mapped)' : '(bad)'}`,
+        `  ${place(at)}  ${here.length === 0 ? '??' : `${here[0].toString(16).padStart(2, '0')}`.padEnd(24)}  ${here.length === 0 ? '(not mapped)' : '(bad)'}`,
         at,
       );
       if (here.length === 0) break;
@@ -65,10 +80,10 @@ export const makeListing = (target: Target, programs: Programs, disassembler: Di
       continue;
     }
     const raw = Array.from(here.subarray(0, decoded.length), (b) => b.toString(16).padStart(2, '0')).join(' ');
-    add(`  ${hex8(at)}  ${raw.padEnd(24)}  ${decoded.text}${targetNote(programs, decoded.target)}`, at);
+    add(`  ${place(at)}  ${raw.padEnd(24)}  ${decoded.text}${targetNote(programs, decoded)}`, at);
     at += decoded.length;
   }
-  return { name, low, high, text: `${lines.join('\n')}\n`, addresses };
+  return { name, low, high, text: `${lines.join('\n')}\n`, addresses, mode: codeMode(target) };
 };
 
 export const lineOf = (listing: Listing, address: number): number => {

@@ -224,7 +224,8 @@ export class Scopes {
       memory: value,
       watch: { id: `reg:${name}`, description: `register ${name}` },
     };
-    if (name === 'eip') item.code = value;
+    if (name === 'eip') item.code = item.memory = editable ? this.d.target.pc : value;
+    if (name === 'esp' && editable) item.memory = (this.d.target.segmentBase('ss') + value) >>> 0;
     if (editable) item.set = (text) => this.assignRegister(name, text);
     return item;
   }

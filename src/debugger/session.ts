@@ -310,7 +310,8 @@ export class Debugger {
 
   /** The instruction at an address, or undefined. */
   decode(address: number): Decoded | undefined {
-    return this.disassembler.decode(this.target.read(address, 15), address, this.target.codeBits);
+    const { target } = this;
+    return this.disassembler.decode(target.read(address, 15), address, target.codeBits, target.segmentBase('cs'));
   }
   textAt(address: number): string | undefined {
     return this.decode(address)?.text;

@@ -14,7 +14,7 @@ import { boundaryText } from './explain';
 import type { Programs } from './programs';
 import { switcherPlace } from './switcher-place';
 import type { Decision } from './trap-steps';
-import { hex8, LINEAR, type Space, type Target } from './target';
+import { hex8, LINEAR, segmentedText, type Space, type Target } from './target';
 import type { SavedContext, Task, Tasks } from './tasks';
 
 /** How a frame was found. */
@@ -131,6 +131,8 @@ export class Stack {
   private cursor: Cursor | undefined;
   private live: TrapRecord[] | undefined;
   private done = false;
+  /** `f000:fff0` of the code at hand, when that is not its linear address. */
+  private readonly segmented: string | undefined;
   private readonly space: Space = LINEAR;
   private readonly view: FrameView | undefined;
 
@@ -154,6 +156,7 @@ export class Stack {
       return;
     }
     const registers = DWARF_REGISTERS.map((name) => (name === 'eip' ? target.pc : target.register(name)));
+    this.segmented = segmentedText(target, target.pc);
     this.cursor = { registers, method: 'exact', afterCall: false, cpl: target.register('cs') & 3 };
     if (target.host?.inSwitcher) this.switcher(target.host, registers);
     const { decision } = options;
@@ -258,8 +261,9 @@ export class Stack {
       cpl: c.cpl,
       ...this.seen,
     };
+    const where = this.segmented !== undefined && c.method === 'exact' ? ` (${this.segmented})` : '';
     if (chain.length === 0) {
-      const name = `${this.programs.nameOf(pc) ?? hex8(pc)}${c.method === 'scan' ? ' ?' : ''}`;
+      const name = `${this.programs.nameOf(pc) ?? hex8(pc)}${c.method === 'scan' ? ' ?' : ''}${where}`;
       this.frames.push({
         ...base,
         name: c.cpl === 3 ? `${name} (user)` : name,
@@ -273,7 +277,7 @@ export class Stack {
     chain.forEach((f, inlineDepth) => {
       this.frames.push({
         ...base,
-        name: `${f.name}${f.inlined ? ' (inlined)' : ''}${c.method === 'scan' ? ' ?' : ''}`,
+        name: `${f.name}${f.inlined ? ' (inlined)' : ''}${c.method === 'scan' ? ' ?' : ''}${where}`,
         file: f.file,
         line: f.line,
         column: f.column,
@@ -287,7 +291,9 @@ export class Stack {
     if (esp === undefined) return undefined;
     const { sleeping } = this.options;
     if (sleeping?.saved.fresh && c.method === 'saved by the switch') return this.byTrapFrame(esp, 'has not run yet');
-    const plain = this.byCalls(c, this.byRules(c) ?? this.byPrologue(c)) ?? this.byScan(c);
+    // In 16-bit code a return address has two bytes, and where they lie nothing tells.
+    const narrow = c.method === 'exact' && sleeping === undefined && this.target.codeBits === 16;
+    const plain = narrow ? undefined : (this.byCalls(c, this.byRules(c) ?? this.byPrologue(c)) ?? this.byScan(c));
     this.live ??= liveFrames(this.target);
     const trap = this.live.find(
       (r) => r.frame !== undefined && r.frame.at >= esp && r.frame.at - esp < REACH && this.sameStack(r.frame.at, esp),

@@ -3,7 +3,8 @@
 // One interface, so that a bare machine can be debugged by the same code as a Guest under its Host; what only a Guest has is under `host`. Reading never
 // changes the machine. What it leaves out: why it stopped (stops.ts) and names (programs.ts).
 
-import { CS, RAM_BASE, W } from '../i386/state';
+import { baseOf } from '../i386/descriptors';
+import { CS, DS, ES, FS, GS, RAM_BASE, SS, W } from '../i386/state';
 import type { Processor } from '../i386/processor';
 import { Context, type GuestContext, type GuestRegister } from '../lguest/context';
 import type { Host, TrapFilter } from '../lguest/host';
@@ -20,6 +21,11 @@ export type Space = { kind: 'linear'; directory?: number } | { kind: 'physical' 
 export const LINEAR: Space = { kind: 'linear' };
 const PHYSICAL: Space = { kind: 'physical' };
 
+export type SegmentName = 'cs' | 'ss' | 'ds' | 'es' | 'fs' | 'gs';
+const SEGMENTS: Readonly<Record<SegmentName, number>> = { cs: CS, ss: SS, ds: DS, es: ES, fs: FS, gs: GS };
+/** D of a code segment, in the upper half of its descriptor. */
+const D_BIT = 1 << 22;
+
 export interface Target {
   readonly processor: Processor;
   /** The Host, when a Guest is what runs. */
@@ -30,6 +36,8 @@ export interface Target {
   /** Linear address of the next instruction, and the width of its code. */
   readonly pc: number;
   readonly codeBits: 16 | 32;
+  /** Linear address at which a segment of the code at hand begins, uint32. */
+  segmentBase(name: SegmentName): number;
   setFilter(filter: TrapFilter | undefined): void;
   /** Exit status of a run that ended by itself; undefined: by the kind of its end. */
   readonly endStatus: number | undefined;
@@ -148,12 +156,30 @@ export class GuestTarget extends MemoryTarget implements Target {
     return this.host.nowNs;
   }
   get pc(): number {
-    return this.register('eip');
+    return (this.segmentBase('cs') + this.register('eip')) >>> 0;
   }
   guestMemory(): Uint8Array {
     return this.machine.memory.view(0, Math.min(this.machine.memory.ramBytes, 64 << 20));
   }
-  readonly codeBits = 32;
+  get codeBits(): 16 | 32 {
+    if (this.live) return this.processor.cpu.m32[W.CS_BIG] === 0 ? 16 : 32;
+    return this.descriptor('cs')[1] & D_BIT ? 32 : 16;
+  }
+  segmentBase(name: SegmentName): number {
+    if (this.live) return this.processor.cpu.m32[W.BASE + SEGMENTS[name]] >>> 0;
+    return baseOf(...this.descriptor(name)) >>> 0;
+  }
+  /** The processor itself has what the Guest's registers are. */
+  private get live(): boolean {
+    return this.host.inGuest || this.host.inSwitcher;
+  }
+  /** Of a selector that is saved: what the table for this Guest has, as two words. lguest has no LDT. */
+  private descriptor(name: SegmentName): [number, number] {
+    const { gdt } = this.host.lg;
+    const at = (this.register(name) >> 3) * 2;
+    // Nothing is loaded before the Guest's first entry: then it is flat.
+    return at > 0 && at + 1 < gdt.length ? [gdt[at], gdt[at + 1]] : [0, D_BIT];
+  }
   readonly endStatus = undefined;
   setFilter(filter: TrapFilter | undefined): void {
     this.host.setFilter(filter);
@@ -243,6 +269,9 @@ export class BareTarget extends MemoryTarget implements Target {
   get codeBits(): 16 | 32 {
     return this.processor.cpu.m32[W.CS_BIG] === 0 ? 16 : 32;
   }
+  segmentBase(name: SegmentName): number {
+    return this.processor.cpu.m32[W.BASE + SEGMENTS[name]] >>> 0;
+  }
   setFilter(filter: TrapFilter | undefined): void {
     this.machine.setFilter(filter);
   }
@@ -293,5 +322,13 @@ export class BareTarget extends MemoryTarget implements Target {
     this.machine.skipIdle();
   }
 }
+
+/** `f000:fff0` for a place in the code segment at hand when that does not begin at 0; undefined when it does, for then the linear address is the offset. */
+export const segmentedText = (target: Target, linear: number): string | undefined => {
+  const base = target.segmentBase('cs');
+  if (base === 0) return undefined;
+  const offset = (linear - base) >>> 0;
+  return `${target.register('cs').toString(16).padStart(4, '0')}:${offset.toString(16).padStart(offset > 0xffff ? 8 : 4, '0')}`;
+};
 
 export const hex8 = (value: number): string => `0x${(value >>> 0).toString(16).padStart(8, '0')}`;

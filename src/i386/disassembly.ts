@@ -12,6 +12,7 @@ import {
   FormatterSyntax,
   Mnemonic,
   OpKind,
+  MemorySizeExt,
   Register,
 } from 'iced-x86';
 
@@ -27,7 +28,9 @@ export interface MemoryOperand {
   scale: number;
   displacement: number;
   segment: string | undefined;
-  /** Bytes accessed; 0 = unknown. */
+  /** The address is cut to 16 bits before the segment's base is added. */
+  wraps: boolean;
+  /** Bytes accessed; 0 = unknown, or none as with LEA. */
   size: number;
 }
 
@@ -43,11 +46,15 @@ export interface Decoded {
   /** A string instruction with a REP prefix. */
   rep: boolean;
   memory: MemoryOperand | undefined;
+  /** What a string instruction accesses without naming it. */
+  strings: MemoryOperand[];
   /** Some immediate or displacement as it stands, for naming. */
   constants: number[];
 }
 
 // Made with the first disassembler, not with the program: iced-x86 is large, and most runs never disassemble.
+
+const NARROW: ReadonlySet<number> = new Set([Register.BX, Register.BP, Register.SI, Register.DI]);
 
 /** Name by number. */
 const makeRegisters = (): Map<number, string> =>
@@ -107,34 +114,53 @@ export class Disassembler {
     this.formatter.showBranchSize = false;
   }
 
-  /** Decodes one instruction. @param bytes at least 15 if there are that many. @returns undefined when there is no valid instruction. */
-  decode(bytes: Uint8Array, address: number, bits: 16 | 32 = 32): Decoded | undefined {
+  /**
+   * Decodes one instruction.
+   * @param bytes at least 15 if there are that many.
+   * @param address linear.
+   * @param base where the code segment begins: jumps are relative to EIP, which counts from there, and in 16-bit code wrap at 64 KB.
+   * @returns undefined when there is no valid instruction. A target is linear.
+   */
+  decode(bytes: Uint8Array, address: number, bits: 16 | 32 = 32, base = 0): Decoded | undefined {
     if (bytes.length === 0) return undefined;
     const decoder = new Decoder(bits, bytes, DecoderOptions.None);
-    decoder.ip = BigInt(address);
+    decoder.ip = BigInt((address - base) >>> 0);
     const instruction = decoder.decode();
     try {
       if (instruction.isInvalid) return undefined;
-      return this.describe(instruction, address);
+      return this.describe(instruction, address, base);
     } finally {
       instruction.free();
       decoder.free();
     }
   }
 
-  private describe(i: IcedInstruction, address: number): Decoded {
+  private describe(i: IcedInstruction, address: number, base: number): Decoded {
     let flow = this.flows.get(i.flowControl) ?? 'next';
     if (i.mnemonic === Mnemonic.Iret || i.mnemonic === Mnemonic.Iretd) flow = 'iret';
     else if (i.mnemonic === Mnemonic.Hlt) flow = 'halt';
     let target: number | undefined;
     const constants: number[] = [];
     let memory: MemoryOperand | undefined;
+    const strings: MemoryOperand[] = [];
+    const string = (base: string, segment: string | undefined): void => {
+      const size = MemorySizeExt.size(i.memorySize);
+      strings.push({ base, index: undefined, scale: 1, displacement: 0, segment, wraps: base.length === 2, size });
+    };
     let vector: number | undefined;
     for (let n = 0; n < i.opCount; n++) {
       switch (i.opKind(n)) {
         case OpKind.NearBranch16:
         case OpKind.NearBranch32:
-          target = Number(i.nearBranchTarget) >>> 0;
+          target = (Number(i.nearBranchTarget) + base) >>> 0;
+          break;
+        case OpKind.MemorySegSI:
+        case OpKind.MemorySegESI:
+          string(i.opKind(n) === OpKind.MemorySegSI ? 'si' : 'esi', this.registers.get(i.segmentPrefix));
+          break;
+        case OpKind.MemoryESDI:
+        case OpKind.MemoryESEDI:
+          string(i.opKind(n) === OpKind.MemoryESDI ? 'di' : 'edi', 'es');
           break;
         case OpKind.Immediate32:
           constants.push(i.immediate32 >>> 0);
@@ -149,7 +175,8 @@ export class Disassembler {
             scale: i.memoryIndexScale,
             displacement: Number(i.memoryDisplacement & 0xffffffffn) >>> 0,
             segment: this.registers.get(i.segmentPrefix),
-            size: 0,
+            wraps: i.memoryDisplSize === 2 || NARROW.has(i.memoryBase) || NARROW.has(i.memoryIndex),
+            size: i.mnemonic === Mnemonic.Lea ? 0 : MemorySizeExt.size(i.memorySize),
           };
           constants.push(memory.displacement);
           break;
@@ -166,6 +193,7 @@ export class Disassembler {
       vector,
       rep: i.hasRepPrefix || i.hasRepnePrefix,
       memory,
+      strings,
       constants,
     };
   }

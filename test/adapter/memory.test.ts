@@ -155,6 +155,10 @@ test('the instruction at hand shows where its memory operand is and what is ther
   assert.equal(instructions[0].symbol, 'handle_irq');
   const located = instructions.filter((r: { location?: object }) => r.location !== undefined);
   assert.ok(located.length > 3 && located.length < 40);
+  assert.ok(
+    instructions.some((r: { instruction: string }) => /^(add|inc|mov)\w* .*0xc01[0-9a-f]{5}.* <ticks>/.test(r.instruction)),
+    'operands that are addresses by name',
+  );
   await s.end();
 });
 

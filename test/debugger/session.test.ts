@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { ExpressionError } from '../../src/debugger/expression';
 import { recordFilter } from '../../src/debugger/record-query';
 import { parseGrouping } from '../../src/debugger/statistics';
-import { ask, make, stopAfter } from './stand';
+import { ask, make, standAt, stopAfter } from './stand';
 
 test('names that every JavaScript object has are no registers, commands, fields or groups', () => {
   const { d } = make();
@@ -76,4 +76,13 @@ test('a mistake after a step, as in looking for modules, is a stop that says so'
   const stop = await stopAfter(d, () => d.step('in', 'instruction'));
   assert.deepEqual([stop.filter, d.running], ['emulator', false]);
   assert.match(stop.text ?? '', /the folder is gone/);
+});
+
+test('a Guest that trapped in a 16-bit code segment of its own is read there: base and D bit are those of its descriptor', () => {
+  const { machine, d } = standAt(14, () => true);
+  const eip = d.target.register('eip');
+  assert.deepEqual([d.target.pc, d.target.codeBits, d.target.segmentBase('cs')], [eip, 32, 0]);
+  machine.host.lg.gdt.set([0x1234ffff, 0xc000ba10], 18 * 2); // base C0101234, 16-bit code, DPL 1
+  d.target.setRegister('cs', (18 << 3) | 1);
+  assert.deepEqual([d.target.pc, d.target.codeBits], [(0xc0101234 + eip) >>> 0, 16]);
 });
