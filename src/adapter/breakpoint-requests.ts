@@ -1,6 +1,7 @@
 // Breakpoints by source line, function, address and exception filter.
 
 import type { DebugProtocol } from '@vscode/debugprotocol';
+import { hitsText } from '../debugger/breakpoint-rows';
 import type { Breakpoint, BreakpointSpec } from '../debugger/breakpoints';
 import { hex8 } from '../debugger/target';
 import type { Context } from './context';
@@ -10,7 +11,8 @@ import { lastPart } from './sources';
 
 export const breakpointBody = (s: Context, b: Breakpoint, source?: DebugProtocol.Source): DebugProtocol.Breakpoint => {
   const body: DebugProtocol.Breakpoint = { id: b.id, verified: b.verified };
-  if (b.message !== undefined) body.message = b.message;
+  const message = [b.message, b.hits === 0 ? undefined : hitsText(b.hits)].filter((x) => x !== undefined).join('; ');
+  if (message !== '') body.message = message;
   if (!b.verified) body.reason = b.pending ? 'pending' : 'failed';
   if (!b.verified && b.spec.kind === 'function' && s.d?.awaitsNames) {
     body.reason = 'pending';

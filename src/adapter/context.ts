@@ -46,6 +46,8 @@ export class Context {
   readonly warmed = new Set<number>();
   /** References that the client has read memory by since the last stop. */
   readonly memoryRead = new Map<string, number>();
+  /** Counts of breakpoints that the client was told; `total`: of what it was told last, NaN: nothing is known to be told. */
+  readonly hitsTold = { total: 0, byId: new Map<number, number>() };
   readonly registersView = new RegistersView();
   readonly consoleText: Uint8Array[] = [];
   consoleTimer = false;

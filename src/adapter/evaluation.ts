@@ -6,13 +6,14 @@ import { ExpressionError } from '../debugger/expression';
 import { COMPACT_FILTERS } from '../debugger/filters';
 import { aboutByte } from '../debugger/memory-tools';
 import { valueItem } from '../debugger/scopes';
-import type { Debugger } from '../debugger/session';
+import type { Debugger, StopInfo } from '../debugger/session';
 import type { Frame } from '../debugger/stack';
 import { hex8 } from '../debugger/target';
 import { watchableRegisters } from '../debugger/watch-places';
 import { GUEST_REGISTERS } from '../lguest/context';
 import { stripType } from '../symbols/dwarf/types';
 import { type Context, THREAD } from './context';
+import { stopped } from './events';
 import { variableBody } from './inspection';
 import { type Arguments, ERRORS, type Handlers, RequestError, wantNumber, wantText } from './requests';
 import { resume } from './run-control';
@@ -32,6 +33,9 @@ const evaluate = (s: Context, args: Arguments): object => {
         send: (typed) => type(s, typed),
         print: (expression) => String((evaluate(s, { ...args, expression, context: 'watch' }) as { result: string }).result),
         number: (expression) => Number(BigInt.asUintN(32, d.evaluate(expression, undefined, false).value.bits)),
+        jumped: () => {
+          s.afterResponse = () => stopped(s, d.stop as StopInfo);
+        },
         resume: (how, granularity) => resume(s, (x) => (how === 'continue' ? x.continue() : x.step(how, granularity))),
       },
       text.replace(/^\?\s*/, ''),

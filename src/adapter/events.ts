@@ -3,6 +3,7 @@
 import type { Breakpoint } from '../debugger/breakpoints';
 import type { EndInfo, StopInfo } from '../debugger/session';
 import { type Context, THREAD } from './context';
+import { tellHits } from './hit-counts';
 import { lastPart } from './sources';
 import { refreshThreads } from './threads';
 
@@ -39,6 +40,7 @@ export const stopped = (s: Context, stop: StopInfo): void => {
   flushConsole(s);
   s.forgetHandles();
   if (s.finished) return;
+  tellHits(s);
   warm(s);
   refreshThreads(s);
   const dead = stop.filter === 'killed' || stop.filter === 'panic' || stop.filter === 'emulator';

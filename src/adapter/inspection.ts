@@ -1,6 +1,7 @@
 // Stacks, scopes, variables, and sources: what is shown at a stop.
 
 import type { DebugProtocol } from '@vscode/debugprotocol';
+import { hitLines } from '../debugger/breakpoint-rows';
 import { neverLines } from '../debugger/coverage';
 import { evaluate, parse, store } from '../debugger/expression';
 import { parseGroups } from '../debugger/registers-view';
@@ -148,12 +149,13 @@ const loadedSources = (s: Context): object => {
   return { sources };
 };
 
-/** Lines of a listing whose instructions were never executed, for an editor to dim. */
+/** Lines of a listing whose instructions were never executed, for an editor to dim, and those with breakpoints and their counts. */
 const executed = (s: Context, args: Arguments): object => {
   const d = s.standing;
   const listing = s.sources?.listingNamed(d, wantText(args, 'name'));
   if (listing === undefined) throw new RequestError(ERRORS.badArgument, 'There is no such listing.');
-  return { never: neverLines(d, listing).map((line) => s.outLine(line)) };
+  const hits = hitLines(d, listing).map(({ line, text }) => ({ line: s.outLine(line), text }));
+  return { never: neverLines(d, listing).map((line) => s.outLine(line)), hits };
 };
 
 export const inspectionRequests = (s: Context): Handlers => ({

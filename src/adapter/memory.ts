@@ -1,6 +1,7 @@
 // Memory and code: reading, writing, disassembly.
 
 import type { DebugProtocol } from '@vscode/debugprotocol';
+import { hitsNote } from '../debugger/breakpoint-rows';
 import { type CodeRow, CodeRows } from '../debugger/code-rows';
 import { neverNote, operandNote, patchNote, segmentNote } from '../debugger/code-notes';
 import { targetNote } from '../debugger/listing';
@@ -71,7 +72,7 @@ const disassemble = async (s: Context, args: Arguments, job: Job): Promise<objec
           ? row.bytes.length === 0
             ? '??'
             : '(bad)'
-          : `${decoded.text}${targetNote(d.programs, decoded)}${row.address === here ? operandNote(d, decoded) : ''}${segmentNote(d.target, row.address)}${patchNote(d.target, d.programs, row.address, row.bytes)}${neverNote(d.target, row.address, row.bytes.length)}`,
+          : `${decoded.text}${targetNote(d.programs, decoded)}${row.address === here ? operandNote(d, decoded) : ''}${segmentNote(d.target, row.address)}${patchNote(d.target, d.programs, row.address, row.bytes)}${neverNote(d.target, row.address, row.bytes.length)}${hitsNote(d, row.address)}`,
     };
     if (row.bytes.length > 0) out.instructionBytes = Array.from(row.bytes, (b) => b.toString(16).padStart(2, '0')).join(' ');
     if (decoded === undefined) out.presentationHint = 'invalid';

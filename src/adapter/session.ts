@@ -12,6 +12,7 @@ import { type AdapterOptions, Context } from './context';
 import { dataBreakpointRequests } from './data-breakpoints';
 import { evaluationRequests } from './evaluation';
 import { stopMachine } from './events';
+import { hitCountRequests } from './hit-counts';
 import { inspectionRequests } from './inspection';
 import { LaunchProblem } from './launch';
 import { memoryRequests } from './memory';
@@ -46,6 +47,7 @@ export class AdapterSession extends ProtocolServer {
       ...threadRequests(s),
       ...breakpointRequests(s),
       ...dataBreakpointRequests(s),
+      ...hitCountRequests(s),
       ...inspectionRequests(s),
       ...evaluationRequests(s),
       ...memoryRequests(s),

@@ -13,6 +13,7 @@ import { capabilities, filterBody } from './capabilities';
 import type { Context } from './context';
 import { changed, guestEnded, guestPrinted, logged, stopped } from './events';
 import { connectGuestFiles } from './guest-files';
+import { tellHits } from './hit-counts';
 import { after, loading } from './jobs';
 import { type LaunchArguments, LaunchProblem, openSymbols, parseLaunch, readFile } from './launch';
 import { moduleOf } from './modules';
@@ -70,7 +71,10 @@ const assemble = (s: Context, a: LaunchArguments, target: BareTarget | GuestTarg
   };
   d.onTrapLog = (text) => s.output(text);
   d.onNotice = (text) => s.output(text);
-  d.onLive = (numbers) => s.event('lguest/live', numbers);
+  d.onLive = (numbers) => {
+    tellHits(s);
+    s.event('lguest/live', numbers);
+  };
   d.onWrite = () => changed(s);
   d.onBound = (b) => s.event('breakpoint', { reason: 'changed', breakpoint: breakpointBody(s, b) });
   d.onNames = (program) => {
@@ -216,6 +220,7 @@ const restart = async (s: Context, args: Arguments, job: Job): Promise<undefined
   if (s.closed) return undefined;
   s.rawLaunch = given;
   s.core.adopt(kept, watches, old);
+  s.hitsTold.total = Number.NaN; // the counts begin anew
   s.finished = false;
   s.afterResponse = () => go(s, s.core);
   return undefined;

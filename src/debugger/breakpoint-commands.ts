@@ -13,8 +13,8 @@ const fail = (message: string): never => {
   throw new ExpressionError(message);
 };
 
-/** `PLACE [if CONDITION]` or `PLACE -> LOG TEXT`. */
-const breakpoint = (d: Debugger, text: string, once: boolean): string => {
+/** `PLACE [if CONDITION]` or `PLACE -> LOG TEXT`. @returns what was made, in one line. @throws ExpressionError. */
+export const addBreakpointText = (d: Debugger, text: string, once = false): string => {
   const m = /^(.*?)(?:\s+if\s+(.+?))?(?:\s+->\s*(.+))?$/s.exec(text.trim());
   const place = m?.[1] ?? '';
   if (place === '') return fail('where? b NAME, b file.c:LINE, b 0xADDRESS, b p:0xADDRESS, b #INSTRUCTIONS');
@@ -40,7 +40,8 @@ const breakpoint = (d: Debugger, text: string, once: boolean): string => {
   return `${once ? 'Temporary breakpoint' : 'Breakpoint'} ${b.id} at ${b.count === undefined ? at : `instruction ${b.count}`}${b.message === undefined ? '' : ` (${b.message})`}\n`;
 };
 
-const watch = (d: Debugger, text: string, access: WatchAccess): string => {
+/** `WHAT [if CONDITION] [| log]`. @throws ExpressionError. */
+export const addWatchText = (d: Debugger, text: string, access: WatchAccess = 'write'): string => {
   // `PLACE | log` is a watch without a condition that logs.
   const m = /^(.*?)(?:\s+if\s+(.+)|\s*(\|\s*(?:log|count)))?$/s.exec(text.trim());
   const condition = m?.[2] ?? m?.[3];
@@ -60,21 +61,6 @@ const remove = (d: Debugger, text: string): string => {
   if (ids !== undefined && mine.length + watches.length < ids.length)
     return fail(`not all of ${text} were made here; the editor has the others`);
   return `${mine.length + watches.length} deleted\n`;
-};
-
-/** `info b`: every breakpoint and watch with its hits. */
-export const breakpointTable = (d: Debugger): string => {
-  const rows = [...d.breakpoints].map(({ id, spec, hits, places, message }) => {
-    const what = spec.pattern ?? (spec.file === undefined ? hex8(spec.address ?? 0) : `${spec.file.split(/[\\/]/).pop()}:${spec.line}`);
-    return `${String(id).padStart(4)} ${what.padEnd(32)} hits ${hits}, ${places.length} ${places.length === 1 ? 'place' : 'places'}${spec.condition === undefined ? '' : `, if ${spec.condition}`}${message === undefined ? '' : ` (${message})`}`;
-  });
-  rows.push(
-    ...d.watches.all.map(
-      (w) =>
-        `${String(w.id).padStart(4)} ${`${w.wish.access} ${w.subject?.name ?? w.wish.dataId}`.padEnd(32)} hits ${w.hits}${w.wish.condition === undefined ? '' : `, if ${w.wish.condition}`}`,
-    ),
-  );
-  return rows.length === 0 ? 'no breakpoints\n' : `${rows.join('\n')}\n`;
 };
 
 const find = (d: Debugger, text: string): string => {
@@ -108,11 +94,11 @@ const watchLog = (d: Debugger, text: string): string => {
 
 type Command = (d: Debugger, rest: string) => string;
 export const BREAKPOINT_COMMANDS: Readonly<Record<string, Command>> = {
-  b: (d, rest) => breakpoint(d, rest, false),
-  tb: (d, rest) => breakpoint(d, rest, true),
-  watch: (d, rest) => watch(d, rest, 'write'),
-  rwatch: (d, rest) => watch(d, rest, 'read'),
-  awatch: (d, rest) => watch(d, rest, 'readWrite'),
+  b: (d, rest) => addBreakpointText(d, rest),
+  tb: (d, rest) => addBreakpointText(d, rest, true),
+  watch: (d, rest) => addWatchText(d, rest),
+  rwatch: (d, rest) => addWatchText(d, rest, 'read'),
+  awatch: (d, rest) => addWatchText(d, rest, 'readWrite'),
   watchlog: watchLog,
   delete: remove,
   find,

@@ -92,6 +92,8 @@ const FREED = 'Its code is not in memory now: a module frees what only its start
 export class Breakpoints {
   private readonly all = new Map<number, Breakpoint>();
   private readonly byAddress = new Map<number, Placed[]>();
+  /** Hits of all of them since the machine was made: what changed when a number does. */
+  hits = 0;
   /** Those at a number of instructions. */
   private counted: Breakpoint[] = [];
   /** Whether the process on the processor has a user program. */

@@ -5,7 +5,8 @@
 import { W } from '../i386/state';
 import { HYPERCALLS } from '../lguest/abi';
 import { formatPosition } from '../lguest/trap-record';
-import { BREAKPOINT_COMMANDS, breakpointTable, SPELLINGS } from './breakpoint-commands';
+import { BREAKPOINT_COMMANDS, SPELLINGS } from './breakpoint-commands';
+import { breakpointTable } from './breakpoint-rows';
 import { operandNote } from './code-notes';
 import { coverageText } from './coverage';
 import { ExpressionError } from './expression';
@@ -26,6 +27,8 @@ export interface CommandHost {
   /** An expression's value as text. */
   print?(expression: string): string;
   number(expression: string): number;
+  /** The machine was moved without running. */
+  jumped?(): void;
   resume(how: 'continue' | 'in' | 'over' | 'out', granularity: Granularity): void;
 }
 
@@ -48,6 +51,7 @@ Commands:
   find "text"|0xWORD|bytes 12 34 [from 0x… to 0x…], what ADDRESS, set PLACE = VALUE
   send TEXT            types TEXT and Enter on the Guest's console
   c, s, n, si, ni, fin continue, step, next, by instruction, finish
+  jump PLACE           goes on elsewhere in this function: 0xADDRESS, file.c:LINE
   help                 this
 gdb's and Bochs' words are known too: break, tbreak, print/x, stepi, finish, where; vb, lb, pb, sb, blist, bpd, r, creg, xp, u.
 `;
@@ -213,6 +217,17 @@ const backtrace = (d: Debugger): string => {
     .join('\n')}\n`;
 };
 
+/** `file.c:LINE`, or an expression for an address. @throws ExpressionError. */
+export const jumpPlace = (d: Debugger, text: string): number => {
+  const line = /^([^:\s]+):(\d+)$/.exec(text);
+  if (line === null)
+    return Number(
+      BigInt.asUintN(32, d.evaluate(text === '' ? fail('where? jump 0xADDRESS or jump file.c:LINE') : text, undefined, false).value.bits),
+    );
+  const [found] = d.programs.locationsForLine(line[1], Number(line[2]));
+  return found === undefined ? fail(`no code at ${text}`) : d.programs.addresses(found.program, found.at.address)[0];
+};
+
 type Command = (c: CommandHost, rest: string) => string;
 const COMMANDS: Readonly<Record<string, Command>> = {
   help: () => HELP + QUESTION_HELP,
@@ -230,6 +245,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   disas: (c, rest) => {
     const at = rest === '' ? c.debugger.target.pc : c.number(rest);
     return examine(c, '12i', hex8(at));
+  },
+  jump: (c, rest) => {
+    c.debugger.goto(jumpPlace(c.debugger, rest));
+    c.jumped?.();
+    return '';
   },
   executed: (c, rest) => coverageText(c.debugger, rest === '' ? c.debugger.target.pc : c.number(rest)),
   when: (c) => {

@@ -142,6 +142,7 @@ export class Runner {
   private met(b: Breakpoint): boolean {
     if (b.test !== undefined && !b.test()) return false;
     b.hits++;
+    this.d.breakpoints.hits++;
     if (b.wantsHit !== undefined && !b.wantsHit(b.hits)) return false;
     if (b.log === undefined) return true;
     this.d.onLog(b.log(), b);

@@ -38,8 +38,12 @@ export class WatchStops {
   set(given: WatchWish[]): Watch[] {
     const { watches, conditions } = this.d;
     const mine = watches.all.map((w) => w.wish).filter((w) => w.console === true && !given.includes(w));
+    // Each number is given once: the client's list and the Debug Console may watch the same.
+    const key = (w: WatchWish): string => `${w.console === true} ${w.access} ${w.dataId}`;
+    const before = new Map<string, Watch[]>();
+    for (const w of watches.all) before.set(key(w.wish), [...(before.get(key(w.wish)) ?? []), w]);
     const made = [...mine, ...given].map((wish) => {
-      const same = watches.all.find((w) => w.wish.dataId === wish.dataId && w.wish.access === wish.access);
+      const same = before.get(key(wish))?.shift();
       const watch = watches.make(same?.id ?? this.d.newId(), wish);
       watch.hits = same?.hits ?? 0;
       watch.since = same?.since ?? watch.since;
@@ -101,6 +105,7 @@ export class WatchStops {
   counts(w: Watch): boolean {
     if (w.test !== undefined && !w.test()) return false;
     w.hits++;
+    this.d.watches.counted++;
     return w.wantsHit === undefined || w.wantsHit(w.hits);
   }
 

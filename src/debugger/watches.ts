@@ -66,6 +66,10 @@ export interface WatchRow {
 }
 const MOST_ROWS = 100_000;
 
+/** How the end of a condition says that a watch does not stop. */
+const MODE_SUFFIX = /\|\s*(log|count)\s*$/;
+const modeKey = (wish: WatchWish): string => `${wish.dataId} ${wish.access}`;
+
 const WORD = 4;
 const SHOWN = 8;
 const enum Kind {
@@ -89,6 +93,10 @@ export class Watches implements MemoryWatcher {
   /** Where that instruction is. */
   private eip = 0;
   hits: WatchHit[] = [];
+  /** What the user chose beside the editor's list, which has no room for it; a condition that names one goes first. */
+  readonly modes = new Map<string, Watch['mode']>();
+  /** Accesses that counted, of all watches. */
+  counted = 0;
   /** Probes whose memory was written, and by whom. */
   private touched = new Map<Watch, { eip: number | undefined; by: string }>();
   /** A page table entry on the way to something watched was written. */
@@ -118,6 +126,7 @@ export class Watches implements MemoryWatcher {
   /** The watches of the run before, so that they keep their numbers when they are set anew. */
   adopt(old: Watches): void {
     this.list = old.list.map((w) => ({ ...w, hits: 0, since: '#0', place: { ranges: [], follow: [] } }));
+    for (const [key, mode] of old.modes) this.modes.set(key, mode);
   }
 
   /** Since when all of these bytes of the machine's memory are watched for writes; undefined: they are not. */
@@ -128,13 +137,13 @@ export class Watches implements MemoryWatcher {
 
   /** A watch that is not set yet; `problem` says why it cannot be. */
   make(id: number, wish: WatchWish): Watch {
-    const mode = /\|\s*(log|count)\s*$/.exec(wish.condition ?? '')?.[1] as 'log' | 'count' | undefined;
+    const mode = MODE_SUFFIX.exec(wish.condition ?? '')?.[1] as 'log' | 'count' | undefined;
     const watch: Watch = {
       id,
       wish,
       subject: undefined,
       problem: undefined,
-      mode: mode ?? 'stop',
+      mode: mode ?? this.modes.get(modeKey(wish)) ?? 'stop',
       place: { ranges: [], follow: [] },
       last: 0,
       hits: 0,
@@ -148,6 +157,14 @@ export class Watches implements MemoryWatcher {
       watch.problem = `reads of ${subject.name} cannot be watched, only changes`;
     else watch.subject = subject;
     return watch;
+  }
+
+  /** Whether a watch stops, logs or only counts from now on, also when the client sends its list anew. @returns whether it took: a condition may say otherwise. */
+  setMode(watch: Watch, mode: Watch['mode']): boolean {
+    if (MODE_SUFFIX.test(watch.wish.condition ?? '')) return false;
+    this.modes.set(modeKey(watch.wish), mode);
+    watch.mode = mode;
+    return true;
   }
 
   /** Replaces all watches. */

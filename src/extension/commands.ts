@@ -1,6 +1,7 @@
 // The commands of the palette and the context menus. Each finds the session it is about, asks the adapter one thing and shows the answer;
 // without a session it says so. Titles, icons and menus are in package.json.
 import * as vscode from 'vscode';
+import type { BreakpointsView } from './breakpoints-view';
 import type { ConfigurationProvider } from './configuration-provider';
 import type { GuestTerminals } from './guest-terminal';
 import { kernelConfiguration } from './launch-configuration';
@@ -21,6 +22,7 @@ export interface CommandParts {
   trapView: TrapView;
   pageWalkView: PageWalkView;
   tasksView: TasksView;
+  breakpointsView: BreakpointsView;
 }
 
 /** What the editor hands to a command started from a Variables or Watch row. */
@@ -158,6 +160,79 @@ async function limitToTask(given: unknown): Promise<void> {
   }
 }
 
+/** An address that lies in the clipboard, as *Copy Address* of the Disassembly view puts it there. */
+async function copiedAddress(): Promise<string> {
+  const text = (await vscode.env.clipboard.readText()).trim();
+  return /^0x[0-9a-f]{1,8}$/i.test(text) ? text : '';
+}
+
+async function breakAtAddress({ breakpointsView }: CommandParts): Promise<void> {
+  const session = await runningSession();
+  if (!session) return;
+  const place = await vscode.window.showInputBox({
+    prompt:
+      'Where to stop: an address (0x…, p:0x… guest-physical, v@0xCR3:0x…), a function, file.c:LINE or #INSTRUCTIONS; then "if CONDITION" or "-> LOG TEXT".',
+    placeHolder: '0xc0101234 if $eax == 0',
+    value: await copiedAddress(),
+  });
+  if (!place) return;
+  await ask(session, REQUESTS.addBreakpoint, { place });
+  breakpointsView.refresh();
+}
+
+async function watchExpression({ breakpointsView }: CommandParts, context: unknown): Promise<void> {
+  const session = await runningSession();
+  if (!session) return;
+  const place = await vscode.window.showInputBox({
+    prompt:
+      'What to watch for writes: a variable, an address, $register, eflags.IF, cr3, pte(0x…); then "if CONDITION", "| log" or "| count".',
+    placeHolder: 'jiffies if new > 100',
+    value: (context as VariableContext | undefined)?.variable?.evaluateName ?? '',
+  });
+  if (!place) return;
+  await ask(session, REQUESTS.addBreakpoint, { what: 'watch', place });
+  breakpointsView.refresh();
+}
+
+async function removeBreakpoint({ breakpointsView }: CommandParts, row: unknown): Promise<void> {
+  const id = nodeOf(row)?.breakpoint;
+  const session = await runningSession();
+  if (!session || id === undefined) return;
+  await ask(session, REQUESTS.removeBreakpoint, { id });
+  breakpointsView.refresh();
+}
+
+const WATCH_MODES = [
+  { label: 'Stop', mode: 'stop' },
+  { label: 'Log', mode: 'log', description: 'a row of the watch log for each access' },
+  { label: 'Count', mode: 'count', description: 'only count' },
+];
+async function watchMode({ breakpointsView }: CommandParts, row: unknown): Promise<void> {
+  const id = nodeOf(row)?.breakpoint;
+  const session = await runningSession();
+  if (!session || id === undefined) return;
+  const picked = await vscode.window.showQuickPick(WATCH_MODES, { placeHolder: 'What shall the watch do?' });
+  if (!picked) return;
+  await ask(session, REQUESTS.watchMode, { id, mode: picked.mode });
+  breakpointsView.refresh();
+}
+
+/** Also for the Disassembly view, which has no menu for extensions: its *Copy Address* is where this begins. */
+async function jumpTo({ stops }: CommandParts): Promise<void> {
+  const session = await runningSession();
+  if (!session) return;
+  if (!stops.stoppedSession()) {
+    void vscode.window.showInformationMessage('The Guest is running. Pause it, then jump.');
+    return;
+  }
+  const place = await vscode.window.showInputBox({
+    prompt: 'Where to go on, without running anything: an address or file.c:LINE of the function at hand.',
+    placeHolder: '0xc0101234',
+    value: await copiedAddress(),
+  });
+  if (place) await ask(session, 'evaluate', { expression: `jump ${place}`, context: 'repl' });
+}
+
 async function copyRow(row: unknown): Promise<void> {
   const node = nodeOf(row);
   if (node) await vscode.env.clipboard.writeText([node.label, node.description].filter(Boolean).join(' '));
@@ -179,11 +254,17 @@ export function registerCommands(parts: CommandParts): vscode.Disposable {
       parts.trapView.refresh();
       parts.pageWalkView.refresh();
       parts.tasksView.refresh();
+      parts.breakpointsView.refresh();
     },
     'lguest.pinRegister': (row) => pinRegister(parts, row),
     'lguest.unpinRegister': (row) => parts.registersView.unpin(nodeOf(row)?.label ?? ''),
     'lguest.setRegister': (row) => setRegister(parts, row),
     'lguest.onlyInThisTask': limitToTask,
+    'lguest.breakAtAddress': () => breakAtAddress(parts),
+    'lguest.watchExpression': (context) => watchExpression(parts, context),
+    'lguest.removeBreakpoint': (row) => removeBreakpoint(parts, row),
+    'lguest.watchMode': (row) => watchMode(parts, row),
+    'lguest.jumpTo': () => jumpTo(parts),
     'lguest.copyRow': copyRow,
   };
   return vscode.Disposable.from(...Object.entries(commands).map(([id, run]) => vscode.commands.registerCommand(id, run)));

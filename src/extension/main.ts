@@ -4,6 +4,7 @@ import * as vscode from 'vscode';
 import { AdapterProcess } from './adapter-process';
 import { registerAssemblyHover } from './assembly-hover';
 import { registerCommands } from './commands';
+import { BreakpointsView } from './breakpoints-view';
 import { ConfigurationProvider, registerConfigurationProvider } from './configuration-provider';
 import { GuestTerminals } from './guest-terminal';
 import { NeverExecuted } from './never-executed';
@@ -21,6 +22,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const terminals = new GuestTerminals();
   const pages = new TextPages();
   const registersView = new RegistersView(stops, context.workspaceState);
+  const breakpointsView = new BreakpointsView(stops);
   const tasksView = new TasksView(stops);
   const trapView = new TrapView(stops, context.globalState);
   const pageWalkView = new PageWalkView(stops);
@@ -34,9 +36,10 @@ export function activate(context: vscode.ExtensionContext): void {
     trapView,
     pageWalkView,
     tasksView,
+    breakpointsView,
     new Status(stops),
     new NeverExecuted(stops),
     registerAssemblyHover(),
-    registerCommands({ provider, terminals, stops, pages, registersView, trapView, pageWalkView, tasksView }),
+    registerCommands({ provider, terminals, stops, pages, registersView, trapView, pageWalkView, tasksView, breakpointsView }),
   );
 }

@@ -14,6 +14,10 @@ export interface ViewNode {
   changed?: boolean;
   /** The expression that this row is the value of. */
   evaluateName?: string;
+  /** Breakpoints view: the number of what this row is about, and whether this view may take it away. */
+  breakpoint?: number;
+  kind?: 'breakpoint' | 'watch';
+  own?: boolean;
   /** Open at first sight. Without it a row with children starts closed. */
   expanded?: boolean;
   children?: ViewNode[];
@@ -41,6 +45,8 @@ export interface ConsoleData {
 /** Answer of `lguest/executed`: lines of a listing, from 1, whose instruction never ran. */
 export interface ExecutedAnswer {
   never: number[];
+  /** Lines with breakpoints, and how often those were met. */
+  hits?: { line: number; text: string }[];
 }
 
 /** Answer of `lguest/info`: where the Guest stands. */
@@ -84,6 +90,14 @@ export const REQUESTS = {
   why: 'lguest/why',
   /** `{name}` -> ExecutedAnswer: what of a listing was never executed. */
   executed: 'lguest/executed',
+  /** `{}` -> ViewAnswer: breakpoints, watches and filters with how often each was met. Answered while the Guest runs too. */
+  viewBreakpoints: 'lguest/view/breakpoints',
+  /** `{what?: 'breakpoint' | 'watch', place}` -> `{text}`: a place as the Debug Console takes it. */
+  addBreakpoint: 'lguest/breakpointsPlus/add',
+  /** `{id}` -> `{}`. */
+  removeBreakpoint: 'lguest/breakpointsPlus/remove',
+  /** `{id, mode: 'stop' | 'log' | 'count'}` -> `{}`: what a watch does when it is met. */
+  watchMode: 'lguest/breakpointsPlus/mode',
   /** `{text}` -> `{}`: keys for the Guest's console. */
   console: 'lguest/console',
 } as const;

@@ -15,12 +15,13 @@ export class AdapterTree implements vscode.TreeDataProvider<Row>, vscode.Disposa
   private readonly subscription: vscode.Disposable;
   readonly onDidChangeTreeData = this.changed.event;
 
-  /** @param request custom request that answers a ViewAnswer; `argumentsOf` gives its arguments anew each time, `paint` adds to an item. */
+  /** @param request custom request that answers a ViewAnswer; `argumentsOf` gives its arguments anew each time, `paint` adds to an item, `session` is whom to ask. */
   constructor(
-    private readonly stops: StopTracker,
+    stops: StopTracker,
     private readonly request: string,
     private readonly argumentsOf: () => object = () => ({}),
     private readonly paint: (item: vscode.TreeItem, row: Row) => void = () => {},
+    private readonly session: () => vscode.DebugSession | undefined = () => stops.stoppedSession(),
   ) {
     this.subscription = stops.onDidChange(() => this.refresh());
   }
@@ -43,7 +44,7 @@ export class AdapterTree implements vscode.TreeDataProvider<Row>, vscode.Disposa
 
   async getChildren(parent?: Row): Promise<Row[]> {
     if (parent) return rows(parent.node.children ?? [], parent.id);
-    const session = this.stops.stoppedSession();
+    const session = this.session();
     if (!session) return []; // the view's welcome text says what to do
     try {
       const answer: ViewAnswer = await session.customRequest(this.request, this.argumentsOf());

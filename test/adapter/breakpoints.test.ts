@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { demoFile, lineOf } from './client';
-import { Inside } from './inside';
+import { type Body, Inside } from './inside';
 
 test('functions by name, wildcard, regular expression and file:function bind to every place, and the message counts them', async () => {
   const s = await Inside.at('start_kernel');
@@ -92,6 +92,105 @@ test('hit counts know == >= > < and %, and start anew with a restart', async () 
   await s.go('restart');
   await s.go();
   assert.equal(await s.evaluate('when'), first);
+  await s.end();
+});
+
+test('how often a breakpoint was met is told at each stop and while the Guest runs, stands beside its instruction, and begins anew with a restart', async () => {
+  const s = await Inside.at('show_demand_paging');
+  const told = (id: number): string[] =>
+    s.events.flatMap((e) => (e.event === 'breakpoint' && e.body.breakpoint.id === id ? [e.body.breakpoint.message ?? ''] : []));
+  const [often, stop] = await s.functions({ name: 'printk', hitCondition: '== 3' }, 'show_halt');
+  const [watch] = await s.watch(['ticks', 'write', 'new == 2']);
+  assert.deepEqual(told(often.id), []);
+  await s.go();
+  assert.deepEqual(told(often.id), ['3 hits']);
+  assert.ok(s.order.lastIndexOf('breakpoint') < s.order.lastIndexOf('stopped'), 'before the stop, so that it is right when that is shown');
+  const { instructions } = await s.request('disassemble', { memoryReference: '$eip', instructionCount: 2 });
+  assert.ok(instructions[0].instruction.endsWith(`; breakpoint ${often.id}: 3 hits`), instructions[0].instruction);
+  assert.doesNotMatch(instructions[1].instruction, /breakpoint/);
+  const stops = [await s.go(), await s.go()];
+  assert.deepEqual(stops.map((x) => x.reason).sort(), ['data breakpoint', 'function breakpoint']);
+  assert.deepEqual([told(stop.id), told(watch.id)], [['1 hit'], ['1 hit']]);
+  const labels = async (): Promise<string[]> =>
+    (await s.request('lguest/view/breakpoints')).nodes.flatMap((g: Body) => g.children.map((c: Body) => `${c.label}: ${c.description}`));
+  assert.match(
+    (await labels()).join('\n'),
+    /^printk: \d+ hits, hits == 3\nshow_halt: 1 hit\nwrite ticks: 1 hit, if new == 2\nkilled: 0 hits\npanic: /,
+  );
+  await s.go('restart', { arguments: { program: demoFile('demo.elf'), stopOnEntry: true } });
+  assert.match((await labels()).join('\n'), /^printk: 0 hits, hits == 3\nshow_halt: 0 hits\nwrite ticks: 0 hits/);
+  assert.deepEqual(
+    [told(often.id).at(-1), told(stop.id).at(-1), told(watch.id).at(-1)],
+    ['', '', ''],
+    'the editor is told that they begin anew',
+  );
+  await s.go();
+  assert.equal(told(often.id).at(-1), '3 hits');
+  await s.end();
+});
+
+test('while the Guest runs its counts grow in the view and in what the client is told', async () => {
+  const s = await Inside.at('spin', { cmdline: 'do=spin 4000000000' });
+  const { breakpoints } = await s.request('setBreakpoints', {
+    source: { path: demoFile('shell.c') },
+    breakpoints: [{ line: lineOf('shell.c', 'x ^= x << 13;'), hitCondition: '== 4000000000' }],
+  });
+  const [b] = breakpoints;
+  await s.request('continue', { threadId: 1 });
+  const seen = new Set<string>();
+  const told = (): string[] =>
+    s.events.flatMap((e) => (e.event === 'breakpoint' && e.body.breakpoint.id === b.id ? [e.body.breakpoint.message] : []));
+  for (let n = 0; n < 2000 && (seen.size < 3 || told().length < 2); n++) {
+    await new Promise((done) => setTimeout(done, 5));
+    seen.add((await s.request('lguest/view/breakpoints')).nodes[0].children[0].description);
+  }
+  assert.ok(seen.size >= 3, [...seen].join());
+  assert.ok(told().length >= 2 && told().every((m) => /^\d+ hits?$/.test(m)), told().join());
+  await s.end();
+});
+
+test('a listing tells which of its lines have breakpoints and how often those were met', async () => {
+  const s = await Inside.at('handle_irq');
+  const [{ address }] = (await s.request('disassemble', { memoryReference: '&handle_irq', instructionCount: 1 })).instructions;
+  const lines = async (): Promise<Body[]> => (await s.request('lguest/executed', { name: 'handle_irq.lgl' })).hits;
+  assert.deepEqual(await lines(), []);
+  const { breakpoints } = await s.request('setInstructionBreakpoints', { breakpoints: [{ instructionReference: address }] });
+  await s.go();
+  await s.go();
+  assert.deepEqual(
+    await lines(),
+    [{ line: 3, text: `; breakpoint ${breakpoints[0].id}: 2 hits` }],
+    'a line for the range, one for the name',
+  );
+  await s.end();
+});
+
+test('places that the editor cannot list are set and taken away by text, also while the Guest runs, and a watch of its list may only log', async () => {
+  const s = await Inside.at('start_kernel');
+  await s.watch(['ticks', 'write']);
+  const rows = async (): Promise<Body[]> => (await s.request('lguest/view/breakpoints')).nodes.flatMap((g: Body) => g.children);
+  const [ticks] = await rows();
+  await s.request('lguest/breakpointsPlus/mode', { id: ticks.breakpoint, mode: 'log' });
+  await s.watch(['ticks', 'write']);
+  assert.match((await rows())[0].description, /only logs/, 'the list that is sent anew knows nothing of modes');
+  await s.request('lguest/breakpointsPlus/add', { place: 'show_halt if ticks > 0' });
+  await s.request('lguest/breakpointsPlus/add', { what: 'watch', place: 'ticks if new > 1000000 | count' });
+  assert.equal((await s.go()).reason, 'function breakpoint');
+  assert.ok((await s.request('lguest/watchLog')).rows.length > 0);
+  const own = (await rows()).filter((r) => r.own);
+  assert.deepEqual(
+    own.map((r) => r.label),
+    ['show_halt', 'write ticks'],
+  );
+  assert.match(await s.failing('lguest/breakpointsPlus/mode', { id: own[0].breakpoint, mode: 'log' }), /Only watches have a mode/);
+  assert.match(await s.failing('lguest/breakpointsPlus/mode', { id: own[1].breakpoint, mode: 'log' }), /condition of this watch/);
+  assert.equal(new Set((await rows()).filter((r) => r.breakpoint !== undefined).map((r) => r.breakpoint)).size, 3, 'one number for each');
+  for (const { breakpoint } of own) await s.request('lguest/breakpointsPlus/remove', { id: breakpoint });
+  assert.equal(
+    (await rows()).some((r) => r.own),
+    false,
+  );
+  assert.match(await s.failing('lguest/breakpointsPlus/remove', { id: ticks.breakpoint }), /editor's list/);
   await s.end();
 });
 

@@ -217,7 +217,7 @@ test('an edited variable refreshes the views', () => {
   const session = editor.start(guest());
   const before = editor.refreshed;
   editor.message(session, { type: 'response', command: 'setVariable', success: true });
-  assert.equal(editor.refreshed, before + 4);
+  assert.equal(editor.refreshed, before + 5);
 });
 
 test('an adapter that cannot answer is a row that says why', async () => {
@@ -470,6 +470,93 @@ test('lines of a listing that never ran are dimmed at each stop, and no longer w
   editor.settingsChanged.fire({ affectsConfiguration: () => true });
   await settled();
   assert.deepEqual(editor.painted, []);
+});
+
+test('lines of a listing with breakpoints tell behind them how often those were met', async () => {
+  const editor = activated();
+  const session = editor.start(guest(), (command) =>
+    command === 'lguest/executed'
+      ? {
+          never: [],
+          hits: [
+            { line: 2, text: '; breakpoint 1: 5 hits' },
+            { line: 50, text: 'gone' },
+          ],
+        }
+      : { nodes: [] },
+  );
+  editor.show('/tick.lgl', 'lguest-listing', 10);
+  editor.message(session, event('stopped'));
+  await new Promise((done) => setImmediate(done));
+  assert.deepEqual(
+    editor.notes.map((n) => [n.range, n.renderOptions.after.contentText]),
+    [[1, '; breakpoint 1: 5 hits']],
+  );
+});
+
+test('the Breakpoints+ view counts while the Guest runs, and takes away what was made in it only', async () => {
+  const editor = activated();
+  let hits = 1;
+  const asked: [string, unknown][] = [];
+  const session = editor.start(guest(), (command, args) => {
+    asked.push([command, args]);
+    const rows = [
+      { label: '0xc0101234', description: `${hits} hits`, breakpoint: 7, kind: 'breakpoint', own: true },
+      { label: 'boot.c:33', description: '2 hits', breakpoint: 3, kind: 'breakpoint', own: false },
+      { label: 'write ticks', breakpoint: 9, kind: 'watch', own: false },
+    ];
+    return { nodes: command === 'lguest/view/breakpoints' ? rows : [] };
+  });
+  assert.match((await editor.rows('lguest.breakpoints'))[0] ?? '', /1 hits/, 'nothing has stopped yet');
+  hits = 2;
+  const before = editor.refreshed;
+  editor.message(session, event('lguest/live', { position: '#1', ns: 0, mips: 1, traps: 0, trapsPerSecond: 0 }));
+  assert.ok(editor.refreshed > before);
+  assert.match((await editor.rows('lguest.breakpoints'))[0] ?? '', /2 hits/);
+  const tree = editor.trees.get('lguest.breakpoints');
+  const rows = (await tree?.getChildren()) ?? [];
+  assert.deepEqual(
+    rows.map((row) => tree?.getTreeItem(row)['contextValue']),
+    ['lguest.breakpoint.own', 'lguest.breakpoint', 'lguest.watch'],
+  );
+  await editor.run('lguest.removeBreakpoint', rows[0]);
+  editor.pick = 'Log';
+  await editor.run('lguest.watchMode', rows[2]);
+  assert.deepEqual(
+    asked.filter(([command]) => command.startsWith('lguest/breakpointsPlus/')),
+    [
+      ['lguest/breakpointsPlus/remove', { id: 7 }],
+      ['lguest/breakpointsPlus/mode', { id: 9, mode: 'log' }],
+    ],
+  );
+});
+
+test('Break at Address, Watch for Writes and Jump begin with what was copied or chosen, and send what was typed', async () => {
+  const editor = activated();
+  const asked: [string, unknown][] = [];
+  const session = editor.start(guest(), (command, args) => {
+    if (command === 'evaluate' || command.includes('breakpointsPlus')) asked.push([command, args]);
+    return { nodes: [] };
+  });
+  editor.clipboard = ' 0xc0101234\n';
+  editor.input = '0xc0101234 if $eax == 0';
+  await editor.run('lguest.breakAtAddress');
+  assert.equal(editor.offered, '0xc0101234');
+  editor.clipboard = 'rm -rf';
+  editor.input = 'ticks | log';
+  await editor.run('lguest.watchExpression', { variable: { evaluateName: 'ticks' } });
+  assert.equal(editor.offered, 'ticks');
+  editor.input = 'tour.c:44';
+  await editor.run('lguest.jumpTo');
+  assert.match(editor.messages.at(-1) ?? '', /running/);
+  editor.message(session, event('stopped'));
+  await editor.run('lguest.jumpTo');
+  assert.equal(editor.offered, '', 'no address was copied');
+  assert.deepEqual(asked, [
+    ['lguest/breakpointsPlus/add', { place: '0xc0101234 if $eax == 0' }],
+    ['lguest/breakpointsPlus/add', { what: 'watch', place: 'ticks | log' }],
+    ['evaluate', { expression: 'jump tour.c:44', context: 'repl' }],
+  ]);
 });
 
 test('hovering over a register in assembly evaluates the register', () => {

@@ -125,7 +125,7 @@ test('the contributed commands are exactly those that the extension registers', 
 test('every command has the category lguest and a title in title case', () => {
   for (const { title, category, command } of contributes.commands) {
     assert.equal(category, 'lguest', command);
-    assert.match(title, /^[A-Z][\w'…]*( (?:the|of|for|to|in|[A-Z][\w'…]*))*$/, command);
+    assert.match(title, /^[A-Z][\w'…]*( (?:the|of|for|to|in|at|[A-Z][\w'…]*))*$/, command);
   }
 });
 
@@ -145,7 +145,14 @@ test('menus and keys name contributed commands only, and debug menus show in lgu
 
 test('every command without a menu of its own can be run from the palette with no argument', () => {
   const hidden = contributes.menus['commandPalette']?.filter(({ when }) => when === 'false').map(({ command }) => command);
-  assert.deepEqual(hidden, ['lguest.pickKernel', 'lguest.copyRow', 'lguest.unpinRegister', 'lguest.setRegister']);
+  assert.deepEqual(hidden, [
+    'lguest.pickKernel',
+    'lguest.copyRow',
+    'lguest.unpinRegister',
+    'lguest.setRegister',
+    'lguest.removeBreakpoint',
+    'lguest.watchMode',
+  ]);
 });
 
 test('snippets and initial configurations use documented attributes only', () => {
@@ -164,7 +171,7 @@ test('snippets and initial configurations use documented attributes only', () =>
 test('views sit in the debug side bar for lguest sessions, in their order, each with a welcome text and code behind it', () => {
   assert.deepEqual(
     contributes.views['debug']?.map(({ name }) => name),
-    ['Registers', 'cr2 & Trap', 'Page Walk', 'Tasks'],
+    ['Registers', 'cr2 & Trap', 'Page Walk', 'Tasks', 'Breakpoints+'],
   );
   for (const { id, when } of contributes.views['debug'] ?? []) {
     assert.equal(when, "debugType == 'lguest'");

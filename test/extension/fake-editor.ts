@@ -107,6 +107,11 @@ export class FakeEditor {
   readonly remembered = new Map<string, unknown>();
   /** Lines, from 0, that were painted last. */
   painted: number[] = [];
+  /** What stands behind lines, as it was set last. */
+  notes: { range: number; renderOptions: { after: { contentText: string } } }[] = [];
+  clipboard = '';
+  /** The text that the newest input box began with. */
+  offered: string | undefined;
   readonly visibleChanged = new EventEmitter();
   readonly settingsChanged = new EventEmitter();
   /** The status bar, '' when hidden. */
@@ -236,7 +241,7 @@ export class FakeEditor {
         readonly options: unknown,
       ) {}
     },
-    env: { clipboard: { writeText: async (text: string) => this.messages.push(`copied: ${text}`) } },
+    env: { clipboard: { readText: async () => this.clipboard, writeText: async (text: string) => this.messages.push(`copied: ${text}`) } },
     commands: {
       registerCommand: (id: string, run: (argument?: unknown) => unknown) => {
         this.commands.set(id, run);
@@ -286,10 +291,13 @@ export class FakeEditor {
           dispose() {},
         };
       },
-      createTextEditorDecorationType: () => ({ dispose() {} }),
+      createTextEditorDecorationType: (look: object) => ({ look, dispose() {} }),
       showInformationMessage: async (text: string) => void this.messages.push(text),
       showErrorMessage: async (text: string) => void this.messages.push(`error: ${text}`),
-      showInputBox: async () => this.input,
+      showInputBox: async ({ value }: { value?: string } = {}) => {
+        this.offered = value;
+        return this.input;
+      },
       showOpenDialog: async () => undefined,
       showQuickPick: async (items: (string | { label: string })[]) =>
         items.find((item) => (typeof item === 'string' ? item : item.label) === this.pick),
@@ -341,6 +349,7 @@ export class FakeEditor {
       },
       onDidStartDebugSession: this.startedSession.event,
       onDidTerminateDebugSession: this.endedSession.event,
+      onDidChangeBreakpoints: () => ({ dispose() {} }),
       onDidReceiveDebugSessionCustomEvent: this.customEvent.event,
       onDidChangeActiveDebugSession: this.activeChanged.event,
       startDebugging: async (_folder: unknown, config: Record<string, unknown>) => void this.started.push(config),
@@ -363,8 +372,9 @@ export class FakeEditor {
   show(path: string, languageId: string, lineCount: number): void {
     this.api.window.visibleTextEditors.push({
       document: { languageId, uri: { path }, lineCount, lineAt: (line: number) => ({ range: line }) },
-      setDecorations: (_type: unknown, lines: number[]) => {
-        this.painted = lines;
+      setDecorations: (type: { look: object }, lines: never[]) => {
+        if ('after' in type.look) this.notes = lines;
+        else this.painted = lines;
       },
     });
     this.visibleChanged.fire();
