@@ -15,6 +15,8 @@ import { BLOCK, BLOCKS, CODE, FOUND, FOUND_MASK, MAX_BLOCKS, MAX_RECORDS, PAGE, 
 export const STALE_FORM = 6;
 
 const MAX_BLOCK_LENGTH = 64;
+/** In BLOCK.BEGUN: decoded for a 32-bit segment. */
+const BIG = 0x100;
 /** Immediates remembered as patched; more are treated as any other write to code. */
 const MAX_PATCHED = 4096;
 /** By row: 1 when the instruction ends with an immediate that is a plain operand, so that code may be patched there without decoding anew. */
@@ -66,7 +68,6 @@ export class BlockCache {
     cpu.code = new Int32Array(cpu.memory.buffer, CODE, (MAX_RECORDS + 4) * RECORD);
     this.table = new Int32Array(cpu.memory.buffer, BLOCKS, MAX_BLOCKS * BLOCK.SIZE);
     this.table[BLOCK.ADDRESS] = -1;
-    cpu.m32.fill(BLOCKS, FOUND >> 2, (FOUND >> 2) + FOUND_MASK + 1);
     cpu.onCodeWrite = (physical, length) => this.written(physical, length);
   }
 
@@ -116,7 +117,7 @@ export class BlockCache {
     table[t + BLOCK.COUNT] = n;
     table[t + BLOCK.BYTES] = p - a;
     table[t + BLOCK.HEAT] = this.heatAt;
-    table[t + BLOCK.BIG] = big ? 1 : 0;
+    table[t + BLOCK.BEGUN] = big ? BIG : 0;
     table[t + BLOCK.SECOND] = second;
     const number = (a - RAM_BASE) >>> 12;
     const page = this.pageOf(number);
@@ -158,10 +159,10 @@ export class BlockCache {
   }
   /** 1 = decoded for a 32-bit segment. */
   big(block: number): number {
-    return this.table[block * BLOCK.SIZE + BLOCK.BIG];
+    return this.table[block * BLOCK.SIZE + BLOCK.BEGUN] >> 8;
   }
   begun(block: number): number {
-    return this.table[block * BLOCK.SIZE + BLOCK.BEGUN];
+    return this.table[block * BLOCK.SIZE + BLOCK.BEGUN] & (BIG - 1);
   }
   /** Physical page number and offset of its first byte. */
   page(block: number): number {
@@ -199,17 +200,16 @@ export class BlockCache {
     const t = block * BLOCK.SIZE;
     const a = table[t + BLOCK.ADDRESS];
     const alive = this.pages[(a - RAM_BASE) >>> 12]?.index[a & 0xfff] === block + 1;
-    const all = table[t + BLOCK.BEGUN] === table[t + BLOCK.COUNT];
-    const plain = table[t + BLOCK.BIG] === 1 && table[t + BLOCK.SECOND] < 0 && this.splits[a & 0xfff] === 0;
-    table[t + BLOCK.GO] = alive && all && plain && (table[t + BLOCK.SLOT] | table[t + BLOCK.SLOT + 2]) === 0 ? 1 : 0;
+    const plain = table[t + BLOCK.BEGUN] === (table[t + BLOCK.COUNT] | BIG) && table[t + BLOCK.SECOND] < 0 && this.splits[a & 0xfff] === 0;
+    table[t + BLOCK.GO] = alive && plain && (table[t + BLOCK.SLOT] | table[t + BLOCK.SLOT + 2]) === 0 ? 1 : 0;
   }
 
   /** The first `n` records of a block have been begun. */
   note(block: number, n: number): void {
     const t = block * BLOCK.SIZE;
     const first = this.table[t + BLOCK.FIRST];
-    this.executed.records(this.table[t + BLOCK.ADDRESS] - RAM_BASE, first + this.table[t + BLOCK.BEGUN] * RECORD, first + n * RECORD);
-    this.table[t + BLOCK.BEGUN] = n;
+    this.executed.records(this.table[t + BLOCK.ADDRESS] - RAM_BASE, first + this.begun(block) * RECORD, first + n * RECORD);
+    this.table[t + BLOCK.BEGUN] = n | (this.table[t + BLOCK.BEGUN] & BIG);
     this.settle(block);
   }
 
@@ -358,7 +358,7 @@ export class BlockCache {
       this.pages[number] = undefined;
       this.cpu.clearPageFlag(number, PageFlag.CODE);
     }
-    this.cpu.m32.fill(BLOCKS, FOUND >> 2, (FOUND >> 2) + FOUND_MASK + 1);
+    this.cpu.m32.fill(0, FOUND >> 2, (FOUND >> 2) + FOUND_MASK + 1);
     this.blocks = 1;
     this.records = 0;
     this.patched.clear();

@@ -10,7 +10,7 @@ import { HANDLERS } from './interpreter';
 import { deliver, deliverException } from './interrupts';
 import { Jit, jitAvailable, STALE, URGENT_RUNS } from './jit/jit';
 import { entryOf, Q, type QuickRun, quickRun } from './quick/quick';
-import { BLOCK, BLOCKS, CODE, CS, EXC, F, FL, FOUND, FOUND_MASK, PAGE, RAM_BASE, Shadow, TLB_INVALID, W } from './state';
+import { BLOCK, CODE, CS, EXC, F, FL, FOUND, FOUND_MASK, PAGE, RAM_BASE, Shadow, TLB_INVALID, W } from './state';
 
 /** Why run() or step() returned. EIP is at the next instruction to run unless said otherwise. */
 export type Exit =
@@ -406,7 +406,13 @@ export class Processor {
       let n = table[entry + BLOCK.COUNT];
       if (counted && n > m[W.LEFT]) n = m[W.LEFT];
       else if (counted && this.quick !== undefined && (m[W.FLAT] & FLAT_ALL) === FLAT_ALL && (m[W.CS_BIG] & m[W.SS_BIG]) === 1) {
-        m[(FOUND >> 2) + ((a ^ (a >>> 16)) & FOUND_MASK)] = entryOf(block);
+        const found = entryOf(block);
+        m[(FOUND >> 2) + ((a ^ (a >>> 16)) & FOUND_MASK)] = found;
+        const link = m[Q.LINK >> 2];
+        if (link !== 0) {
+          m[link >> 2] = found;
+          m[Q.LINK >> 2] = 0;
+        }
         c.blockCpl = cpl;
         this.runQuick(this.quick, block);
         continue;
@@ -448,12 +454,12 @@ export class Processor {
     const m = c.m32;
     const { blocks } = this;
     const { table } = blocks;
-    const fresh = table[block * BLOCK.SIZE + BLOCK.BEGUN] !== table[block * BLOCK.SIZE + BLOCK.COUNT];
+    const fresh = blocks.begun(block) !== blocks.count(block);
     let entry = entryOf(block);
     let record = quick(entry, 0, fresh ? 0 : 1);
     while (record !== 0) {
       entry = m[Q.BLOCK >> 2];
-      const t = (entry - BLOCKS) >> 2;
+      const t = entry >> 2;
       const i = (record - CODE) >> 2;
       c.blockEip = m[Q.EIP >> 2];
       c.blockFirst = table[t + BLOCK.FIRST];
@@ -469,7 +475,7 @@ export class Processor {
       // What the handler did may concern the next block, but not the rest of this one.
       record = quick(entry, record + 4 * RECORD, 0);
     }
-    if (fresh) blocks.note(block, table[block * BLOCK.SIZE + BLOCK.COUNT]);
+    if (fresh) blocks.note(block, blocks.count(block));
   }
 
   /** Index into the memory of the start of the page behind `linear`, -1 when the TLB does not have it. */

@@ -305,12 +305,12 @@ export const enum BLOCK {
   HEAT = 6,
   /** EIP after its last run: where an indirect jump went. A hint, nothing more. */
   FOLLOW = 7,
-  /** So many of its records have been begun (executed.ts). */
+  /** So many of its records have been begun (executed.ts), and 0x100 when it is decoded for a 32-bit segment. */
   BEGUN = 8,
-  /** 1 = decoded for a 32-bit segment. */
-  BIG = 9,
   /** The physical page where an instruction across a page end ends, -1 for blocks inside a page. */
-  SECOND = 10,
+  SECOND = 9,
+  /** Two words: entries (in bytes from BLOCKS) of the blocks that came next without and with a jump. Hints, nothing more. */
+  LINKS = 10,
   /** For CPL below 3, and two words further for CPL 3: function table slot of its translation (0 = none) and the linear address that it holds for. */
   SLOT = 12,
   LINEAR = 13,
@@ -321,7 +321,7 @@ export const BLOCKS = 0x2000000;
 /** Decoded records (decode.ts): Cpu.code begins here. */
 export const CODE = BLOCKS + MAX_BLOCKS * BLOCK.SIZE * 4;
 export const MAX_RECORDS = 1 << 19;
-/** Blocks by address: FOUND[(a ^ a >>> 16) & FOUND_MASK] is the entry of the block at index `a` of the memory, or some other block's. */
+/** Blocks by address: FOUND[(a ^ a >>> 16) & FOUND_MASK] is the entry (in bytes from BLOCKS) of the block at index `a` of the memory, or some other block's. */
 export const FOUND = CODE + MAX_RECORDS * 32 + 0x1000;
 export const FOUND_MASK = 0xffff;
 

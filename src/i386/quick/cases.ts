@@ -32,6 +32,9 @@ export class Cases extends FunctionBody {
   readonly writeTable = this.local();
   readonly a = this.local();
   readonly t = this.local();
+  /** Block entry whose first link is the one to the next block, or 4 more for its second link; the entry of the next block. */
+  readonly link = this.local();
+  readonly to = this.local();
   private readonly regs = this.local();
   private readonly e = this.local();
   private readonly x = this.local();

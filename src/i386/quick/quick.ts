@@ -2,7 +2,7 @@
 //
 // Code that is not (yet) translated runs here. A record's case (forms.ts) is the index of one big br_table; what has no case, or meets something that is not
 // plain, is given back to the run loop, which has the handler do it and comes back. Between two blocks only what can change by itself is looked at: the budget and
-// the next block, found by the physical address in a small table. Everything else (breakpoints, interrupts, modes, translations) makes the run loop take its
+// the next block, which is one of the two that followed last time, or found by the physical address in a small table. Everything else (breakpoints, interrupts, modes, translations) makes the run loop take its
 // turn: BLOCK.GO is 0 where it has to. What it leaves out: what instructions do (cases.ts), decoding and the books (../blocks.ts).
 
 import type { Cpu } from '../cpu';
@@ -13,12 +13,17 @@ import { Cases } from './cases';
 import { CASES } from './forms';
 
 /** Words of the state block that tell the run loop where the function stopped: the block, and EIP of its first instruction. */
-export const Q = { BLOCK: S.SCRATCH + 0x40, EIP: S.SCRATCH + 0x44 } as const;
+export const Q = {
+  BLOCK: S.SCRATCH + 0x40,
+  EIP: S.SCRATCH + 0x44,
+  /** Where the block that follows belongs in the links of the one that ran last (index of the word's first byte), 0 = nowhere: the function did not find it. */
+  LINK: S.SCRATCH + 0x48,
+} as const;
 
 const BYTES = 4 * RECORD;
 
 /**
- * Runs from record `record` of a block on. @param block its entry in the table of blocks (index of its first byte in the memory).
+ * Runs from record `record` of a block on. @param block its entry in the table of blocks (bytes from the table's start).
  * @param record 0 for the block's first one (EIP is in the state block), else the index of its first byte in the memory; Q.EIP holds the block's EIP then.
  * @param chain 1: go on with the blocks that follow.
  * @returns the record (index of its first byte) that its handler has to do, 0 when a block is done: EIP, LEFT and the blocks' counters are up to date.
@@ -32,11 +37,11 @@ const NOTED = new Set(['call', 'call_ind E', 'call_ind M', 'ret', 'ret I']);
 /** @param calls true: CALL and RET are left to their handlers, which note them (../calls.ts). */
 const make = (pages: number, calls: boolean): Uint8Array => {
   const f = new Cases();
-  const { at, i, chain, last, eip, next, a, t } = f;
+  const { at, i, chain, last, eip, next, a, t, link, to } = f;
   /** A word of the block's entry; one that is a word index into the code, as a byte offset. */
   const local = (word: number): void => {
     f.get(at);
-    f.mem(OP.i32_load, 4 * word, 2);
+    f.mem(OP.i32_load, BLOCKS + 4 * word, 2);
   };
   const code = (word: number): void => {
     local(word);
@@ -58,6 +63,8 @@ const make = (pages: number, calls: boolean): Uint8Array => {
     local(BLOCK.BYTES);
     f.op(OP.i32_add);
     f.set(next);
+    f.get(at);
+    f.set(link);
   };
   f.load(S.TLB_READ);
   f.set(f.readTable);
@@ -118,6 +125,10 @@ const make = (pages: number, calls: boolean): Uint8Array => {
   f.field(R.IMM);
   f.op(OP.i32_add);
   f.set(next);
+  f.get(at);
+  f.i32(4);
+  f.op(OP.i32_add);
+  f.set(link);
   f.br(OP.br, 1);
   f.op(OP.end); // slow
   f.store(S.EIP, () => f.get(next));
@@ -131,7 +142,7 @@ const make = (pages: number, calls: boolean): Uint8Array => {
   f.store(S.EIP, () => f.get(next));
   f.get(at);
   f.get(next);
-  f.mem(OP.i32_store, 4 * BLOCK.FOLLOW, 2);
+  f.mem(OP.i32_store, BLOCKS + 4 * BLOCK.FOLLOW, 2);
   f.store(S.LEFT, () => {
     f.load(S.LEFT);
     local(BLOCK.COUNT);
@@ -158,7 +169,24 @@ const make = (pages: number, calls: boolean): Uint8Array => {
   f.get(next);
   f.get(a);
   f.op(OP.i32_add);
-  f.tee(a);
+  f.set(a);
+  const isThere = (): void => {
+    f.tee(to);
+    f.mem(OP.i32_load, BLOCKS + 4 * BLOCK.ADDRESS, 2);
+    f.get(a);
+    f.op(OP.i32_ne);
+  };
+  f.get(link);
+  f.mem(OP.i32_load, BLOCKS + 4 * BLOCK.LINKS, 2);
+  isThere();
+  f.block(OP.if);
+  // The run loop is to link the block that it finds.
+  f.store(Q.LINK, () => {
+    f.get(link);
+    f.i32(BLOCKS + 4 * BLOCK.LINKS);
+    f.op(OP.i32_add);
+  });
+  f.get(a);
   f.get(a);
   f.i32(16);
   f.op(OP.i32_shr_u);
@@ -168,11 +196,15 @@ const make = (pages: number, calls: boolean): Uint8Array => {
   f.i32(2);
   f.op(OP.i32_shl);
   f.mem(OP.i32_load, FOUND, 2);
-  f.tee(at);
-  f.mem(OP.i32_load, 4 * BLOCK.ADDRESS, 2);
-  f.get(a);
-  f.op(OP.i32_ne);
-  f.br(OP.br_if, 0);
+  isThere();
+  f.br(OP.br_if, 1);
+  f.store(Q.LINK, () => f.i32(0));
+  f.get(link);
+  f.get(to);
+  f.mem(OP.i32_store, BLOCKS + 4 * BLOCK.LINKS, 2);
+  f.op(OP.end);
+  f.get(to);
+  f.set(at);
   local(BLOCK.GO);
   f.op(OP.i32_eqz);
   f.br(OP.br_if, 0);
@@ -189,7 +221,7 @@ const make = (pages: number, calls: boolean): Uint8Array => {
   f.get(t);
   f.i32(1);
   f.op(OP.i32_add);
-  f.mem(OP.i32_store, 4 * BLOCK.RUNS, 2);
+  f.mem(OP.i32_store, BLOCKS + 4 * BLOCK.RUNS, 2);
   f.get(next);
   f.set(eip);
   code(BLOCK.FIRST);
@@ -214,5 +246,5 @@ export const quickRun = (cpu: Cpu): QuickRun => {
   return exports.f0 as QuickRun;
 };
 
-/** Index into the memory of a block's entry. */
-export const entryOf = (block: number): number => BLOCKS + block * BLOCK.SIZE * 4;
+/** A block's entry, in bytes from the table's start. */
+export const entryOf = (block: number): number => block * BLOCK.SIZE * 4;

@@ -8,7 +8,7 @@ import { HANDLERS } from '../../../src/i386/interpreter';
 import { CASE_OF, CASES } from '../../../src/i386/quick/forms';
 import { entryOf, Q, quickRun } from '../../../src/i386/quick/quick';
 import { ROW_SIZE, ROWS } from '../../../src/i386/rows';
-import { BLOCK, ESP, FL, RAM_BASE, S, W } from '../../../src/i386/state';
+import { BLOCK, BLOCKS, ESP, FL, RAM_BASE, S, W } from '../../../src/i386/state';
 import { Bench, stream } from '../interpreter/bench-cpu';
 
 /** Runs one record by its handler; what it raised, or 'done'. */
@@ -64,7 +64,7 @@ test('every case gives what the handler gives: registers, flags, EIP and memory;
     right.m32.set(m32.subarray(0, state));
     right.cpu.code.set(cpu.code.subarray(0, RECORD));
     right.cpu.updateMode();
-    right.m32.set([0, 0, 1, cpu.code[R.END]], BLOCK_AT >> 2);
+    right.m32.set([0, 0, 1, cpu.code[R.END]], (BLOCKS + BLOCK_AT) >> 2);
     const want = handled(left);
     const row = ROWS[cpu.code[R.FORM] >> 3];
     const what = `${row.name} ${row.args} (${CASES[number]}): ${Buffer.from(bytes).toString('hex')}`;
@@ -73,7 +73,7 @@ test('every case gives what the handler gives: registers, flags, EIP and memory;
     if (quick(BLOCK_AT, 0, 0) === 0) {
       ran.set(number, (ran.get(number) ?? 0) + 1);
       assert.equal(right.m32[W.LEFT], 4, what);
-      assert.equal(right.m32[(BLOCK_AT >> 2) + BLOCK.FOLLOW], right.m32[W.EIP], what);
+      assert.equal(right.m32[((BLOCKS + BLOCK_AT) >> 2) + BLOCK.FOLLOW], right.m32[W.EIP], what);
       right.m32[W.LEFT] = 5;
     } else {
       assert.deepEqual([right.m32[Q.EIP >> 2], right.m32[Q.BLOCK >> 2]], [EIP, BLOCK_AT], what);
