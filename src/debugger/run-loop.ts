@@ -8,6 +8,7 @@ import type { TrapRecord } from '../lguest/trap-record';
 import type { Breakpoint, Breakpoints } from './breakpoints';
 import type { Conditions } from './conditions';
 import type { Following } from './following';
+import { FrameGone } from './frame-gone';
 import { heldWhileStepping } from './irq-state';
 import { Live, type LiveNumbers } from './live';
 import type { Programs } from './programs';
@@ -45,7 +46,24 @@ const sleep = (ms: number): Promise<void> => new Promise((done) => setTimeout(do
 export interface Temporary {
   address: number;
   test: () => boolean;
+  /** Not where the run is to end, but where it shows that it never will. switch: the task never runs again. passed: a function further out has gone on. */
+  gone?: 'switch' | 'passed';
 }
+
+/** What a run waits for beside its places. */
+export interface Awaited {
+  /** The trap whose handler is run through: an IRET from its frame ends the run too, wherever that goes. */
+  handler?: TrapRecord | undefined;
+  /** Whether the task that is waited for is on the processor. */
+  mine?: () => boolean;
+  /** Ring of the frame that is waited for. */
+  cpl?: number;
+}
+
+const goneStop = (gone: FrameGone | undefined): Outcome =>
+  gone?.text === undefined
+    ? undefined
+    : stopInfo('step', 'Paused on step: its frame is gone', { text: `The frame is gone: ${gone.text}.` });
 
 /** What a stop of the machine means. */
 export type Verdict = StopInfo | 'ended' | 'go on' | 'temporary';
@@ -260,12 +278,13 @@ export class Runner {
 
   /**
    * Runs until one of the places is met (undefined), or something else stops it.
-   * @param handler the trap whose handler is run through: an IRET from its frame ends the run too, wherever that goes.
-   * @param mine whether the task that is waited for is on the processor.
    */
-  async runUntil(places: Temporary[], handler?: TrapRecord, mine?: () => boolean): Promise<Outcome> {
+  async runUntil(wanted: Temporary[], { handler, mine, cpl }: Awaited = {}): Promise<Outcome> {
+    const gone = mine === undefined || cpl === undefined ? undefined : new FrameGone(this.d, mine, cpl);
+    const switched = gone?.switchPlace;
+    const places = switched === undefined ? wanted : [...wanted, { ...switched, gone: 'switch' as const }];
     this.temporaries = places;
-    const endWatch = this.watchReturn(handler);
+    const endWatch = this.watchReturn(handler, gone, () => wanted.some((t) => t.address === this.d.target.pc && t.test()));
     this.d.watches.arm();
     this.d.breakpoints.refresh();
     for (const { address } of places) this.d.target.processor.addBreakpoint(address);
@@ -291,6 +310,8 @@ export class Runner {
         let verdict = await this.judge(stop);
         if (verdict === 'go on' && this.following.due) verdict = await this.looked();
         if (verdict === 'temporary') {
+          const how = this.hitTemporary?.gone;
+          if (how !== undefined && gone !== undefined) return this.wentAway(gone, how);
           this.counted = this.d.target.pc;
           return undefined;
         }
@@ -301,7 +322,7 @@ export class Runner {
           if (other !== undefined)
             this.d.onNotice(`Step gave way to pid ${other.pid} (${other.comm}): it ends when its own task runs again.`);
         }
-        if (this.cameBack) return this.landed();
+        if (this.cameBack) return this.landed() ?? goneStop(gone);
         if (this.following.namesWanted && (this.d.target.host?.lg.ld ?? -1) >= 0) {
           await this.following.lookForNames();
           if (this.stopWhenNamed) return undefined;
@@ -321,6 +342,18 @@ export class Runner {
       endWatch();
     }
   }
+  /** The frame that is waited for will not come back. */
+  private async wentAway(gone: FrameGone, how: 'switch' | 'passed'): Promise<Outcome> {
+    if (how === 'passed') {
+      this.counted = this.d.target.pc;
+      gone.passed();
+      return goneStop(gone);
+    }
+    this.temporaries = [];
+    let early: Outcome;
+    await gone.follow(async () => (early = await this.oneStep()) === undefined);
+    return early ?? goneStop(gone);
+  }
   /** Takes over what the kernel has loaded, and asks the place again at which it said so. */
   private async looked(): Promise<Verdict> {
     await this.following.loaded();
@@ -329,20 +362,27 @@ export class Runner {
   }
   /** An IRET took the frame of the awaited handler away. */
   private cameBack = false;
-  /** Asks the processor to stop behind the IRET from this trap's frame. Other tasks' frames lie elsewhere, and a frame that replaced this one is another record's. */
-  private watchReturn(handler: TrapRecord | undefined): () => void {
+  /**
+   * Asks the processor to stop behind the IRET from this trap's frame, and behind one that shows that the frame waited for is gone. Other tasks' frames lie elsewhere.
+   * @param atPlace whether it ends where the run is to end anyway.
+   */
+  private watchReturn(handler: TrapRecord | undefined, gone: FrameGone | undefined, atPlace: () => boolean): () => void {
     this.cameBack = false;
     const { target } = this.d;
     const { cpu } = target.processor;
-    if (handler?.frame === undefined) return () => {};
-    const { at, words } = handler.frame;
-    const popped = (at + (words.some((w) => w.name === 'error') ? 4 : 0)) | 0;
+    if (handler?.frame === undefined && gone === undefined) return () => {};
+    const frame = handler?.frame;
+    const popped = frame === undefined ? undefined : (frame.at + (frame.words.some((w) => w.name === 'error') ? 4 : 0)) | 0;
+    /** Whether it was the awaited handler's own frame: one that replaced it is another record's. */
+    const ended = (k: number): boolean =>
+      target.host === undefined || target.records.get(k)?.instructions !== undefined || k < target.records.first;
     const others = cpu.onReturn;
     cpu.onReturn = (esp, cpl) => {
       others?.(esp, cpl);
-      if ((esp | 0) !== popped) return;
-      if (target.host !== undefined && target.records.get(handler.k)?.instructions === undefined && handler.k >= target.records.first)
-        return;
+      const handlers = handler !== undefined && (esp | 0) === popped;
+      if (handlers && !ended(handler.k)) return;
+      const left = gone?.returned(cpl, atPlace) ?? false;
+      if (!handlers && !left) return;
       this.cameBack = true;
       target.requestStop();
     };

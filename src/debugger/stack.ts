@@ -121,7 +121,12 @@ const liveFrames = (target: Target): TrapRecord[] => {
     const same = words.every(
       (w, i) => (w.name !== 'eip' && w.name !== 'cs') || target.read32(at + 4 * (words.length - 1 - i)) === w.value >>> 0,
     );
-    if (same || atWork) found.set(at, r);
+    if (!same && !atWork) continue;
+    // The words of a younger frame are not those of an older one, even if what both have in common looks right.
+    const below = at + 4 * words.length;
+    if ([...found.values()].some((f) => f.frame !== undefined && f.frame.at < below && at < f.frame.at + 4 * f.frame.words.length))
+      continue;
+    found.set(at, r);
   }
   return [...found.values()].sort((a, b) => (a.frame?.at ?? 0) - (b.frame?.at ?? 0));
 };

@@ -11,7 +11,7 @@ import { ExpressionError, fit, load, type Value } from './expression';
 import type { Programs } from './programs';
 import { delivers, handlerAtWork } from './record-query';
 import { nextTurn, type Runner, type Temporary } from './run-loop';
-import { Stack } from './stack';
+import { type Method, Stack } from './stack';
 import { type Outcome, type StopInfo, stopInfo } from './stops';
 import { hex8, type Target } from './target';
 import type { Task, Tasks } from './tasks';
@@ -190,17 +190,31 @@ export class Stepping {
   }
 
   /** Runs until control is back at one of the addresses with the stack where it was, in the same task: others may come by there meanwhile. */
-  private back(addresses: readonly number[], esp: number, handler?: TrapRecord): Promise<Outcome> {
+  private back(addresses: readonly number[], esp: number, handler?: TrapRecord, cpl = this.d.target.register('cs') & 3): Promise<Outcome> {
     const mine = this.sameTask();
     const test = (): boolean => {
       const now = this.d.target.register('esp');
       return now >= esp && now - esp < 0x200 && mine();
     };
-    return this.run.runUntil(
-      addresses.map((address) => ({ address, test })),
-      handler,
-      mine,
-    );
+    const places: Temporary[] = addresses.map((address) => ({ address, test }));
+    return this.run.runUntil([...places, ...this.furtherOut(esp, mine)], { handler, mine, cpl });
+  }
+  /** Where the callers further out go on: met with the stack above the frame that is waited for, they show that it was left for good. */
+  private furtherOut(above: number, mine: () => boolean): Temporary[] {
+    const { target, programs, tasks } = this.d;
+    const stack = new Stack(target, programs, undefined, { tasks });
+    stack.need(FURTHER_OUT);
+    const places: Temporary[] = [];
+    for (const f of stack.frames) {
+      const esp = f.registers[4];
+      if (f.kind !== 'code' || !f.afterCall || esp === undefined || esp <= above || !EXACT.has(f.method)) continue;
+      const test = (): boolean => {
+        const now = target.register('esp');
+        return now >= esp && now - esp < 0x200 && mine();
+      };
+      places.push({ address: f.pc, test, gone: 'passed' });
+    }
+    return places;
   }
   /** A test for the task that runs now: by task_struct, and by page directory for kernels without debug information. */
   private sameTask(): () => boolean {
@@ -245,7 +259,7 @@ export class Stepping {
     const length = delivered.eip === eip ? (decoded ?? this.d.decode(eip))?.length : undefined;
     const behind = length === undefined ? [] : [(eip + length) >>> 0];
     const handler = delivered.kind === 'virq' ? undefined : delivered;
-    const returned = await this.back([delivered.eip, ...behind], delivered.esp, handler);
+    const returned = await this.back([delivered.eip, ...behind], delivered.esp, handler, delivered.cpl);
     this.run.resumed = undefined;
     if (returned !== undefined) return returned;
     const again = target.pc === eip && target.register('esp') === esp;
@@ -318,6 +332,7 @@ export class Stepping {
       [caller.pc],
       esp,
       left === undefined ? handlerAtWork(target.records, target.register('esp')) : undefined,
+      caller.cpl,
     );
     if (outcome === undefined && left !== undefined) this.returned = this.returnValue(left.name, left.type);
     return outcome;
@@ -341,5 +356,9 @@ export class Stepping {
     return bytes.length === size ? bytes : undefined;
   }
 }
+
+/** Frames looked at for those that must not go on before the one that is waited for, and how they must have been found. */
+const FURTHER_OUT = 12;
+const EXACT: ReadonlySet<Method> = new Set(['shadow stack', 'call frame information']);
 
 const isLineStart = (now: number, range: { low: number }, from: number): boolean => now === range.low && from !== now;

@@ -186,6 +186,24 @@ test('pid, comm and ring are names in every condition, and a step stays in its t
   assert.equal(show(d, 'before'), '7');
 });
 
+test('a step over the switch of a task that has ended stops at the first instruction of the next, and says whose frame is gone', async () => {
+  const run = boot((d) => breakAt(d, 'shared_work'));
+  const { d } = run;
+  await run.on();
+  assert.equal(show(d, 'pid'), '7');
+  d.setBreakpoints('function', () => true, []);
+  d.evaluate('per_cpu__current_task->exit_state = 16', undefined, true);
+  assert.equal(((await run.step('over')) as StopInfo).text, undefined, 'about to end is not ended');
+  d.evaluate('per_cpu__current_task->state = 64', undefined, true);
+  const stop = (await run.step('over')) as StopInfo;
+  assert.deepEqual(
+    [stop.reason, stop.description, stop.text],
+    ['step', 'Paused on step: its frame is gone', 'The frame is gone: pid 7 (cat) has ended.'],
+  );
+  assert.equal(show(d, 'pid'), '9');
+  assert.equal(d.programs.nameOf(d.target.pc), 'process');
+});
+
 test('a step for a sleeping task runs until the task is on the processor', async () => {
   const run = boot((d) => breakAt(d, 'shared_work'));
   const { d } = run;

@@ -56,6 +56,7 @@ const guestAt = async (
   trouble: (c: Code) => void,
   handler: (c: Code) => void,
   jit: boolean,
+  more: Code[] = [],
 ): Promise<{ d: Debugger; target: Target }> => {
   const start = new Code(CODE)
     .esp(STACK)
@@ -77,7 +78,7 @@ const guestAt = async (
   handler(handling);
   const fixed = new Code(FIXED).raw(0x40, 0xeb, 0xfe); // inc %eax
   const inner = new Code(INNER).raw(0x83, 0x04, 0x24, 2, 0xcf); // addl $2, (%esp); iret
-  const kernel = elf([start, at, handling, fixed, inner]);
+  const kernel = elf([start, at, handling, fixed, inner, ...more]);
   const target = new GuestTarget(new Machine({ kernel, memoryBytes: 4 << 20, jit, jitThreshold: 1 }));
   const d = new Debugger(target, new Programs([]));
   await stopAfter(d, () => d.runTo([TROUBLE], 'entry', 'at the trouble'));
@@ -154,6 +155,33 @@ test('a handler that leaves by a jump is met where the trap was to go on', async
   );
   assert.equal((await over(d)).reason, 'step');
   assert.equal(target.pc, TROUBLE + 5);
+});
+
+test('a step over a call that is left for a function further out ends where that goes on, and says so', async () => {
+  const at = (c: Code, to: number): Code => c.raw(0xe8).dword(to - (c.here + 4));
+  for (const jit of [false, true]) {
+    const { d, target } = await guestAt(
+      14,
+      0xe,
+      (c) => at(c, FIXED + 0x20), // calls the first of three functions; behind it the Guest goes round and round
+      (c) => {
+        c.raw(0xcf);
+      },
+      jit,
+      [
+        at(new Code(FIXED + 0x20), FIXED + 0x40).raw(0xeb, 0xfe),
+        at(new Code(FIXED + 0x40), FIXED + 0x60).raw(0xeb, 0xfe),
+        new Code(FIXED + 0x60).raw(0x83, 0xc4, 8, 0xc3), // two return addresses away, ret
+      ],
+    );
+    await stopAfter(d, () => d.step('in', 'instruction'));
+    await stopAfter(d, () => d.step('in', 'instruction'));
+    assert.equal(target.pc, FIXED + 0x40);
+    const stop = await over(d);
+    assert.deepEqual([target.pc, target.register('esp')], [TROUBLE + 5, STACK]);
+    assert.deepEqual([stop.reason, stop.description], ['step', 'Paused on step: its frame is gone']);
+    assert.match(stop.text ?? '', /^The frame is gone: 0x[0-9a-f]{8} has gone on\.$/);
+  }
 });
 
 test('on the bare machine too a step over a trap ends where the handler sent the program', async () => {
