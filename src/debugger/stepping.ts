@@ -4,7 +4,7 @@
 // decisions and the Switcher are trap-steps.ts.
 
 import type { Decoded } from '../i386/disassembly';
-import { LGUEST_TRAP_ENTRY } from '../lguest/abi';
+import { LGUEST_TRAP_ENTRY, LHCALL } from '../lguest/abi';
 import type { TrapRecord } from '../lguest/trap-record';
 import { stripType, type Type } from '../symbols/dwarf/types';
 import { ExpressionError, fit, load, type Value } from './expression';
@@ -228,8 +228,19 @@ export class Stepping {
     return () => lg?.pgdirs[lg.pgdidx].gpgdir === directory || (target.register('cs') & 3) !== 3;
   }
 
-  /** into: stop at the first instruction of a call or a handler. over: what it calls, and what interrupts it, is run through. */
-  private async stepInstruction(kind: 'in' | 'over'): Promise<Outcome> {
+  /** Whether the Guest has gone to sleep since record `k`. */
+  private sleptSince(k: number): boolean {
+    const { records } = this.d.target;
+    for (let i = records.count - 1; i >= Math.max(k, records.first); i--)
+      if (records.get(i)?.hypercall?.number === LHCALL.HALT) return true;
+    return false;
+  }
+
+  /**
+   * into: stop at the first instruction of a call or a handler. over: what it calls, and what interrupts it, is run through.
+   * @param enters over: handlers that are stopped at all the same.
+   */
+  private async stepInstruction(kind: 'in' | 'over', enters?: (trap: TrapRecord) => boolean): Promise<Outcome> {
     const { target } = this.d;
     const eip = target.pc;
     const esp = target.register('esp');
@@ -250,8 +261,9 @@ export class Stepping {
       const next = decoded?.flow === 'int' && decoded.vector !== 31 ? (eip + decoded.length) >>> 0 : target.pc;
       return kind === 'over' && delivered === undefined && target.pc !== next ? this.back([next], esp) : undefined;
     }
-    // A virtual interrupt is not what the user steps into, unless the stop was about it.
-    if (delivered.kind === 'virq' ? kind === 'in' && pendingVirq : kind === 'in') return undefined;
+    // A virtual interrupt is not what the user steps into, unless the stop was about it or the Guest slept until it came.
+    const wanted = delivered.kind !== 'virq' || pendingVirq || this.sleptSince(k);
+    if (wanted && (kind === 'in' || enters?.(delivered))) return undefined;
     // Back at an instruction that faulted: it was stopped at before the step, so a breakpoint there is not met anew.
     this.run.resumed = delivered.eip === eip ? eip : undefined;
     // A handler may do an instruction's work, pass it over, or send the program to code that deals with the fault: the IRET from its frame tells. Should it leave by
@@ -263,7 +275,7 @@ export class Stepping {
     this.run.resumed = undefined;
     if (returned !== undefined) return returned;
     const again = target.pc === eip && target.register('esp') === esp;
-    return again ? this.stepInstruction(kind) : undefined;
+    return again ? this.stepInstruction(kind, enters) : undefined;
   }
 
   private async stepLine(kind: 'in' | 'over'): Promise<Outcome> {
@@ -278,10 +290,16 @@ export class Stepping {
       const eip = target.pc;
       const decoded = this.d.decode(eip);
       const isCall = decoded?.flow === 'call';
+      let trapped = false;
+      const enters = (trap: TrapRecord): boolean => {
+        trapped = trap.handler !== undefined && programs.lineAt(trap.handler) !== undefined;
+        return trapped;
+      };
       const outcome = await this.stepInstruction(
         isCall && kind === 'in' ? 'in' : kind === 'in' && this.run.pending !== undefined ? 'in' : 'over',
+        kind === 'in' ? enters : undefined,
       );
-      if (outcome !== undefined) return outcome;
+      if (outcome !== undefined || trapped) return outcome;
       if (n % 200 === 199) {
         await nextTurn();
         if (this.run.pauseWanted) return this.run.paused();

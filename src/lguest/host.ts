@@ -162,7 +162,7 @@ export class Host {
   private readonly plan = new TrapPlan();
   private readonly virqPlan = new VirqPlan();
   private readonly draft = new Draft();
-  /** A trap or virtual interrupt was handed to the Guest since step() began. */
+  /** Since step() began a trap or virtual interrupt was handed to the Guest, or the Host did the instruction's work. */
   private delivered = false;
 
   constructor(processor: Processor, options: HostOptions) {
@@ -529,7 +529,8 @@ export class Host {
         }
         case 'apply':
           lg.doing = 'trap';
-          if (this.plan.outcome === 'reflected') this.delivered = true;
+          // Handed on, or done in the Guest's place: either way the step is over when the Guest is back.
+          if (this.plan.outcome === 'reflected' || this.plan.outcome === 'emulated') this.delivered = true;
           applyTrap(lg, this.plan);
           if (!lg.hcallPending) this.currentK = -1;
           this.phase = 'loop';

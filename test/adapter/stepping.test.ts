@@ -79,7 +79,94 @@ test('a trap whose handler goes on behind the instruction is one step over, also
   await s.end();
 });
 
+test('by line too, stepping in enters the handler of what traps, and stepping over runs it through', async () => {
+  const fault = lineOf('tour.c', '*page = 42;');
+  const s = await Inside.at('show_visible_page_fault');
+  await s.request('setBreakpoints', { source: { path: demoFile('tour.c') }, breakpoints: [{ line: fault }] });
+  await s.go();
+  await s.go('stepIn');
+  const [top] = await s.frames();
+  assert.deepEqual([top.name, top.source?.name], ['entry_page_fault', 'entry.S']);
+  await s.go('stepOut');
+  assert.equal((await s.frames())[0].line, fault);
+  await s.functions('user_hello');
+  await s.go();
+  assert.match((await s.frames())[0].name, /user_hello/);
+  for (let n = 0; n < 10 && !(await s.frames())[0].name.startsWith('entry_'); n++) await s.go('stepIn');
+  assert.equal((await s.frames())[0].name, 'entry_syscall', 'through the call that has the int 0x80');
+  assert.match((await s.frames()).map((f) => f.name).join(), /int 0x80.*from user.*,syscall/);
+  await s.end();
+});
+
+test('what the Host settles by itself, a filled page, an emulated port, a restored FPU, is completed by a step in and by a step over', async () => {
+  const outcomes = async (s: Inside): Promise<Record<string, number>> =>
+    Object.fromEntries([...(await s.evaluate('stats')).matchAll(/^ {2}([a-z-]+) +(\d+) /gm)].map((m) => [m[1], Number(m[2])]));
+  for (const command of ['stepIn', 'next']) {
+    for (const [place, pattern, outcome] of [
+      ['show_demand_paging', /^movzb|^movb \$|^mov .*\(%e..\),%.l/, 'paged-in'],
+      ['show_ports', /^in /, 'emulated'],
+    ] as const) {
+      const s = await Inside.at(place);
+      for (let n = 0; ; n++) {
+        assert.ok(n < 60, `no ${outcome} at ${place}`);
+        const pc = await upTo(s, pattern);
+        const length = await lengthOf(s, pc);
+        const before = (await outcomes(s))[outcome] ?? 0;
+        assert.equal((await s.go(command, { granularity: 'instruction' })).reason, 'step');
+        assert.equal(Number(await here(s)), Number(pc) + length, `${command} over ${outcome}`);
+        if (((await outcomes(s))[outcome] ?? 0) > before) break;
+      }
+      await s.end();
+    }
+    const s = await Inside.at('user_fpu');
+    await s.request('setExceptionBreakpoints', {
+      filters: [],
+      filterOptions: [{ filterId: 'nm', condition: 'outcome == "fpu-restored"' }],
+    });
+    assert.equal((await s.go()).reason, 'exception');
+    const pc = await here(s);
+    const length = await lengthOf(s, pc);
+    await s.request('setExceptionBreakpoints', { filters: [] });
+    assert.equal((await s.go(command, { granularity: 'instruction' })).reason, 'step');
+    assert.equal(Number(await here(s)), Number(pc) + length, `${command} over fpu-restored`);
+    await s.end();
+  }
+});
+
+test('stepping into a halt ends at the first instruction of the interrupt that wakes the Guest, stepping over it behind the halt', async () => {
+  for (const granularity of ['instruction', 'line']) {
+    const s = await Inside.at('show_halt');
+    await s.functions('halt');
+    await s.go();
+    const ticks = await s.evaluate('ticks,d');
+    const pc = granularity === 'instruction' ? await upTo(s, /^int \$0x1f/, 'stepIn') : '';
+    for (let n = 0; n < 10 && !/^entry_/.test((await s.frames())[0].name); n++) await s.go('stepIn', { granularity });
+    const names = (await s.frames()).map((f) => f.name);
+    assert.match(names[0], /^entry_/);
+    assert.match(names.join(), /virq 0.*,(hypercall[^,]*,)?halt/);
+    assert.equal(await s.evaluate('ticks,d'), ticks, 'its handler has not run');
+    await s.go('stepOut');
+    assert.match((await s.frames())[0].name, /^halt|^hypercall/);
+    if (pc !== '') assert.equal(Number(await here(s)), Number(pc) + 2);
+    assert.equal(Number(await s.evaluate('ticks,d')), Number(ticks) + 1);
+    await s.end();
+  }
+});
+
 test('iret is one step: in, over and by line it ends where the trap came from', async () => {
+  for (const how of [
+    ['next', 'instruction'],
+    ['next', 'line'],
+    ['stepIn', 'line'],
+  ]) {
+    const over = await Inside.at('show_breakpoints');
+    await upTo(over, /^int3/);
+    await over.go('stepIn', { granularity: 'instruction' });
+    await upTo(over, /^iret/);
+    await over.go(how[0], { granularity: how[1] });
+    assert.equal((await over.frames())[0].name, 'show_breakpoints', how.join());
+    await over.end();
+  }
   const s = await Inside.at('show_breakpoints');
   const int3 = await upTo(s, /^int3/);
   await s.go('stepIn', { granularity: 'instruction' });
