@@ -5,7 +5,7 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { COMPACT_FILTERS } from '../debugger/filters';
 import { RegistersView } from '../debugger/registers-view';
-import type { Item } from '../debugger/scopes';
+import type { Item } from '../debugger/item';
 import type { Program } from '../debugger/programs';
 import type { Debugger } from '../debugger/session';
 import type { Frame } from '../debugger/stack';
@@ -49,6 +49,8 @@ export class Context {
   /** Counts of breakpoints that the client was told; `total`: of what it was told last, NaN: nothing is known to be told. */
   readonly hitsTold = { total: 0, byId: new Map<number, number>() };
   readonly registersView = new RegistersView();
+  /** What stands in the scope `Globals (pinned)`; it stays over a restart. */
+  readonly pinned: string[] = [];
   readonly consoleText: Uint8Array[] = [];
   consoleTimer = false;
   readonly decoder = new TextDecoder();

@@ -5,10 +5,11 @@ import { commandNames, runCommand } from '../debugger/commands';
 import { ExpressionError } from '../debugger/expression';
 import { COMPACT_FILTERS } from '../debugger/filters';
 import { aboutByte } from '../debugger/memory-tools';
-import { valueItem } from '../debugger/scopes';
+import { valueItem } from '../debugger/item';
 import type { Debugger, StopInfo } from '../debugger/session';
 import type { Frame } from '../debugger/stack';
 import { hex8 } from '../debugger/target';
+import { splitFormat } from '../debugger/value';
 import { watchableRegisters } from '../debugger/watch-places';
 import { GUEST_REGISTERS } from '../lguest/context';
 import { stripType } from '../symbols/dwarf/types';
@@ -31,6 +32,7 @@ const evaluate = (s: Context, args: Arguments): object => {
       {
         debugger: d,
         send: (typed) => type(s, typed),
+        pinned: s.pinned,
         print: (expression) => String((evaluate(s, { ...args, expression, context: 'watch' }) as { result: string }).result),
         number: (expression) => Number(BigInt.asUintN(32, d.evaluate(expression, undefined, false).value.bits)),
         jumped: () => {
@@ -61,7 +63,7 @@ const evaluate = (s: Context, args: Arguments): object => {
     };
   const frame = s.frame(args.frameId);
   const found = d.evaluate(text, frame?.kind === 'code' ? frame : undefined, repl);
-  const expression = text.replace(/,\s*(?:\[\d+\])?\s*[xduobcsphi]?\s*$/, '');
+  const expression = splitFormat(text).expression;
   const item = valueItem(
     text,
     expression,

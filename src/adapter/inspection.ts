@@ -3,9 +3,10 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { hitLines } from '../debugger/breakpoint-rows';
 import { neverLines } from '../debugger/coverage';
-import { evaluate, parse, store } from '../debugger/expression';
+import { store } from '../debugger/expression';
 import { parseGroups } from '../debugger/registers-view';
-import { type Item, Scopes, type ScopeItem, valueItem } from '../debugger/scopes';
+import { type Item, valueItem } from '../debugger/item';
+import { Scopes, type ScopeItem } from '../debugger/scopes';
 import type { Debugger } from '../debugger/session';
 import { heldWhileStepping } from '../debugger/irq-state';
 import type { Frame } from '../debugger/stack';
@@ -59,7 +60,7 @@ const scopes = (s: Context, args: Arguments): object => {
   const d = s.standing;
   const frame = s.frame(args.frameId);
   if (frame === undefined) throw new RequestError(ERRORS.badArgument, '"frameId" is missing.');
-  const scopes = new Scopes(d, false).of(frame).map((scope: ScopeItem) => ({
+  const scopes = new Scopes(d, false, s.pinned).of(frame).map((scope: ScopeItem) => ({
     name: scope.name,
     variablesReference: s.handle(scope),
     expensive: scope.expensive,
@@ -94,14 +95,20 @@ const locations = (s: Context, args: Arguments): object => {
   return { source: place.source, line: s.outLine(place.line), column: s.columnsStartAt1 ? place.column : place.column - 1 };
 };
 
+/** The user watches just this. */
+const isWatched = (s: Context, i: Item): boolean =>
+  i.watch !== undefined && (s.d?.watches.all.some((w) => w.wish.dataId === i.watch?.id) ?? false);
+
 export const variableBody = (s: Context, i: Item): DebugProtocol.Variable => {
   const v: DebugProtocol.Variable = { name: i.name, value: i.value, variablesReference: s.handle(i) };
-  if (i.type !== undefined) v.type = i.type;
+  v.type = i.type ?? 'text';
   if (i.evaluateName !== undefined) v.evaluateName = i.evaluateName;
   if (i.memory !== undefined) v.memoryReference = hex8(i.memory);
   if (i.indexed !== undefined) v.indexedVariables = i.indexed;
   if (i.code !== undefined) v.valueLocationReference = locationOf(s, i.code);
-  if (i.set === undefined) v.presentationHint = { attributes: ['readOnly'] };
+  const attributes = [...(i.set === undefined ? ['readOnly'] : []), ...(isWatched(s, i) ? ['hasDataBreakpoint'] : [])];
+  if (attributes.length > 0 || i.lazy)
+    v.presentationHint = { ...(attributes.length > 0 ? { attributes } : {}), ...(i.lazy ? { lazy: true } : {}) };
   return v;
 };
 
@@ -124,7 +131,11 @@ const setExpression = (s: Context, args: Arguments): object => {
   const d = s.standing;
   const frame = s.frame(args.frameId);
   const env = d.environment(frame, true);
-  const value = store(env, evaluate(parse(wantText(args, 'expression')), env), evaluate(parse(wantText(args, 'value')), env));
+  const value = store(
+    env,
+    d.evaluate(wantText(args, 'expression'), frame, true).value,
+    d.evaluate(wantText(args, 'value'), frame, true).value,
+  );
   d.forget();
   const body = variableBody(s, valueItem('', undefined, value, d.valueContext(env), { letter: undefined, count: undefined }));
   return { value: body.value, variablesReference: body.variablesReference, ...(body.type === undefined ? {} : { type: body.type }) };

@@ -5,7 +5,7 @@
 import type { Decoded, MemoryOperand } from '../i386/disassembly';
 import { LD } from '../lguest/abi';
 import type { Programs } from './programs';
-import { isGuestRegister } from './frame-environment';
+import { isGuestRegister } from './machine-names';
 import { targetNote } from './listing';
 import type { Debugger } from './session';
 import { hex8, type SegmentName, segmentedText, type Target } from './target';

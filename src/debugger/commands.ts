@@ -12,7 +12,7 @@ import { coverageText } from './coverage';
 import { ExpressionError } from './expression';
 import { vectorName } from './filters';
 import { targetNote } from './listing';
-import { flagNames } from './scopes';
+import { flagNames } from './machine-rows';
 import type { Debugger, Granularity } from './session';
 import { askInConsole, QUESTION_HELP, questionNames } from './questions';
 import { hex8, LINEAR, segmentedText, type Space } from './target';
@@ -29,10 +29,12 @@ export interface CommandHost {
   number(expression: string): number;
   /** The machine was moved without running. */
   jumped?(): void;
+  /** What stands in the scope `Globals (pinned)`. */
+  pinned?: string[];
   resume(how: 'continue' | 'in' | 'over' | 'out', granularity: Granularity): void;
 }
 
-const HELP = `Expressions are C: registers ($eax or eax), symbols, casts, members; a format may follow a comma (,x ,d ,b ,s ,[8]).
+const HELP = `Expressions are C: registers ($eax or eax), symbols, casts, members; a format may follow a comma (,x ,d ,u ,o ,b ,c ,s ,p ,i ,f ,y ,Y ,[8]).
 Commands:
   why [K]              why the trap at hand (or trap K) ended as it did
   trap [K]             a trap record and the words that were pushed
@@ -49,6 +51,7 @@ Commands:
   watch|rwatch|awatch WHAT [if COND] [| log]  variable, $reg, eflags.IF, cr3, pte(VA) & MASK
   delete [N], info b, watchlog [N]
   find "text"|0xWORD|bytes 12 34 [from 0x… to 0x…], what ADDRESS, set PLACE = VALUE
+  pin [EXPR], unpin [EXPR]   what the scope Globals (pinned) shows at every stop
   send TEXT            types TEXT and Enter on the Guest's console
   c, s, n, si, ni, fin continue, step, next, by instruction, finish
   jump PLACE           goes on elsewhere in this function: 0xADDRESS, file.c:LINE
@@ -227,6 +230,22 @@ export const jumpPlace = (d: Debugger, text: string): number => {
   const [found] = d.programs.locationsForLine(line[1], Number(line[2]));
   return found === undefined ? fail(`no code at ${text}`) : d.programs.addresses(found.program, found.at.address)[0];
 };
+/** `pin [EXPRESSION]`: the scope `Globals (pinned)` shows it at every stop. */
+const pin = (c: CommandHost, rest: string): string => {
+  const pinned = c.pinned ?? fail('there are no scopes here to pin anything in');
+  if (rest !== '' && !pinned.includes(rest)) {
+    c.debugger.evaluate(rest, undefined, false);
+    pinned.push(rest);
+  }
+  return pinned.length === 0 ? 'nothing is pinned\n' : `pinned: ${pinned.join('; ')}\n`;
+};
+const unpin = (c: CommandHost, rest: string): string => {
+  const pinned = c.pinned ?? fail('there are no scopes here to unpin anything from');
+  const at = pinned.indexOf(rest);
+  if (rest !== '' && at < 0) fail(`"${rest}" is not pinned: ${pinned.join('; ') || 'nothing is'}`);
+  pinned.splice(rest === '' ? 0 : at, rest === '' ? pinned.length : 1);
+  return pin(c, '');
+};
 
 type Command = (c: CommandHost, rest: string) => string;
 const COMMANDS: Readonly<Record<string, Command>> = {
@@ -251,6 +270,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     c.jumped?.();
     return '';
   },
+  pin: (c, rest) => pin(c, rest),
+  unpin: (c, rest) => unpin(c, rest),
   executed: (c, rest) => coverageText(c.debugger, rest === '' ? c.debugger.target.pc : c.number(rest)),
   when: (c) => {
     const { target } = c.debugger;

@@ -43,6 +43,8 @@ const ULLONG: Type = { kind: 'base', name: 'unsigned long long', size: 8, encodi
 const USHORT: Type = { kind: 'base', name: 'unsigned short', size: 2, encoding: 'unsigned' };
 const SHORT: Type = { kind: 'base', name: 'short', size: 2, encoding: 'signed' };
 const CHAR: Type = { kind: 'base', name: 'char', size: 1, encoding: 'signed char' };
+export const DOUBLE: Type = { kind: 'base', name: 'double', size: 8, encoding: 'float' };
+const FLOAT: Type = { kind: 'base', name: 'float', size: 4, encoding: 'float' };
 const VOID: Type = { kind: 'void', name: 'void', size: 0 };
 const PLAIN: Readonly<Record<string, Type>> = {
   int: INT,
@@ -58,6 +60,8 @@ const PLAIN: Readonly<Record<string, Type>> = {
   'long long': LLONG,
   'unsigned long long': ULLONG,
   void: VOID,
+  float: FLOAT,
+  double: DOUBLE,
   u8: UCHAR,
   u16: USHORT,
   u32: UINT,
@@ -85,13 +89,14 @@ export interface Environment {
   call?(name: string, args: Value[]): Value | undefined;
   /** Missing in hovers and watches: nothing may change there. */
   write?(address: number, bytes: Uint8Array): boolean;
-  setRegister?(name: string, value: number): void;
+  /** `real`: the value when it is a floating-point number, for x87 registers. */
+  setRegister?(name: string, value: number, real?: number): void;
   /** Help with a name that is not known. */
   similar?(name: string): string | undefined;
 }
 
 export type Node =
-  | { k: 'num'; value: bigint; type: Type }
+  | { k: 'num'; value: bigint; type: Type; real?: number }
   | { k: 'str'; text: string }
   | { k: 'reg'; name: string }
   | { k: 'name'; name: string }
@@ -113,7 +118,7 @@ interface Token {
   at: number;
 }
 const TOKEN =
-  /\s*(?:(0[xX][0-9a-fA-F]+[uUlL]*|\d+[uUlL]*)|('(?:[^'\\]|\\.)*'::\w+)|('(?:[^'\\]|\\.)')|'([A-Za-z_]\w*)'|("(?:[^"\\]|\\.)*")|\$(\w+)|([A-Za-z_][\w]*(?:::\w+)?)|(<<=|>>=|->|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|[-+*/%&|^~!<>=?:.,()[\]@]))/y;
+  /\s*(?:(0[xX][0-9a-fA-F]+[uUlL]*|\d+\.\d*(?:[eE][-+]?\d+)?[fFlL]?|\d+[eE][-+]?\d+[fFlL]?|\d+[uUlL]*)|('(?:[^'\\]|\\.)*'::\w+)|('(?:[^'\\]|\\.)')|'([A-Za-z_]\w*)'|("(?:[^"\\]|\\.)*")|\$(\w+)|([A-Za-z_][\w]*(?:::\w+)?)|(<<=|>>=|->|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|[-+*/%&|^~!<>=?:.,()[\]@]))/y;
 
 const tokenize = (text: string): Token[] => {
   const tokens: Token[] = [];
@@ -166,7 +171,9 @@ const TYPE_WORDS = new Set(['struct', 'union', 'enum', 'unsigned', 'signed', 'co
 const ASSIGN = new Set(['=', '+=', '-=', '*=', '/=', '%=', '&=', '|=', '^=', '<<=', '>>=']);
 const DEEP = 200;
 /** Machine functions whose argument is a condition over trap records, not an expression of the frame. */
-const RAW_ARGUMENT = new Set(['count']);
+const RAW_ARGUMENT = new Set(['count', 'changed']);
+/** Machine functions that take words behind their first argument: `walk(esp, g, uw)`. */
+const WORD_ARGUMENTS = new Set(['walk']);
 
 class Parser {
   private at = 0;
@@ -292,8 +299,10 @@ class Parser {
         }
         const args: Node[] = [];
         if (!this.accept(')')) {
-          do args.push(this.assignment());
-          while (this.accept(','));
+          do {
+            const word = WORD_ARGUMENTS.has(a.name) && args.length > 0 && this.peek().t === 'id' && /^[,)]$/.test(this.peek(1).text);
+            args.push(word ? { k: 'str', text: this.take().text } : this.assignment());
+          } while (this.accept(','));
           this.expect(')');
         }
         a = { k: 'call', name: a.name, args };
@@ -321,6 +330,8 @@ class Parser {
     const t = this.take();
     switch (t.t) {
       case 'num': {
+        if (!/^0x/i.test(t.text) && /[.eE]/.test(t.text))
+          return { k: 'num', value: 0n, type: DOUBLE, real: Number(t.text.replace(/[fFlL]$/, '')) };
         const value = BigInt(t.text.replace(/[uUlL]+$/, ''));
         const isHex = /^0[xX]/.test(t.text) || /u/i.test(t.text);
         const type = value > 0xffffffffn ? (value > 0x7fffffffffffffffn ? ULLONG : LLONG) : isHex || value > 0x7fffffffn ? UINT : INT;
@@ -378,6 +389,64 @@ export const toLittleEndian = (value: bigint, size: number): Uint8Array => {
   return bytes;
 };
 
+// ---- floating point -------------------------------------------------------------------------------------------------------------------
+
+const isReal = (type: Type): boolean => {
+  const t = stripType(type);
+  return t.kind === 'base' && t.encoding === 'float';
+};
+/** The number that 4, 8, 10, 12 or 16 bytes hold, to double precision; undefined for other sizes. */
+export const realFromBytes = (bytes: Uint8Array): number | undefined => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (bytes.length === 4) return view.getFloat32(0, true);
+  if (bytes.length === 8) return view.getFloat64(0, true);
+  if (bytes.length < 10) return undefined;
+  const se = view.getUint16(8, true);
+  const [low, high] = [view.getUint32(0, true), view.getUint32(4, true)];
+  const sign = se & 0x8000 ? -1 : 1;
+  if ((se & 0x7fff) === 0x7fff) return (high & 0x7fffffff) === 0 && low === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  return sign * ((high * 2 ** 32 + low) / 2 ** 63) * 2 ** ((se & 0x7fff) - 16383);
+};
+const realOf = (v: Value): number => {
+  if (v.missing !== undefined) return fail(v.missing);
+  if (!isReal(v.type)) return Number(decay(v).bits);
+  return realFromBytes(v.bytes ?? new Uint8Array()) ?? fail(`${typeName(v.type)} has no bytes to read`);
+};
+const real = (x: number, type: Type = DOUBLE): Value => {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setFloat64(0, x, true);
+  if (sizeOf(type) !== 4) return { type: DOUBLE, bits: 0n, bytes };
+  const narrow = new Uint8Array(4);
+  new DataView(narrow.buffer).setFloat32(0, x, true);
+  return { type, bits: 0n, bytes: narrow };
+};
+const realBinary = (op: string, a: number, b: number): Value => {
+  switch (op) {
+    case '+':
+      return real(a + b);
+    case '-':
+      return real(a - b);
+    case '*':
+      return real(a * b);
+    case '/':
+      return real(a / b);
+    case '<':
+      return number(a < b ? 1 : 0, INT);
+    case '<=':
+      return number(a <= b ? 1 : 0, INT);
+    case '>':
+      return number(a > b ? 1 : 0, INT);
+    case '>=':
+      return number(a >= b ? 1 : 0, INT);
+    case '==':
+      return number(a === b ? 1 : 0, INT);
+    case '!=':
+      return number(a !== b ? 1 : 0, INT);
+    default:
+      return fail(`"${op}" of a floating-point number means nothing`);
+  }
+};
+
 const isAggregate = (type: Type): boolean => {
   const t = stripType(type);
   return t.kind === 'struct' || t.kind === 'union' || t.kind === 'class' || t.kind === 'array';
@@ -405,13 +474,23 @@ const decay = (v: Value): Value => {
     return v.address === undefined ? fail('this array has no address') : { type: pointerTo(t.element), bits: BigInt(v.address >>> 0) };
   if (t.kind === 'function') return { type: pointerTo(v.type), bits: BigInt((v.address ?? 0) >>> 0) };
   if (t.kind === 'struct' || t.kind === 'union' || t.kind === 'class') return fail(`${typeName(v.type)} is not a number`);
-  if (t.kind === 'base' && t.encoding === 'float') return fail('floating-point arithmetic is not done here');
+  if (isReal(v.type)) return number(BigInt(Math.trunc(wholeOf(v))), LLONG);
   return v;
+};
+
+/** A floating-point number where an integer is wanted. */
+const wholeOf = (v: Value): number => {
+  const x = realOf(v);
+  return Number.isFinite(x) ? x : fail(`${x} is no integer`);
 };
 
 export const member = (env: Pick<Environment, 'read'>, v: Value, m: Member): Value => {
   const out: Value = { type: m.type, bits: 0n };
-  if (v.missing !== undefined) return { ...out, missing: v.missing };
+  if (v.missing !== undefined) {
+    // What is not readable still lies somewhere, as in &((struct page *)0)->lru.
+    const at = v.address === undefined || m.bitSize !== undefined ? {} : { address: (v.address + m.offset) >>> 0 };
+    return { ...out, ...at, missing: v.missing };
+  }
   if (m.bitSize !== undefined && m.bitOffset !== undefined) {
     const first = m.bitOffset >> 3;
     const size = (m.bitOffset + m.bitSize + 7) >> 3;
@@ -427,7 +506,7 @@ export const member = (env: Pick<Environment, 'read'>, v: Value, m: Member): Val
   if (v.address !== undefined) return load(env, m.type, (v.address + m.offset) >>> 0);
   const bytes = v.bytes?.subarray(m.offset, m.offset + sizeOf(m.type));
   if (bytes === undefined) return { ...out, missing: 'not readable' };
-  return isAggregate(m.type) ? { ...out, bytes } : { ...out, bits: fromBytes(bytes, m.type) };
+  return isAggregate(m.type) || isReal(m.type) ? { ...out, bytes } : { ...out, bits: fromBytes(bytes, m.type) };
 };
 
 /** A member by name, anonymous structures and unions looked through. */
@@ -510,6 +589,7 @@ const target = (v: Value): Type => {
 };
 
 const binary = (op: string, x: Value, y: Value): Value => {
+  if ((isReal(x.type) || isReal(y.type)) && op !== '<<' && op !== '>>') return realBinary(op, realOf(x), realOf(y));
   const a = decay(x);
   const b = decay(y);
   const ta = stripType(a.type);
@@ -535,7 +615,7 @@ const binary = (op: string, x: Value, y: Value): Value => {
   return COMPARE.has(op) ? number(bits, INT) : { type, bits: fit(bits, type) };
 };
 
-export const truth = (v: Value): boolean => decay(v).bits !== 0n;
+export const truth = (v: Value): boolean => (isReal(v.type) ? realOf(v) !== 0 : decay(v).bits !== 0n);
 
 const nameValue = (env: Environment, name: string): Value => {
   const found = env.variable(name) ?? env.register(name);
@@ -547,7 +627,7 @@ const nameValue = (env: Environment, name: string): Value => {
 export const evaluate = (node: Node, env: Environment): Value => {
   switch (node.k) {
     case 'num':
-      return { type: node.type, bits: node.value };
+      return node.real === undefined ? { type: node.type, bits: node.value } : real(node.real);
     case 'str':
       return fail('text is only an argument of functions');
     case 'reg':
@@ -598,7 +678,7 @@ export const evaluate = (node: Node, env: Environment): Value => {
       const v = evaluate(node.a, env);
       if (isAggregate(type))
         return v.address === undefined ? fail('only something in memory can be seen as a structure') : load(env, type, v.address);
-      return { type, bits: fit(decay(v).bits, type) };
+      return isReal(type) ? real(realOf(v), type) : { type, bits: fit(decay(v).bits, type) };
     }
     case 'sizeof':
       return number(sizeOf(node.type !== undefined ? namedType(env, node.type) : evaluate(node.a as Node, env).type), UINT);
@@ -609,14 +689,15 @@ export const evaluate = (node: Node, env: Environment): Value => {
       return (
         env.call?.(node.name, args) ??
         fail(
-          `"${node.name}" cannot be called: only the machine's functions can (walk, pa, sym, task, idt, trap, why, count, lastwrite, list, read8, read16, read32)`,
+          `"${node.name}" cannot be called: only the machine's functions can (walk, pa, va, sym, task, idt, gdt, trap, why, count, changed, lastwrite, list, read8, read16, read32)`,
         )
       );
     }
     case 'assign': {
       const to = evaluate(node.a, env);
       const value = evaluate(node.b, env);
-      return store(env, to, node.op === '=' ? decay(value) : binary(node.op.slice(0, -1), to, value));
+      const stored = node.op === '=' ? value : binary(node.op.slice(0, -1), to, value);
+      return store(env, to, isReal(stored.type) ? stored : decay(stored));
     }
   }
 };
@@ -645,7 +726,12 @@ const unary = (op: string, a: Node, env: Environment): Value => {
     const type = target(v);
     return load(env, stripType(type).kind === 'void' ? UCHAR : type, Number(v.bits));
   }
-  const v = decay(evaluate(a, env));
+  const whole = evaluate(a, env);
+  if (isReal(whole.type) && op !== '~') {
+    const x = realOf(whole);
+    return op === '!' ? number(x === 0 ? 1 : 0, INT) : real(op === '-' ? -x : x);
+  }
+  const v = decay(whole);
   if (op === '!') return number(v.bits === 0n ? 1 : 0, INT);
   const type = usual(v.type, INT);
   const bits = fit(v.bits, type);
@@ -656,8 +742,9 @@ const unary = (op: string, a: Node, env: Environment): Value => {
 export const store = (env: Environment, to: Value, value: Value): Value => {
   if (to.register !== undefined) {
     if (env.setRegister === undefined) return fail('nothing can be changed from here; use the Debug Console');
-    env.setRegister(to.register, Number(BigInt.asUintN(32, value.bits)));
-    return env.register(to.register) ?? value;
+    const exact = isReal(value.type) ? realOf(value) : undefined;
+    env.setRegister(to.register, exact === undefined ? Number(BigInt.asUintN(32, value.bits)) : Math.trunc(exact), exact);
+    return env.register(to.register) ?? env.variable(to.register) ?? value;
   }
   if (to.address === undefined) return fail(to.missing ?? 'this cannot be assigned to');
   if (env.write === undefined) return fail('nothing can be changed from here; use the Debug Console');
@@ -670,7 +757,10 @@ export const store = (env: Environment, to: Value, value: Value): Value => {
     const mask = ((1n << BigInt(to.bitSize)) - 1n) << shift;
     const merged = (fromBytes(old, ULLONG) & ~mask) | ((value.bits << shift) & mask);
     bytes = toLittleEndian(merged, size);
-  } else bytes = toLittleEndian(value.bits, sizeOf(to.type));
+  } else if (isReal(to.type)) {
+    if (sizeOf(to.type) > 8) return fail(`${typeName(to.type)} is only read here`);
+    bytes = real(realOf(value), sizeOf(to.type) === 4 ? FLOAT : DOUBLE).bytes ?? fail('not a number');
+  } else bytes = toLittleEndian((isReal(value.type) ? decay(value) : value).bits, sizeOf(to.type));
   if (!env.write(to.address, bytes)) return fail(`memory at 0x${to.address.toString(16).padStart(8, '0')} cannot be written`);
   return to.bitSize !== undefined ? { ...to, bits: fit(value.bits, to.type) } : load(env, to.type, to.address);
 };
@@ -696,7 +786,7 @@ const asFast = (r: FastReader | (() => number) | undefined): Fast | undefined =>
 const fast = (node: Node, env: FastEnvironment): Fast | undefined => {
   switch (node.k) {
     case 'num': {
-      if (node.type.size > 4) return undefined;
+      if (node.type.size > 4 || node.real !== undefined) return undefined;
       const value = Number(node.value);
       return { get: () => value, signed: isSigned(node.type) };
     }

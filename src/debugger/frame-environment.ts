@@ -3,37 +3,22 @@
 // Names of the machine (vector, err, cr2, lguest_data's fields, position) come last, so that a program's own names win; `$` always means a register.
 // What it leaves out: the language (expression.ts).
 
-import { LD, LHCALL } from '../lguest/abi';
+import { LHCALL } from '../lguest/abi';
 import type { GuestRegister } from '../lguest/context';
-import { GUEST_REGISTERS } from '../lguest/context';
 import type { TrapRecord } from '../lguest/trap-record';
 import { frameContext } from '../symbols/dwarf/frame';
 import { fetchBytes } from '../symbols/dwarf/value';
 import { type Type, stripType } from '../symbols/dwarf/types';
 import type { Variable } from '../symbols/dwarf/variables';
-import { W } from '../i386/state';
 import { ADDRESS, type Environment, ExpressionError, fromBytes, INT, load, number, pointerTo, UINT, type Value } from './expression';
-import { callMachine, type MachineQuestions, textValue } from './machine-functions';
+import { hostName } from './host-values';
+import { callMachine, type MachineQuestions } from './machine-functions';
+import { isGuestRegister, machineRegister, partOf, setRegister } from './machine-names';
+import { textValue } from './made-values';
 import type { Programs } from './programs';
 import { DWARF_REGISTERS, type Frame, type Stack } from './stack';
 import { LINEAR, type Space, type Target } from './target';
 
-export const FLAG_BITS: Readonly<Record<string, number>> = {
-  CF: 1,
-  PF: 4,
-  AF: 0x10,
-  ZF: 0x40,
-  SF: 0x80,
-  TF: 0x100,
-  IF: 0x200,
-  DF: 0x400,
-  OF: 0x800,
-  NT: 0x4000,
-  RF: 0x10000,
-  VM: 0x20000,
-  AC: 0x40000,
-  ID: 0x200000,
-};
 /** Names of the task on the processor. */
 const TASK_NAMES = new Set(['pid', 'tgid', 'comm', 'current']);
 const PARTS: Readonly<Record<string, [GuestRegister, number, number]>> = {
@@ -52,10 +37,6 @@ const PARTS: Readonly<Record<string, [GuestRegister, number, number]>> = {
   sp: ['esp', 0, 32],
   pc: ['eip', 0, 32],
 };
-/** Words of the processor's control registers. */
-export const CONTROL_REGISTERS: Readonly<Record<string, number>> = { cr0: W.CR0, cr2: W.CR2, cr3: W.CR3, cr4: W.CR4 };
-export const isGuestRegister = (name: string): name is GuestRegister => (GUEST_REGISTERS as readonly string[]).includes(name);
-
 /** What a trap's record says, by the names that conditions use. */
 export const trapNumber = (r: TrapRecord, name: string): number | undefined => {
   switch (name) {
@@ -154,7 +135,7 @@ const readerOf =
 export class FrameEnvironment implements Environment {
   readonly read: (address: number, size: number) => Uint8Array | undefined;
   write?: (address: number, bytes: Uint8Array) => boolean;
-  setRegister?: (name: string, value: number) => void;
+  setRegister?: (name: string, value: number, real?: number) => void;
 
   constructor(private readonly o: EnvironmentOptions) {
     const { target } = o;
@@ -165,11 +146,11 @@ export class FrameEnvironment implements Environment {
       if (done > 0) o.onWrite?.(address, done);
       return done === bytes.length;
     };
-    this.setRegister = (name, value) => {
+    this.setRegister = (name, value, real) => {
       const frame = o.frame;
       if (frame !== undefined && frame.method !== 'exact')
         throw new ExpressionError('registers of a caller cannot be changed; select the top frame');
-      setRegister(target, name, value);
+      setRegister(target, name, value, real);
     };
   }
 
@@ -190,11 +171,7 @@ export class FrameEnvironment implements Environment {
       const value = known(register);
       return number(bits === 32 ? value : (value >>> shift) & ((1 << bits) - 1));
     }
-    const { m32 } = target.processor.cpu;
-    if (Object.hasOwn(CONTROL_REGISTERS, lower)) return number(m32[CONTROL_REGISTERS[lower]] >>> 0, ADDRESS);
-    const dr = /^dr([0-7])$/.exec(lower);
-    if (dr !== null) return number(m32[W.DR + Number(dr[1])] >>> 0, ADDRESS);
-    return undefined;
+    return machineRegister(target, lower);
   }
 
   variable(name: string): Value | undefined {
@@ -212,8 +189,8 @@ export class FrameEnvironment implements Environment {
       const local = this.locals().find((v) => v.name === name && v.inlineDepth >= frame.inlineDepth && !v.shadowed);
       if (local !== undefined) return variableValue(local, frame, target, programs, stack);
     }
-    const flag = /^eflags\.([A-Z]+)$/.exec(name);
-    if (flag !== null && flag[1] in FLAG_BITS) return number(target.register('eflags') & FLAG_BITS[flag[1]] ? 1 : 0, INT);
+    const part = partOf(target, name);
+    if (part !== undefined) return part;
     const plain = name.replace(/^'(.*)'$/, '$1');
     const global = programs.globalNamed(plain);
     if (global !== undefined) return load(this, global.variable.type, this.place(programs.addresses(global.program, global.address)));
@@ -271,33 +248,23 @@ export class FrameEnvironment implements Environment {
     if (name === 'ring') return number(this.o.frame?.cpl ?? target.register('cs') & 3);
     const { host } = target;
     if (host === undefined) return undefined;
-    const { lg, cr2 } = host;
+    const { cr2 } = host;
     switch (name) {
       case 'cr2.hw':
-        return number(cr2.hw, ADDRESS);
+        return { ...number(cr2.hw, ADDRESS), register: name };
       case 'cr2.host':
-        return number(cr2.host, ADDRESS);
+        return { ...number(cr2.host, ADDRESS), register: name };
       case 'cr2.guest':
         return cr2.guest === undefined
           ? { type: UINT, bits: 0n, missing: 'the Guest has not made LGUEST_INIT yet' }
-          : number(cr2.guest, ADDRESS);
-      case 'lg.ts':
-        return number(lg.ts);
-      case 'lg.halted':
-        return number(lg.halted ? 1 : 0);
-      case 'lg.irqs_pending':
-        return number(lg.irqsPending >>> 0);
-      case 'lg.gpgdir':
-        return number(lg.pgdirs[lg.pgdidx].gpgdir, ADDRESS);
-      case 'virt.irq_enabled':
-        return number(lg.ld32(LD.irqEnabled) >>> 0);
-      case 'virt.blocked_interrupts':
-        return number(lg.ld32(LD.blockedInterrupts) >>> 0);
+          : { ...number(cr2.guest, ADDRESS), register: name };
       case 'insns':
         return number(BigInt(target.position.retired), { kind: 'base', name: 'unsigned long long', size: 8, encoding: 'unsigned' });
       case 'cr2':
         return undefined; // the processor's own register
       default: {
+        const kept = hostName(host, name);
+        if (kept !== undefined) return kept;
         const r = target.current;
         const value = r === undefined ? undefined : trapNumber(r, name);
         return value === undefined ? undefined : number(value);
@@ -330,15 +297,3 @@ export class FrameEnvironment implements Environment {
     return this.o.machine === undefined ? undefined : callMachine(this.o.machine, this, name, args);
   }
 }
-
-/** Sets a register by name; flags as `eflags.IF`. @throws Error with one line. */
-export const setRegister = (target: Target, name: string, value: number): void => {
-  const flag = /^eflags\.([A-Z]+)$/.exec(name);
-  if (flag !== null && flag[1] in FLAG_BITS) {
-    const old = target.register('eflags');
-    target.setRegister('eflags', value === 0 ? old & ~FLAG_BITS[flag[1]] : old | FLAG_BITS[flag[1]]);
-    return;
-  }
-  if (!isGuestRegister(name)) throw new ExpressionError(`${name} cannot be changed`);
-  target.setRegister(name, value | 0);
-};

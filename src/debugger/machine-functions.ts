@@ -1,17 +1,24 @@
-// Functions of the machine in expressions: walk(a) pa(a) sym(a) idt(n) task(p) trap(k) why() count(filter) lastwrite(x) list(head, type, member).
+// Functions of the machine in expressions: walk(a) pa(a) va(p) sym(a) idt(n) gdt(n) task(p) trap(k) why() count(filter) changed(x) lastwrite(x) list(head, type, member).
 //
 // Answers are values like any other, so they can be opened, formatted and watched: a walk and a trap are structures, tasks are pointers with their type. None of them
 // changes anything. What it leaves out: the language (expression.ts) and frames (frame-environment.ts).
 
+import { baseOf, limitOf } from '../i386/descriptors';
 import type { TrapRecord } from '../lguest/trap-record';
 import { type Type, stripType } from '../symbols/dwarf/types';
-import { ADDRESS, ExpressionError, INT, number, pointerTo, toLittleEndian, UCHAR, UINT, type Environment, type Value } from './expression';
+import { descriptorText } from './descriptor-text';
+import { becameText, whatText } from './explain';
+import { ADDRESS, ExpressionError, INT, number, parse, pointerTo, UCHAR, UINT, type Environment, type Value } from './expression';
 import { fieldOf } from './kernel-data';
 import type { LastWrite } from './last-writes';
+import { mappingsOf } from './mappings';
+import { CODE, prose, structure, textValue, UWIDE } from './made-values';
+import { type PageAccess, walkPage } from './page-walk';
 import type { KernelPrinters } from './printers';
 import type { Programs } from './programs';
 import type { Target } from './target';
 import type { Tasks } from './tasks';
+import { splitFormat } from './value';
 
 /** What the functions ask; the debugger offers it. */
 export interface MachineQuestions {
@@ -26,57 +33,11 @@ export interface MachineQuestions {
   why(k?: number): string;
   lastWrite(address: number, length: number): LastWrite | string;
   recordTest(text: string): (record: TrapRecord) => boolean;
+  /** Whether an expression's value is another one than when the Guest was last set running; undefined: nobody asked before. */
+  changed(text: string): boolean | undefined;
 }
 
-const CHAR: Type = { kind: 'base', name: 'char', size: 1, encoding: 'signed char' };
-const UWIDE: Type = { kind: 'base', name: 'unsigned long long', size: 8, encoding: 'unsigned' };
-const CODE: Type = pointerTo({ kind: 'function', returns: UINT, parameters: [], variadic: false, prototyped: false, size: 1 });
-const arrayOf = (element: Type, count: number): Type => ({ kind: 'array', element, count, size: element.size * count, vector: false });
-
-/** A text as a char array that exists nowhere in memory. */
-export const textValue = (text: string): Value => {
-  const bytes = new TextEncoder().encode(`${text}\0`);
-  return { type: arrayOf(CHAR, bytes.length), bits: 0n, bytes };
-};
-/** A whole text, however long, shown as it is. */
-const prose = (text: string): Value => ({ ...textValue(text), text: text.replace(/\n$/, '') });
-
-/** A structure that exists nowhere in memory. A text becomes a char array; a missing number is left out. */
-const structure = (
-  name: string,
-  members: readonly [string, Type | 'text', number | bigint | string | undefined][],
-  text?: string,
-): Value => {
-  const parts: { name: string; type: Type; bytes: Uint8Array }[] = [];
-  for (const [member, type, value] of members) {
-    if (value === undefined) continue;
-    if (typeof value === 'string') {
-      const { type: t, bytes } = textValue(value);
-      parts.push({ name: member, type: t, bytes: bytes as Uint8Array });
-    } else if (type !== 'text') parts.push({ name: member, type, bytes: toLittleEndian(BigInt(value), type.size) });
-  }
-  let offset = 0;
-  const list = parts.map((p) => {
-    const at = offset;
-    offset += p.bytes.length;
-    return { name: p.name, type: p.type, offset: at, bitOffset: undefined, bitSize: undefined, inherited: false };
-  });
-  const bytes = new Uint8Array(offset);
-  for (const [i, m] of list.entries()) bytes.set(parts[i].bytes, m.offset);
-  const type: Type = {
-    kind: 'struct',
-    name,
-    size: offset,
-    members: list,
-    incomplete: false,
-    declFile: undefined,
-    declLine: undefined,
-    die: -1,
-  };
-  return { type, bits: 0n, bytes, ...(text === undefined ? {} : { text }) };
-};
-
-const trapValue = (r: TrapRecord): Value =>
+const trapValue = (q: MachineQuestions, r: TrapRecord): Value =>
   structure('trap', [
     ['k', UINT, r.k],
     ['kind', 'text', r.kind],
@@ -96,6 +57,9 @@ const trapValue = (r: TrapRecord): Value =>
     ['arg3', ADDRESS, r.hypercall?.args[2]],
     ['virq', INT, r.virq?.irq],
     ['insns', UWIDE, BigInt(r.pos.retired)],
+    ['what', 'text', whatText(r)],
+    ['became', 'text', becameText(r, q.programs)],
+    ['message', 'text', r.message],
   ]);
 
 type Call = (q: MachineQuestions, env: Environment, args: Value[]) => Value;
@@ -128,9 +92,10 @@ const CALLS: Readonly<Record<string, Call>> = {
     if ((high & 0x8000) === 0) return { type: CODE, bits: 0n, missing: 'the Guest has no gate there' };
     return number(((high & 0xffff0000) | (gates[vector * 2] & 0xffff)) >>> 0, CODE);
   },
-  walk: (q, _, [a]) => {
+  walk: (q, _, [a, ...words]) => {
     const va = word(a, 'the address');
     const { host } = q.target;
+    const { tables, access } = walkWords(words.map((w) => textOf(w, 'what to walk for')));
     if (host === undefined) {
       const physical = q.target.physical(va);
       return structure('walk', [
@@ -138,17 +103,51 @@ const CALLS: Readonly<Record<string, Call>> = {
         ['physical', ADDRESS, physical],
       ]);
     }
-    const guest = host.guestWalk(va);
-    const shadow = host.shadowWalk(va);
+    const guest = tables === 's' ? undefined : host.guestWalk(va);
+    const shadow = tables === 'g' ? undefined : host.shadowWalk(va);
+    const answer = access === undefined ? undefined : walkPage(host, va, access);
     return structure('walk', [
       ['va', ADDRESS, va],
-      ['gpde', ADDRESS, guest.pde],
-      ['gpte', ADDRESS, guest.pte],
-      ['physical', ADDRESS, guest.target],
-      ['spde', ADDRESS, shadow.pde],
-      ['spte', ADDRESS, shadow.pte],
-      ['machine', ADDRESS, shadow.target],
+      ['gpde', ADDRESS, guest?.pde],
+      ['gpte', ADDRESS, guest?.pte],
+      ['physical', ADDRESS, guest?.target],
+      ['spde', ADDRESS, shadow?.pde],
+      ['spte', ADDRESS, shadow?.pte],
+      ['machine', ADDRESS, shadow?.target],
+      ['access', 'text', answer?.access],
+      ['outlook', 'text', answer?.outlook],
+      ['answer', 'text', answer?.answer],
     ]);
+  },
+  va: (q, _, [p]) => {
+    const physical = word(p, 'the guest-physical address');
+    const host = q.target.host ?? fail("this machine has no Host, which keeps the Guest's tables");
+    // The kernel's own mapping is the lowest of many above user space.
+    const places = mappingsOf(host, 'guest')
+      .filter((m) => physical >= m.target && physical - m.target <= m.to - m.from)
+      .map((m) => ({ at: (m.from + (physical - m.target)) >>> 0, user: m.user }));
+    const place = places.find((m) => !m.user) ?? places[0];
+    return place === undefined ? { type: ADDRESS, bits: 0n, missing: 'the Guest maps it nowhere now' } : number(place.at, ADDRESS);
+  },
+  gdt: (q, _, [n]) => {
+    const index = word(n, 'the index');
+    const gdt = q.target.host?.lg.gdt ?? fail("this machine has no Host, which keeps the Guest's descriptors");
+    if (index * 2 >= gdt.length) fail(`${index} is no descriptor: 0 to ${gdt.length / 2 - 1}`);
+    const [low, high] = [gdt[index * 2], gdt[index * 2 + 1]];
+    return structure('descriptor', [
+      ['base', ADDRESS, baseOf(low, high) >>> 0],
+      ['limit', ADDRESS, limitOf(low, high) >>> 0],
+      ['dpl', UINT, (high >> 13) & 3],
+      ['low', ADDRESS, low],
+      ['high', ADDRESS, high],
+      ['text', 'text', descriptorText(low, high)],
+    ]);
+  },
+  changed: (q, env, [x]) => {
+    const text = textOf(x, 'the expression');
+    parse(splitFormat(text).expression, (name) => env.type(name) !== undefined);
+    const changed = q.changed(text);
+    return changed === undefined ? { type: INT, bits: 0n, missing: 'known from the next stop on' } : number(changed ? 1 : 0, INT);
   },
   task: (q, _, [p]) => {
     const type = q.tasks.data.type('struct task_struct') ?? fail('the kernel has no debug information about tasks');
@@ -165,7 +164,7 @@ const CALLS: Readonly<Record<string, Call>> = {
   trap: (q, _, [k]) => {
     const n = k === undefined ? -1 : word(k, 'the number') | 0;
     const r = k === undefined ? q.record() : q.recordNumbered(n);
-    return r === undefined ? fail(k === undefined ? 'nothing has trapped yet' : `trap ${n} is not kept`) : trapValue(r);
+    return r === undefined ? fail(k === undefined ? 'nothing has trapped yet' : `trap ${n} is not kept`) : trapValue(q, r);
   },
   why: (q, _, [k]) => prose(k === undefined ? q.why() : q.why(word(k, 'the number') | 0)),
   count: (q, _, [filter]) => {
@@ -202,6 +201,18 @@ const CALLS: Readonly<Record<string, Call>> = {
     const value = pointer.kind === 'pointer' ? { type: pointer.target, bits: 0n, address: Number(BigInt.asUintN(32, head.bits)) } : head;
     return q.printers.elements(env, value, t, field.offset);
   },
+};
+
+/** `g` or `s`: one of the two tables; letters of r w x u k: the access that is asked about. */
+const walkWords = (words: readonly string[]): { tables: string | undefined; access: PageAccess | undefined } => {
+  let tables: string | undefined;
+  let access: PageAccess | undefined;
+  for (const w of words) {
+    if (w === 'g' || w === 's') tables = w;
+    else if (/^[rwxuk]+$/.test(w)) access = { write: w.includes('w'), user: w.includes('u') };
+    else fail(`walk() does not know "${w}": g or s for one of the tables, letters of r w x u k for an access`);
+  }
+  return { tables, access };
 };
 
 const memory = (env: Environment, address: number, type: Type): Value => {

@@ -4,8 +4,8 @@
 // Groups are the user's: `General`, `Flags`, `Segments`, `Control`, or a name with a list of registers and expressions. What it leaves out: editing (scopes.ts).
 
 import { ExpressionError } from './expression';
-import { CONTROL_REGISTERS, FLAG_BITS, isGuestRegister } from './frame-environment';
-import { flagNames } from './scopes';
+import { CONTROL_REGISTERS, FLAG_BITS, isGuestRegister } from './machine-names';
+import { flagNames } from './machine-rows';
 import type { Debugger } from './session';
 import { hex8 } from './target';
 import { formatValue } from './value';

@@ -7,6 +7,7 @@ import { Disassembler, type Decoded, type Syntax } from '../i386/disassembly';
 import type { TrapLog, TrapRecord } from '../lguest/trap-record';
 import { type Pieces, whole } from '../symbols/pieces';
 import { type Breakpoint, Breakpoints, type BreakpointSpec } from './breakpoints';
+import { Changes } from './changes';
 import { Conditions } from './conditions';
 import { evaluate, ExpressionError, parse, type Value } from './expression';
 import type { FilterMode } from './filters';
@@ -30,7 +31,7 @@ import { type Task, Tasks } from './tasks';
 import { type ExceptionText, TrapStops } from './trap-stops';
 import type { TrapSteps, TrapTarget } from './trap-steps';
 import { UserPrograms } from './user-programs';
-import { splitFormat, type ValueContext } from './value';
+import { formatValue, splitFormat, type ValueContext } from './value';
 import { WatchStops } from './watch-stops';
 import { type Watch, type WatchWish, Watches } from './watches';
 
@@ -51,6 +52,8 @@ export class Debugger {
   disassembler: Disassembler;
   readonly traps: TrapStops;
   readonly watchStops: WatchStops;
+  /** What `changed()` compares with. */
+  readonly changes = new Changes((text) => this.shown(text));
   readonly following: Following;
   readonly runner: Runner;
   readonly stepping: Stepping;
@@ -119,6 +122,7 @@ export class Debugger {
       why: (k) => this.why(k),
       lastWrite: (address, length) => lastWrite(target, this.watches, address, length),
       recordTest: (text) => recordFilter(text, programs),
+      changed: (text) => this.changes.changed(text),
     };
     this.conditions = new Conditions(target, programs, this.tasks, this.machineQuestions, this.printers);
     watchSlots(target.host);
@@ -369,6 +373,17 @@ export class Debugger {
       env,
       format,
     };
+  }
+
+  /** An expression's whole value as text; a value that cannot be read as its reason. */
+  private shown(text: string): string {
+    try {
+      const { value, env, format } = this.evaluate(text, undefined, false);
+      return formatValue(value, this.valueContext(env, false, true), format);
+    } catch (error) {
+      if (!(error instanceof ExpressionError)) throw error;
+      return error.message;
+    }
   }
 
   /** The trap that this stop is about, or the newest. */

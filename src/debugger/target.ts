@@ -3,7 +3,8 @@
 // One interface, so that a bare machine can be debugged by the same code as a Guest under its Host; what only a Guest has is under `host`. Reading never
 // changes the machine. What it leaves out: why it stopped (stops.ts) and names (programs.ts).
 
-import { baseOf } from '../i386/descriptors';
+import type { Cpu } from '../i386/cpu';
+import { baseOf, limitOf } from '../i386/descriptors';
 import { CS, DS, ES, FS, GS, RAM_BASE, SS, W } from '../i386/state';
 import type { Processor } from '../i386/processor';
 import { Context, type GuestContext, type GuestRegister } from '../lguest/context';
@@ -26,6 +27,18 @@ const SEGMENTS: Readonly<Record<SegmentName, number>> = { cs: CS, ss: SS, ds: DS
 /** D of a code segment, in the upper half of its descriptor. */
 const D_BIT = 1 << 22;
 
+/** The hidden part of a segment register. */
+export interface Hidden {
+  base: number;
+  limit: number;
+  access: number;
+}
+const hiddenOf = (cpu: Cpu, n: number): Hidden => ({
+  base: cpu.m32[W.BASE + n] >>> 0,
+  limit: cpu.m32[W.LIMIT + n] >>> 0,
+  access: cpu.m32[W.ACCESS + n],
+});
+
 export interface Target {
   readonly processor: Processor;
   /** The Host, when a Guest is what runs. */
@@ -38,6 +51,8 @@ export interface Target {
   readonly codeBits: 16 | 32;
   /** Linear address at which a segment of the code at hand begins, uint32. */
   segmentBase(name: SegmentName): number;
+  /** What the processor has, or will load, for a segment register: uint32, the access byte with the flags above it. */
+  segment(name: SegmentName): Hidden;
   setFilter(filter: TrapFilter | undefined): void;
   /** Exit status of a run that ended by itself; undefined: by the kind of its end. */
   readonly endStatus: number | undefined;
@@ -169,6 +184,11 @@ export class GuestTarget extends MemoryTarget implements Target {
     if (this.live) return this.processor.cpu.m32[W.BASE + SEGMENTS[name]] >>> 0;
     return baseOf(...this.descriptor(name)) >>> 0;
   }
+  segment(name: SegmentName): Hidden {
+    if (this.live) return hiddenOf(this.processor.cpu, SEGMENTS[name]);
+    const [low, high] = this.descriptor(name);
+    return { base: baseOf(low, high) >>> 0, limit: limitOf(low, high) >>> 0, access: (high >> 8) & 0xf0ff };
+  }
   /** The processor itself has what the Guest's registers are. */
   private get live(): boolean {
     return this.host.inGuest || this.host.inSwitcher;
@@ -271,6 +291,9 @@ export class BareTarget extends MemoryTarget implements Target {
   }
   segmentBase(name: SegmentName): number {
     return this.processor.cpu.m32[W.BASE + SEGMENTS[name]] >>> 0;
+  }
+  segment(name: SegmentName): Hidden {
+    return hiddenOf(this.processor.cpu, SEGMENTS[name]);
   }
   setFilter(filter: TrapFilter | undefined): void {
     this.machine.setFilter(filter);

@@ -1,11 +1,12 @@
 // How values look: one line of text for a value, and its parts for those who open it.
 //
-// One format grammar serves variables, watches, hovers, logpoints and the console: a comma, then a letter (x d u o b c s p) or [n]. Text holds the value only,
+// One format grammar serves variables, watches, hovers, logpoints and the console: a comma, then a letter (x d u o b c s p i, f floating point, y bytes, Y bytes and
+// text) or [n]. Text holds the value only,
 // never decorations, because editors mark a changed text. What it leaves out: where values come from (expression.ts).
 
 import { typeName } from '../symbols/dwarf/type-names';
-import { type Type, stripType } from '../symbols/dwarf/types';
-import { type Environment, load, member, UINT, type Value } from './expression';
+import { type Member, type Type, stripType } from '../symbols/dwarf/types';
+import { type Environment, load, member, realFromBytes, toLittleEndian, UINT, type Value } from './expression';
 
 export interface Format {
   letter: string | undefined;
@@ -16,11 +17,14 @@ export const PLAIN_FORMAT: Format = { letter: undefined, count: undefined };
 
 /** Splits `expr,fmt`. A comma inside brackets or text is not a format. */
 export const splitFormat = (text: string): { expression: string; format: Format } => {
-  const m = /^(.*),\s*(?:\[(\d+)\])?\s*([xduobcsphi])?\s*$/s.exec(text);
+  const m = /^(.*),\s*(?:\[(\d+)\])?\s*([xduobcsphifyY]|hex)?\s*$/s.exec(text);
   if (m === null || (m[2] === undefined && m[3] === undefined)) return { expression: text, format: PLAIN_FORMAT };
   const depth = [...m[1]].reduce((n, c) => n + ('([{'.includes(c) ? 1 : ')]}'.includes(c) ? -1 : 0), 0);
   if (depth !== 0) return { expression: text, format: PLAIN_FORMAT };
-  return { expression: m[1], format: { letter: m[3] === 'h' ? 'x' : m[3], count: m[2] === undefined ? undefined : Number(m[2]) } };
+  return {
+    expression: m[1],
+    format: { letter: m[3] === 'h' || m[3] === 'hex' ? 'x' : m[3], count: m[2] === undefined ? undefined : Number(m[2]) },
+  };
 };
 
 export interface Namer {
@@ -107,14 +111,26 @@ export const formatNumber = (bits: bigint, size: number, letter: string): string
 };
 
 const floatText = (bytes: Uint8Array, size: number): string => {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (size === 4) return String(view.getFloat32(0, true));
-  if (size === 8) return String(view.getFloat64(0, true));
-  return `0x${[...bytes]
-    .reverse()
-    .map((b) => b.toString(16).padStart(2, '0'))
-    .join('')}`;
+  const x = realFromBytes(bytes.subarray(0, size));
+  return x === undefined ? bytesText(bytes) : Object.is(x, -0) ? '-0' : String(x).replace('Infinity', 'inf').replace('NaN', 'nan');
 };
+/** A floating-point number in another format: `,d` without its fraction, `,x` and the like its bits. */
+const floatIn = (bytes: Uint8Array, size: number, letter: string | undefined): string => {
+  if (letter === undefined) return floatText(bytes, size);
+  const x = realFromBytes(bytes.subarray(0, size)) ?? Number.NaN;
+  if (letter === 'd' || letter === 'u') return Number.isFinite(x) ? BigInt(Math.trunc(x)).toString() : floatText(bytes, size);
+  const bits = Array.from(bytes.subarray(0, Math.min(size, 10))).reduceRight((sum, b) => (sum << 8n) | BigInt(b), 0n);
+  return formatNumber(bits, Math.min(size, 10), letter);
+};
+const bytesText = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join(' ');
+/** A value as it lies in memory: `,y` its bytes, `,Y` also as text. */
+const rawText = (v: Value, size: number, withText: boolean): string => {
+  const all = v.bytes ?? toLittleEndian(v.bits, Math.min(8, size));
+  const shown = all.subarray(0, RAW_LIMIT);
+  const text = withText ? ` |${Array.from(shown, (b) => (b >= 0x20 && b < 0x7f ? String.fromCharCode(b) : '.')).join('')}|` : '';
+  return `${bytesText(shown)}${all.length > shown.length ? ' ...' : ''}${text}`;
+};
+const RAW_LIMIT = 256;
 
 /** One line. */
 export const formatValue = (v: Value, context: ValueContext, format: Format = PLAIN_FORMAT, depth = 0): string => {
@@ -129,7 +145,14 @@ export const formatValue = (v: Value, context: ValueContext, format: Format = PL
     const { items, total } = children(v, context, format, 0, elements);
     return `{${items.map((c) => formatValue(c.value, context, { ...format, count: undefined }, depth + 1)).join(', ')}${total > items.length ? ', ...' : ''}}`;
   }
-  const letter = format.letter ?? (context.hex || v.register !== undefined ? 'x' : undefined);
+  if (format.letter === 'y' || format.letter === 'Y') return rawText(v, t.size || 4, format.letter === 'Y');
+  if (format.letter === 'f' && (t.kind === 'base' || t.kind === 'enum')) {
+    const isFloat = t.kind === 'base' && t.encoding === 'float';
+    return floatText(isFloat && v.bytes !== undefined ? v.bytes : toLittleEndian(v.bits, t.size), t.size);
+  }
+  // Registers read best in hexadecimal; their flags and floating-point ones do not.
+  const isWord = v.register !== undefined && t.kind === 'base' && t.encoding !== 'float' && t.encoding !== 'signed';
+  const letter = format.letter ?? (context.hex || isWord ? 'x' : undefined);
   switch (t.kind) {
     case 'pointer': {
       const address = Number(BigInt.asUintN(32, v.bits));
@@ -152,7 +175,7 @@ export const formatValue = (v: Value, context: ValueContext, format: Format = PL
       return found === undefined ? v.bits.toString() : `${found.name} (${v.bits})`;
     }
     case 'base':
-      if ((t.encoding === 'float' || t.encoding === 'complex') && v.bytes !== undefined) return floatText(v.bytes, t.size);
+      if ((t.encoding === 'float' || t.encoding === 'complex') && v.bytes !== undefined) return floatIn(v.bytes, t.size, letter);
       if (letter === 'p' || letter === 'i') {
         const name = context.names.nameOf(Number(BigInt.asUintN(32, v.bits)));
         return name === undefined ? hexOf(v.bits, t.size) : `${hexOf(v.bits, t.size)} <${name}>`;
@@ -239,8 +262,9 @@ export const children = (
       const all = [...plain, ...more];
       return { items: all.slice(start, start + count), total: all.length };
     }
-    const items = t.members.slice(start, start + count).map((m) => {
-      const name = m.name ?? (stripType(m.type).kind === 'union' ? '(union)' : '(struct)');
+    const names = memberNames(t.members);
+    const items = t.members.slice(start, start + count).map((m, i) => {
+      const name = names[start + i];
       return { name, path: m.name === undefined ? '' : `.${m.name}`, value: member(env, v, m) };
     });
     return { items, total: t.members.length };
@@ -255,6 +279,18 @@ export const children = (
     return { items: [{ name: '*', path: '*', value: inner }], total: 1 };
   }
   return { items: [], total: 0 };
+};
+
+/** Editors know rows by their names, so members without one are numbered. */
+const memberNames = (members: readonly Member[]): string[] => {
+  const times = new Map<string, number>();
+  return members.map((m) => {
+    if (m.name !== undefined) return m.name;
+    const kind = stripType(m.type).kind === 'union' ? 'union' : 'struct';
+    const n = (times.get(kind) ?? 0) + 1;
+    times.set(kind, n);
+    return n === 1 ? `(${kind})` : `(${kind} ${n})`;
+  });
 };
 
 const elements = (

@@ -3,7 +3,7 @@
 // What it leaves out: what an id means (watch-places.ts) and where variables are (frame-environment.ts).
 
 import { ExpressionError } from './expression';
-import { valueItem } from './scopes';
+import { valueItem } from './item';
 import type { Debugger } from './session';
 import type { Frame } from './stack';
 import { hex8, type Space } from './target';

@@ -7,7 +7,7 @@
 import { CR0, CR4, W } from '../i386/state';
 import { LD } from '../lguest/abi';
 import type { Host, Walk } from '../lguest/host';
-import { CONTROL_REGISTERS, FLAG_BITS, isGuestRegister } from './frame-environment';
+import { CONTROL_REGISTERS, FLAG_BITS, isGuestRegister } from './machine-names';
 import type { Programs } from './programs';
 import { hex8, LINEAR, type Space, type Target } from './target';
 

@@ -69,7 +69,7 @@ test('values that are places in code lead to their text: a function, eip, a gate
   const scopes = await s.scopes();
   const eip = (await s.variables(scopes.Registers)).find((v) => v.name === 'eip') as { valueLocationReference?: number } | undefined;
   assert.equal((await s.request('locations', { locationReference: eip?.valueLocationReference })).source.name, 'tour.c');
-  const idt = (await s.variables(scopes['Descriptor tables'])).find((v) => v.name.startsWith('IDT'));
+  const idt = (await s.variables(scopes.Segments)).find((v) => v.name.startsWith('IDT'));
   const gates = (await s.variables(idt?.variablesReference ?? 0)) as { name: string; valueLocationReference?: number }[];
   const gate = gates.find((g) => g.name.startsWith('[14]'));
   assert.equal((await s.request('locations', { locationReference: gate?.valueLocationReference })).source.name, 'entry.S');

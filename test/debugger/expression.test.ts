@@ -17,13 +17,13 @@ import {
   UINT,
   type Value,
 } from '../../src/debugger/expression';
-import { formatNumber, formatValue, splitFormat } from '../../src/debugger/value';
+import { children, formatNumber, formatValue, splitFormat } from '../../src/debugger/value';
 import type { Type } from '../../src/symbols/dwarf/types';
 
 const memory = new Uint8Array(64);
 for (let i = 0; i < 64; i++) memory[i] = i;
 const registers: Record<string, number> = { eax: 0xffffffff, ebx: 5, esp: 0x1010 };
-const pair: Type = {
+const pair: Extract<Type, { kind: 'struct' | 'union' | 'class' }> = {
   kind: 'struct',
   name: 'pair',
   size: 8,
@@ -179,4 +179,57 @@ test('values are shown in one line: structures by member, arrays by element, unr
   const array: Type = { kind: 'array', element: UINT, count: 3, size: 12, vector: false };
   assert.equal(formatValue(load(env, array, 0x1030), context, { letter: 'x', count: undefined }), '{0x33323130, 0x37363534, 0x3b3a3938}');
   assert.equal(formatValue(load(env, UINT, 0x2000), context), '<memory at 0x00002000 is not mapped>');
+});
+
+const shown = (text: string): string => {
+  const { expression, format } = splitFormat(text);
+  return formatValue(evaluate(parse(expression), env), { env, names: { nameOf: () => undefined } }, format);
+};
+for (const [text, wanted] of [
+  ['1.5 + 2', '3.5'],
+  ['-1.5 * 2', '-3'],
+  ['1e3 / 8', '125'],
+  ['(int)2.9', '2'],
+  ['(float)0.1', '0.10000000149011612'],
+  ['(double)7 / 2', '3.5'],
+  ['1.5 > 1 && !0.0', '1'],
+  ['1.0 / 0', 'inf'],
+  ['1.5,x', '0x3ff8000000000000'],
+  ['-2.75,d', '-2'],
+  ['0x3fc00000,f', '1.5'],
+  ['0x64636261,y', '61 62 63 64'],
+  ['0x64636261,Y', '61 62 63 64 |abcd|'],
+  ['255,hex', '0x000000ff'],
+  ['&((struct pair *)0)->b', '0x00000004'],
+  ['(unsigned)&((struct pair *)0x9000)->b', '36868'],
+] as const)
+  test(`${text} is shown as ${wanted}`, () => assert.equal(shown(text), wanted));
+
+test('a double is written where it lies, and what has no meaning for floating-point numbers is refused', () => {
+  const bytes = new Uint8Array(8);
+  const writable: Environment = {
+    ...env,
+    variable: (name) =>
+      name === 'x' ? load({ read: () => bytes }, { kind: 'base', name: 'double', size: 8, encoding: 'float' }, 0x100) : undefined,
+    read: () => bytes,
+    write: (_, data) => {
+      bytes.set(data);
+      return true;
+    },
+  };
+  evaluate(parse('x = 2'), writable);
+  evaluate(parse('x += 0.25'), writable);
+  assert.equal(new DataView(bytes.buffer).getFloat64(0, true), 2.25);
+  assert.throws(() => evaluate(parse('1.5 % 1'), env), /"%" of a floating-point number means nothing/);
+  assert.throws(() => evaluate(parse('1.5 & 1'), env), ExpressionError);
+});
+
+test('members without a name are rows of their own', () => {
+  const inner = (kind: 'struct' | 'union', name: string): Type =>
+    ({ ...pair, kind, name: undefined, members: [{ ...pair.members[0], name }], size: 4 }) as Type;
+  const at = (type: Type, offset: number): (typeof pair.members)[number] => ({ ...pair.members[0], name: undefined, type, offset });
+  const outer: Type = { ...pair, members: [at(inner('union', 'x'), 0), at(inner('struct', 'y'), 4), at(inner('union', 'z'), 8)], size: 12 };
+  const context = { env, names: { nameOf: () => undefined } };
+  const names = children(load(env, outer, 0x1000), context).items.map((c) => c.name);
+  assert.deepEqual(names, ['(union)', '(struct)', '(union 2)']);
 });

@@ -148,7 +148,11 @@ const moveToControl: Handler = (c, i) => {
   const n = regField(c, i);
   requireControlRegister(c, n);
   requirePrivilege(c);
-  const value = m[rmField(c, i)];
+  setControlRegister(c, n, m[rmField(c, i)]);
+};
+/** MOV CRn without its checks of privilege: also for whoever changes registers from outside. @throws CpuFault (#GP) for values that the processor refuses. */
+export const setControlRegister = (c: Cpu, n: number, value: number): void => {
+  const m = c.m32;
   if (n === 0) writeCr0(c, value);
   else if (n === 2) m[W.CR2] = value;
   else if (n === 3) {
@@ -209,9 +213,12 @@ const moveFromDebug: Handler = (c, i) => {
 };
 
 const moveToDebug: Handler = (c, i) => {
-  const m = c.m32;
   const n = debugRegister(c, i);
-  const value = m[rmField(c, i)];
+  setDebugRegister(c, n, c.m32[rmField(c, i)]);
+};
+/** MOV DRn without its checks. */
+export const setDebugRegister = (c: Cpu, n: number, value: number): void => {
+  const m = c.m32;
   if (n === 6) m[W.DR + 6] = (value & 0xe00f) | DR6_FIXED;
   else if (n === 7) {
     m[W.DR + 7] = (value & (0xffff23ff | 0)) | 0x400;
