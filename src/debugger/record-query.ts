@@ -6,7 +6,7 @@ import { hex } from '../lguest/abi';
 import { formatPosition, type TrapLog, type TrapRecord } from '../lguest/trap-record';
 import { hypercallText, mnemonic } from './explain';
 import { compile, ExpressionError, parse } from './expression';
-import { trapNumber } from './frame-environment';
+import { trapNumber } from './trap-names';
 import type { Programs } from './programs';
 import { hex8 } from './target';
 
