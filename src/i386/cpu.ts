@@ -6,7 +6,25 @@
 
 import { CallTable } from './calls';
 import { auxFor, resultFor, statusFlags } from './flags';
-import { CR0, CR4, CS, EXC, F, FL, GAPS, PAGE, RAM_BASE, SS, TLB, TLB_INVALID, TLB_TABLE_BYTES, W } from './state';
+import {
+  CR0,
+  CR4,
+  CS,
+  DELIVERED,
+  EXC,
+  F,
+  FL,
+  GAPS,
+  INTERCEPT,
+  LINES,
+  PAGE,
+  RAM_BASE,
+  SS,
+  TLB,
+  TLB_INVALID,
+  TLB_TABLE_BYTES,
+  W,
+} from './state';
 
 /** Thrown (always the same object for one processor) when the current instruction faults; the run loop delivers it. */
 export class CpuFault {
@@ -133,8 +151,13 @@ export class Cpu {
   blockCpl = 0;
   /** Set by a REP instruction that stopped at its chunk bound: not retired, comes back. */
   unfinished = false;
-  /** The interrupt line of the machine's interrupt controller. */
-  intr = false;
+  /** The interrupt line of the machine's interrupt controller. Like all of LINES it stands in the memory, for translated code. */
+  get intr(): boolean {
+    return this.m32[LINES.INTR >> 2] !== 0;
+  }
+  set intr(on: boolean) {
+    this.m32[LINES.INTR >> 2] = on ? 1 : 0;
+  }
   /** A fault was raised after a task switch had gone through: it is the new task's, EIP is not put back. Set by tasks.ts, cleared by deliverException(). */
   inNewTask = false;
   /**
@@ -145,13 +168,35 @@ export class Cpu {
     | ((vector: number, cause: number, errorCode: number, cs: number, eip: number, cpl: number, plain: boolean) => void)
     | undefined;
   /** What the latest delivery on the plain road found and pushed: see plain.ts. */
-  readonly delivered = new Int32Array(6);
+  readonly delivered: Int32Array;
+  private onPlainRoad = true;
   /** False: every transfer goes through the general code (see plain.ts). The run is the same. */
-  plainRoad = true;
+  get plainRoad(): boolean {
+    return this.onPlainRoad;
+  }
+  set plainRoad(on: boolean) {
+    this.onPlainRoad = on;
+    this.noteRoad();
+  }
+  private noteRoad(): void {
+    this.m32[LINES.GENERAL >> 2] = this.onPlainRoad && !this.alignmentChecks && !this.dataBreakpoints ? 0 : 1;
+  }
   /** run() shall come back at the next block boundary. */
-  stopRequested = false;
+  get stopRequested(): boolean {
+    return this.m32[LINES.STOP >> 2] !== 0;
+  }
+  set stopRequested(on: boolean) {
+    this.m32[LINES.STOP >> 2] = on ? 1 : 0;
+  }
+  private returnHook: ((esp: number, cpl: number) => void) | undefined;
   /** Called after each IRET within protected mode that popped a frame: where ESP and CPL were before. */
-  onReturn: ((esp: number, cpl: number) => void) | undefined;
+  get onReturn(): ((esp: number, cpl: number) => void) | undefined {
+    return this.returnHook;
+  }
+  set onReturn(hook: ((esp: number, cpl: number) => void) | undefined) {
+    this.returnHook = hook;
+    this.m32[LINES.ON_RETURN >> 2] = hook === undefined ? 0 : 1;
+  }
   /** The time-stamp counter; by default the counted instructions (the run loop knows them exactly). Below 2^53. */
   tsc: () => number = () => this.f64[F.RETIRED];
   /** The current instruction went through the IDT or switched tasks: the single-step trap that stood behind it is off. */
@@ -164,12 +209,22 @@ export class Cpu {
   onFpuError: (() => void) | undefined;
   readonly frozen = new FpuFrozen();
   /** True when CPL 0 is the Host's: its deliveries are never intercepted. */
-  hostRing0 = false;
+  get hostRing0(): boolean {
+    return this.m32[LINES.HOST_RING0 >> 2] !== 0;
+  }
+  set hostRing0(on: boolean) {
+    this.m32[LINES.HOST_RING0 >> 2] = on ? 1 : 0;
+  }
   /** Return addresses on stacks, when somebody wants to know. */
   readonly calls: CallTable;
   /** [vector] = 1: the debugger wants to stop before this vector is delivered. */
-  readonly intercept = new Uint8Array(256);
-  passIntercept = false;
+  readonly intercept: Uint8Array;
+  get passIntercept(): boolean {
+    return this.m32[LINES.PASS >> 2] !== 0;
+  }
+  set passIntercept(on: boolean) {
+    this.m32[LINES.PASS >> 2] = on ? 1 : 0;
+  }
   /** True when a delivery of `vector` must be reported first. Consumes the pass. */
   intercepts(vector: number): boolean {
     if (this.passIntercept) {
@@ -201,6 +256,9 @@ export class Cpu {
     this.m32 = new Int32Array(buffer);
     this.f64 = new Float64Array(buffer);
     this.calls = new CallTable(this.m32);
+    this.delivered = new Int32Array(buffer, DELIVERED, 6);
+    this.intercept = new Uint8Array(buffer, INTERCEPT, 256);
+    this.m32[LINES.NO_USER >> 2] = 1;
     this.pageFlags = new Uint8Array(options.ramBytes / PAGE + 1);
     this.bus = options.bus ?? NO_BUS;
     if (prepared) this.prepare();
@@ -282,6 +340,7 @@ export class Cpu {
   private makeUserTables(): void {
     this.m32.fill(TLB_INVALID, USER_READ, SUPER_READ + TLB_TABLE_BYTES);
     this.userTables = true;
+    this.m32[LINES.NO_USER >> 2] = 0;
   }
   /** Selects the TLB tables of a privilege. */
   selectTlb(user: boolean): void {
@@ -290,6 +349,12 @@ export class Cpu {
     this.tw = user ? USER_WRITE : SUPER_WRITE;
     this.m32[W.TLB_READ] = this.tr << 2;
     this.m32[W.TLB_WRITE] = this.tw << 2;
+  }
+
+  /** After translated code, which changes tables by itself: takes over which ones are selected. */
+  syncTlb(): void {
+    this.tr = this.m32[W.TLB_READ] >> 2;
+    this.tw = this.m32[W.TLB_WRITE] >> 2;
   }
 
   /** Recomputes everything derived from CPL, CR0, EFLAGS.AC and the hidden segment parts. Call after changing any of them. */
@@ -303,6 +368,7 @@ export class Cpu {
     let flat = 0;
     // Data breakpoints are looked for in checkSegment(), so while one is enabled no segment is flat.
     this.dataBreakpoints = (m[W.DR + 7] & 0xff) !== 0 && (m[W.DR + 7] & 0x33330000) !== 0;
+    this.noteRoad();
     if (!this.alignmentChecks && !this.dataBreakpoints) {
       for (let seg = 0; seg < 6; seg++) {
         if (m[W.BASE + seg] !== 0 || m[W.LIMIT + seg] !== -1) continue;

@@ -288,6 +288,23 @@ export const GAPS = { START: 0xf0000, WRITE: 0x400, USER: 0x800, MASK: 0x3f0, EN
  */
 export const CALLS = { TIME: 0x1dffff8, TABLE: 0x1e00000, MASK: 0x1ffff0, END: 0x2000000 } as const;
 
+/** Words for translated code that say what is on outside (cpu.ts keeps them): not part of the machine's state. */
+export const LINES = {
+  /** The interrupt line; run() shall come back; the next delivery is not to be intercepted; somebody is told of IRETs. Each 0 or 1. */
+  INTR: S.SCRATCH + 0x60,
+  STOP: S.SCRATCH + 0x64,
+  PASS: S.SCRATCH + 0x68,
+  ON_RETURN: S.SCRATCH + 0x6c,
+  /** 1 while transfers have to take the general road; while there are no TLB tables for user code; when ring 0 is the Host's. */
+  GENERAL: S.SCRATCH + 0x70,
+  NO_USER: S.SCRATCH + 0x74,
+  HOST_RING0: S.SCRATCH + 0x78,
+} as const;
+/** 256 bytes: Cpu.intercept. */
+export const INTERCEPT = 0xf1000;
+/** Six words: Cpu.delivered. */
+export const DELIVERED = 0xf1100;
+
 /**
  * The table of blocks (blocks.ts), one entry of SIZE words for each, shared by the run loop and the quick interpreter (quick/): the words of an entry.
  */

@@ -5,7 +5,7 @@
 
 import assert from 'node:assert';
 import { type Exit, Processor } from '../../src/i386/processor';
-import { CR0, CS, ES, ESP, GS, LDTR, RAM_BASE, SS, TR, W } from '../../src/i386/state';
+import { CR0, CS, ES, ESP, GS, LDTR, LINES, RAM_BASE, SS, TR, W } from '../../src/i386/state';
 
 export const SEL = {
   CODE0: 0x08,
@@ -84,7 +84,12 @@ export class ProtectedMachine {
 
   private reset(): void {
     const { m32, cpu } = this;
-    m32.fill(0, 0, 0x100);
+    m32.fill(0, 0, LINES.INTR >> 2);
+    cpu.intr = false;
+    cpu.stopRequested = false;
+    cpu.passIntercept = false;
+    cpu.plainRoad = true;
+    cpu.onReturn = undefined;
     cpu.m8.fill(0, RAM_BASE, RAM_BASE + RAM);
     cpu.pageFlags.fill(0);
     this.ports.length = 0;

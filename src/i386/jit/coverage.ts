@@ -76,6 +76,10 @@ export const flagEffect = (code: Int32Array, i: number): number => {
 };
 
 const SEGMENTS_FLAT = 0b001111;
+/** By number, as rows name them. */
+export const SEGMENT_NAMES = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'];
+/** True when a record's memory operand lies in a segment that is flat where translated code runs. */
+export const flatOperand = (code: Int32Array, i: number): boolean => ((SEGMENTS_FLAT >> ((code[i + R.META] >> M.SEG_SHIFT) & 7)) & 1) === 1;
 
 /** Count of a shift or rotate by a constant, 0 to 31; undefined: it is in CL. */
 export const constantCount = (args: string, immediate: number): number | undefined =>
@@ -97,7 +101,7 @@ export const canTranslate = (code: Int32Array, i: number): boolean => {
   const probesOnly = memory && count === 0;
   // FS and GS have bases of their own; a write through CS faults.
   const segment = (meta >> M.SEG_SHIFT) & 7;
-  if (memory && name !== 'lea' && !((SEGMENTS_FLAT >> segment) & 1)) return false;
+  if (memory && name !== 'lea' && !flatOperand(code, i)) return false;
   if (memory && segment === CS && name !== 'jmp_ind' && name !== 'call_ind' && !(name === 'mov' && args.startsWith('G'))) return false;
   switch (name) {
     case 'mov':
@@ -130,6 +134,8 @@ export const canTranslate = (code: Int32Array, i: number): boolean => {
       return true;
     case 'push':
     case 'push_sreg':
+    case 'pusha':
+    case 'popa':
     case 'leave':
       return size === 2;
     case 'pop':

@@ -26,6 +26,9 @@ export const IMPORT = {
   INTERPRET: 7,
   SYSTEM: 8,
   STACK_PLACE: 9,
+  DELIVER: 10,
+  IRET: 11,
+  LOAD_DATA: 12,
 } as const;
 export const REGION_TYPE = { params: [I32, I32, I32, I32, I32, I32, I32, I32, I32], results: [] };
 export const MODULE_TYPES = [REGION_TYPE, ...KERNEL_TYPES];

@@ -5,7 +5,7 @@
 import { R } from '../decode';
 import { ROWS } from '../rows';
 import { EAX, EBP, EDX, ESP, S } from '../state';
-import { canTranslate, X87_ENTRY } from './coverage';
+import { canTranslate, SEGMENT_NAMES, X87_ENTRY } from './coverage';
 import { OP } from './wasm';
 import { Special } from './special';
 
@@ -65,10 +65,29 @@ export abstract class Instructions extends Special {
         return;
       case 'push_sreg':
         f.i32(0);
-        f.mem(OP.i32_load, S.SELECTOR + 4 * ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'].indexOf(row.args), 2);
+        f.mem(OP.i32_load, S.SELECTOR + 4 * SEGMENT_NAMES.indexOf(row.args), 2);
         f.set(this.t0);
         this.push(this.t0);
         return;
+      case 'pusha':
+        // EAX first, EDI last and lowest; ESP as it was.
+        for (let n = 0; n < 8; n++) this.store(this.based(ESP, -4 * (n + 1)), 2, n);
+        this.move(ESP, -32);
+        return;
+      case 'popa': {
+        const values = Array.from({ length: 8 }, () => this.temp());
+        values.forEach((value, n) => {
+          this.load(this.based(ESP, 4 * n), 2);
+          f.set(value);
+        });
+        values.forEach((value, n) => {
+          if (7 - n === ESP) return;
+          f.get(value);
+          f.set(7 - n);
+        });
+        this.move(ESP, 32);
+        return;
+      }
       case 'pop':
         if (row.args === 'Zv') {
           this.pop(rm);

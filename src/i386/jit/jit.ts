@@ -9,11 +9,13 @@ import { type Cpu, CpuFault, PageFlag } from '../cpu';
 import { R } from '../decode';
 import { addCarries, aux8, aux16, aux32, subBorrows } from '../flags';
 import { HANDLERS } from '../interpreter';
+import { Cause } from '../interrupts';
 import { BLOCK, CALLS, FL, PAGE, RAM_BASE, S, W } from '../state';
-import { CELLS, J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND } from './layout';
+import { CELLS, J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND, LENGTHS, LENGTHS_SLOTS } from './layout';
 import { discover, type Surroundings } from './region';
 import { KERNEL, createKernel } from '../x87/kernel';
 import { EXIT, KERNEL_SLOT, MODULE_TYPES, REGION_TYPE } from './emission';
+import { createTransfers } from './transfers';
 import { Translator } from './translate';
 import { encodeModule, FunctionBody, I32, OP } from './wasm';
 
@@ -212,6 +214,7 @@ export class Jit {
     this.dropped = false;
     this.stats.entries++;
     this.runSlot(slot);
+    cpu.syncTlb();
     this.clock += slice - m[W.LEFT];
     if (m[EXIT_NUMBER] >= 0) this.takeExit();
     m[W.LEFT] += this.held;
@@ -406,6 +409,7 @@ export class Jit {
       t.slot = this.takeSlot();
       this.table.set(t.slot, exports[`f${n}`] as () => void);
       this.lengths[t.slot] = t.length;
+      if (t.slot < LENGTHS_SLOTS) this.cpu.m32[(LENGTHS >> 2) + t.slot] = t.length;
       this.cellAt[t.slot] = t.cell;
       this.blocks.setSlot(t.entry >> 1, t.entry & 1, t.slot, t.linear);
       this.cpu.m32[t.cell >> 2] = t.slot;
@@ -568,6 +572,7 @@ export class Jit {
      * would cost more than all the rest.
      */
     const read = (linear: number, size: number): number => {
+      cpu.syncTlb();
       const e = m32[cpu.tr + (linear >>> 12)];
       if (crosses(linear, size)) {
         // Across 4 GB lies the end of the segment: the interpreter knows which fault that is.
@@ -593,6 +598,7 @@ export class Jit {
       return size === 1 ? m8[a] : size === 2 ? m8[a] | (m8[a + 1] << 8) : m8[a] | (m8[a + 1] << 8) | (m8[a + 2] << 16) | (m8[a + 3] << 24);
     };
     const write = (linear: number, value: number, size: number): void => {
+      cpu.syncTlb();
       if (crosses(linear, size)) {
         punt();
         return;
@@ -630,8 +636,19 @@ export class Jit {
         m8[a + 3] = value >> 24;
       }
     };
+    const transfers = createTransfers(cpu.memory, {
+      transfer: (vector, cs, eip, cpl) => {
+        cpu.syncTlb();
+        cpu.onTransfer?.(vector, Cause.INT_N, -1, cs, eip, cpl, true);
+      },
+      returned: (esp, cpl) => {
+        cpu.syncTlb();
+        cpu.onReturn?.(esp, cpl);
+      },
+    });
     return {
       m: cpu.memory,
+      ...transfers,
       r8: (linear: number): number => read(linear, 1),
       r16: (linear: number): number => read(linear, 2),
       r32: (linear: number): number => read(linear, 4),
@@ -639,6 +656,7 @@ export class Jit {
       w16: (linear: number, value: number): void => write(linear, value, 2),
       w32: (linear: number, value: number): void => write(linear, value, 4),
       probe: (linear: number, size: number): number => {
+        cpu.syncTlb();
         if (crosses(linear, size)) return punt();
         const e = m32[cpu.tw + (linear >>> 12)];
         if ((e & 1) === 0) return (linear + e) | 0;
@@ -651,8 +669,12 @@ export class Jit {
         const a = RAM_BASE + physical;
         return pageFlags[physical >>> 12] === 0 || cpu.inGap(linear, a, size, true) ? a : punt();
       },
-      stackPlace: (linear: number): number => cpu.placeOf(linear, true),
+      stackPlace: (linear: number): number => {
+        cpu.syncTlb();
+        return cpu.placeOf(linear, true);
+      },
       interpret: (i: number, next: number): number => {
+        cpu.syncTlb();
         if (m32[FLAG_KIND] !== 0) this.settleFlags();
         const { code } = cpu;
         cpu.blockEip = (next - code[i + R.END]) | 0;
@@ -672,6 +694,7 @@ export class Jit {
         return this.dropped ? 2 : 0;
       },
       system: (at: number, next: number): number => {
+        cpu.syncTlb();
         if (m32[FLAG_KIND] !== 0) this.settleFlags();
         const i = at < 0 ? ~at : at;
         const { code, flushes } = cpu;
@@ -742,4 +765,7 @@ const IMPORTS = [
   f('interpret', 2, 1),
   f('system', 2, 1),
   f('stackPlace', 1, 1),
+  f('deliver', 2, 1),
+  f('iret', 0, 1),
+  f('loadData', 2, 1),
 ];

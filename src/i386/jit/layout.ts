@@ -27,3 +27,7 @@ export const JUMP_CACHE_BYTES = JUMP_CACHE_ENTRIES * 16;
 
 /** Cells: one word for each place that translated code may go on to, holding a function table slot; 0 = not translated. They end at CALLS.TIME (state.ts). */
 export const CELLS = JUMP_CACHE + 2 * JUMP_CACHE_BYTES;
+
+/** By function table slot: instructions that must be left to enter its region. Slots beyond the table count as never to be entered in a hurry. */
+export const LENGTHS = 0xf2000;
+export const LENGTHS_SLOTS = 0x3000;

@@ -6,9 +6,10 @@
 // What it leaves out: which regions exist (region.ts), nesting (structure.ts), when to translate (jit.ts). Reasons and figures: README.md.
 
 import { M, R, RECORD } from '../decode';
-import { ECX, PAGE, S } from '../state';
+import { ROWS } from '../rows';
+import { CS, ECX, ESP, GS, PAGE, S, SS } from '../state';
 import { CC } from './conditions';
-import { EFFECT, flagEffect } from './coverage';
+import { EFFECT, flagEffect, flatOperand, SEGMENT_NAMES } from './coverage';
 import { EXIT, IMPORT, LEFT } from './emission';
 import { Instructions } from './instructions';
 import { JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES } from './layout';
@@ -333,9 +334,48 @@ export class Translator extends Instructions {
         else this.interpret(i);
         return;
       case 'system':
+        if (this.loadSegment(i)) return;
         this.system(i, t.straight);
         return;
     }
+  }
+
+  /** MOV to and POP of ES, DS, FS and GS, on the plain road without leaving the registers' locals. @returns false: not one of them. */
+  private loadSegment(i: number): boolean {
+    const { f, code } = this;
+    const row = ROWS[code[i + R.FORM] >> 3];
+    const { reg, rm, memory, size } = this.get(i);
+    const pops = row.name === 'pop_sreg';
+    const segment = pops ? SEGMENT_NAMES.indexOf(row.args) : reg;
+    if ((!pops && row.name !== 'mov_to_sreg') || segment === CS || segment === SS || segment > GS || (pops && size !== 2)) return false;
+    if (memory && !flatOperand(code, i)) return false;
+    if (pops || memory) {
+      this.load(pops ? this.based(ESP) : this.refOf(i), pops ? 2 : 1);
+      f.i32(0xffff);
+      f.op(OP.i32_and);
+    } else this.getReg(rm, 1);
+    f.set(this.t0);
+    // Both ways meet with the flags in the same state.
+    const loaded = this.flags !== 'memory';
+    if (loaded) this.enterDynamic();
+    if (loaded) this.flags = 'dynamic';
+    f.i32(segment);
+    f.get(this.t0);
+    f.call(IMPORT.LOAD_DATA);
+    f.op(OP.i32_eqz);
+    f.block(OP.if);
+    this.labels.push({ target: -2 });
+    this.system(i, true);
+    if (loaded) this.loadFlags();
+    this.labels.pop();
+    if (pops) {
+      f.op(OP.else);
+      this.move(ESP, 4);
+      this.f.onRegister(ESP);
+    }
+    f.op(OP.end);
+    this.compared = false;
+    return true;
   }
 
   private transfer(b: RegionBlock, p: number, t: Terminator): void {
@@ -392,10 +432,24 @@ export class Translator extends Instructions {
     };
     count(OP.i32_add);
     this.spillRegisters();
+    const { name } = ROWS[this.code[i + R.FORM] >> 3];
+    const { size } = this.get(i);
+    const plain = name === 'int' || (name === 'iret' && size === 2);
+    if (plain) {
+      if (name === 'int') {
+        f.i32(this.code[i + R.IMM] & 0xff);
+        f.i32(this.next);
+        f.call(IMPORT.DELIVER);
+      } else f.call(IMPORT.IRET);
+      f.tee(this.t0);
+      f.op(OP.i32_eqz);
+      f.block(OP.if);
+    }
     f.i32(straight ? i : ~i);
     f.i32(this.next);
     f.call(IMPORT.SYSTEM);
     f.set(this.t0);
+    if (plain) f.op(OP.end);
     for (let n = 0; n < 8; n++) {
       f.i32(0);
       f.mem(OP.i32_load, S.REGS + 4 * n, 2);
