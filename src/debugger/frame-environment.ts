@@ -6,7 +6,7 @@
 import { LHCALL } from '../lguest/abi';
 import type { GuestRegister } from '../lguest/context';
 import type { TrapRecord } from '../lguest/trap-record';
-import { frameContext } from '../symbols/dwarf/frame';
+import { type Frame as SymbolFrame, frameContext } from '../symbols/dwarf/frame';
 import { fetchBytes } from '../symbols/dwarf/value';
 import { type Type, stripType } from '../symbols/dwarf/types';
 import type { Variable } from '../symbols/dwarf/variables';
@@ -55,10 +55,28 @@ export interface EnvironmentOptions {
 }
 
 /** The value of a DWARF variable in a frame. */
+/** A frame as symbols see it, and its callers, which know what they passed. */
+const withCaller = (frame: Frame, programs: Programs, stack: Stack): SymbolFrame => ({
+  ...stack.symbolFrame(frame, programs.linked(frame.pc - (frame.afterCall ? 1 : 0))?.bias ?? 0),
+  caller: () => {
+    stack.need(1);
+    const kept = stack.frames.indexOf(frame);
+    const at = kept < 0 && frame.method === 'exact' ? stack.frames.findIndex((f) => f.kind === 'code') : kept;
+    if (at < 0) return undefined;
+    const { registers } = stack.frames[at];
+    for (let i = at + 1; ; i++) {
+      stack.need(i + 1);
+      const next = stack.frames[i];
+      if (next?.kind !== 'code') return undefined;
+      if (next.registers !== registers) return withCaller(next, programs, stack);
+    }
+  },
+});
+
 export const variableValue = (variable: Variable, frame: Frame, target: Target, programs: Programs, stack: Stack): Value => {
   const type = variable.type;
   const at = programs.linked(frame.afterCall ? frame.pc - 1 : frame.pc);
-  const symbolFrame = stack.symbolFrame(frame, at?.bias ?? 0);
+  const symbolFrame = withCaller(frame, programs, stack);
   const place = variable.locate(symbolFrame);
   const t = stripType(type);
   if (place.kind === 'memory') return load({ read: readerOf(target, frame.view?.space) }, type, place.address);

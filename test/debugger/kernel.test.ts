@@ -118,6 +118,25 @@ test('the chain of a sleeping task begins where it left the processor and has it
   assert.equal(taskName(d, task), 'pid 2 worker [S] wait_for_event');
 });
 
+test('an argument that only its caller still has is read from what the caller kept', async () => {
+  const run = boot((d) => {
+    d.addBreakpoint({ kind: 'instruction', address: 0x10011c }); // the end of adopt(), its registers are back in the caller's hands
+  });
+  const { d } = run;
+  for (const [task, pid] of [
+    ['&init_task', '0'],
+    ['&pool[0]', '1'],
+  ]) {
+    await run.on();
+    const stack = d.stack();
+    stack.need(1);
+    assert.equal(stack.frames[0].name, 'adopt');
+    assert.equal(show(d, 'task'), show(d, task));
+    assert.equal(show(d, 'task->pid'), pid);
+    assert.match(show(d, 'comm'), /^0x[0-9a-f]+ .*"(swapper|init)"/);
+  }
+});
+
 test('a task shows its mappings, and its files by path through mounts', async () => {
   const { d } = await ready();
   const cat = d.tasks.byPid(7);
