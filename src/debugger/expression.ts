@@ -107,6 +107,8 @@ export type Node =
   | { k: 'index'; a: Node; b: Node }
   | { k: 'cast'; type: string; a: Node }
   | { k: 'sizeof'; type: string | undefined; a: Node | undefined }
+  | { k: 'offsetof'; type: string; path: string[] }
+  | { k: 'container'; a: Node; type: string; path: string[] }
   | { k: 'call'; name: string; args: Node[] }
   | { k: 'assign'; op: string; a: Node; b: Node };
 
@@ -293,6 +295,16 @@ class Parser {
         this.expect(']');
       } else if (this.peek().text === '(' && a.k === 'name') {
         this.at++;
+        if (a.name === 'offsetof') {
+          a = { k: 'offsetof', ...this.typeAndMember() };
+          continue;
+        }
+        if (a.name === 'container_of' || a.name === 'list_entry') {
+          const inner = this.assignment();
+          this.expect(',');
+          a = { k: 'container', a: inner, ...this.typeAndMember() };
+          continue;
+        }
         if (RAW_ARGUMENT.has(a.name)) {
           a = { k: 'call', name: a.name, args: [{ k: 'str', text: this.rawArgument() }] };
           continue;
@@ -308,6 +320,16 @@ class Parser {
         a = { k: 'call', name: a.name, args };
       } else return a;
     }
+  }
+  /** `struct task_struct, tasks.next)`, as the kernel's own offsetof() and container_of() take them. */
+  private typeAndMember(): { type: string; path: string[] } {
+    const words: string[] = [];
+    while (this.peek().t === 'id') words.push(this.take().text);
+    this.expect(',');
+    const path = [this.identifier()];
+    while (this.accept('.')) path.push(this.identifier());
+    this.expect(')');
+    return { type: words.join(' '), path };
   }
   /** Behind "(": what stands up to the ")" that belongs to it, as it is written. */
   private rawArgument(): string {
@@ -682,6 +704,13 @@ export const evaluate = (node: Node, env: Environment): Value => {
     }
     case 'sizeof':
       return number(sizeOf(node.type !== undefined ? namedType(env, node.type) : evaluate(node.a as Node, env).type), UINT);
+    case 'offsetof':
+      return number(offsetIn(namedType(env, node.type), node.path), UINT);
+    case 'container': {
+      const type = namedType(env, node.type);
+      const at = decay(evaluate(node.a, env)).bits - BigInt(offsetIn(type, node.path));
+      return number(at, pointerTo(type));
+    }
     case 'call': {
       const args = node.args.map(
         (a): Value => (a.k === 'str' ? { type: VOID, bits: 0n, bytes: new TextEncoder().encode(a.text) } : evaluate(a, env)),
@@ -700,6 +729,13 @@ export const evaluate = (node: Node, env: Environment): Value => {
       return store(env, to, isReal(stored.type) ? stored : decay(stored));
     }
   }
+};
+
+/** Bytes from the start of a type to a member of a member. */
+const offsetIn = (type: Type, path: readonly string[]): number => {
+  let v: Value = { type, bits: 0n, address: 0, missing: 'nowhere' };
+  for (const name of path) v = findMember({ read: () => undefined }, v, name) ?? fail(`${typeName(v.type)} has no member "${name}"`);
+  return v.address ?? fail(`"${path.join('.')}" is a bit-field: it has no offset in bytes`);
 };
 
 /** Whether a char array, or what a pointer points to, is this text. */

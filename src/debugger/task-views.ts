@@ -2,6 +2,7 @@
 //
 // Rows are finished text, parts are made when opened by the views that ask for one task. What it leaves out: finding tasks and reading them (tasks.ts).
 
+import { descriptorText } from './descriptor-text';
 import { ExpressionError } from './expression';
 import type { Debugger } from './session';
 import { hex8 } from './target';
@@ -116,8 +117,7 @@ export const taskRows = (d: Debugger, task: Task): TreeRow[] => {
   const tls = o.field('thread.tls_array');
   if (tls !== undefined) {
     const words = tasks.data.bytes(task.address + tls.offset, Math.min(24, tls.size));
-    if (words?.some((b) => b !== 0))
-      rows.push({ label: 'TLS', description: [...words].map((b) => b.toString(16).padStart(2, '0')).join(' ') });
+    if (words?.some((b) => b !== 0)) rows.push({ label: 'TLS', description: tlsText(words) });
   }
   const chain = tryStack(d, task);
   if (chain !== undefined) {
@@ -154,6 +154,17 @@ export const taskRows = (d: Debugger, task: Task): TreeRow[] => {
     children: files.map((f) => ({ label: String(f.fd), description: f.path, tooltip: `struct file at ${hex8(f.file)}` })),
   });
   return rows;
+};
+
+/** The descriptors that are set, by their places in the table. */
+const tlsText = (bytes: Uint8Array): string => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const texts: string[] = [];
+  for (let i = 0; i + 8 <= bytes.length; i += 8) {
+    const [low, high] = [view.getUint32(i, true), view.getUint32(i + 4, true)];
+    if (low !== 0 || high !== 0) texts.push(`[${i / 8}] ${descriptorText(low, high)}`);
+  }
+  return texts.join('; ');
 };
 
 /** A task as plain data, for requests. */

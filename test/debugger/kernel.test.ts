@@ -339,6 +339,10 @@ for (const [expression, text] of [
   ['read8(pool[2].comm)', "99 'c'"],
   ['walk(0x100000).physical', '0x00100000'],
   ['list(init_task.tasks, "struct task_struct", "tasks")[1]->comm', '"worker"'],
+  ['offsetof(struct task_struct, comm) == (unsigned)&pool[2].comm - (unsigned)&pool[2]', '1'],
+  ['container_of(&pool[2].comm, struct task_struct, comm) == &pool[2]', '1'],
+  ['container_of(init_task.tasks.next, struct task_struct, tasks)->comm', '"init"'],
+  ['list_entry(&init_task.tasks.prev, struct task_struct, tasks.prev)->pid', '0'],
 ] as const)
   test(`${expression} is ${String(text)}`, async () => {
     const { d } = await ready();
@@ -355,6 +359,9 @@ for (const [expression, problem] of [
   ['pool[2].pid == "cat"', /int is no text/],
   ['count(vector == )', /ends too early/],
   ['start_kernel()', /cannot be called/],
+  ['offsetof(struct task_struct, nothing)', /has no member "nothing"/],
+  ['offsetof(struct task_struct, color)', /"color" is a bit-field/],
+  ['container_of(1, struct nothing, a)', /no type "struct nothing"/],
 ] as const)
   test(`${expression} is refused in one line`, async () => {
     const { d } = await ready();
