@@ -10,6 +10,7 @@ import { refreshThreads } from './threads';
 const CONSOLE_DELAY_MS = 5;
 
 export const guestPrinted = (s: Context, bytes: Uint8Array): void => {
+  s.d?.consoleStops.printed(bytes);
   s.consoleText.push(bytes.slice());
   if (s.consoleTimer) return;
   s.consoleTimer = true;

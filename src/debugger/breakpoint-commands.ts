@@ -40,6 +40,16 @@ export const addBreakpointText = (d: Debugger, text: string, once = false): stri
   return `${once ? 'Temporary breakpoint' : 'Breakpoint'} ${b.id} at ${b.count === undefined ? at : `instruction ${b.count}`}${b.message === undefined ? '' : ` (${b.message})`}\n`;
 };
 
+/** `/REGEX/` or `/REGEX/i`; without, those that there are. */
+const consoleStop = (d: Debugger, text: string): string => {
+  if (text === '') return consoleTable(d) || 'no text of the console stops the Guest: console /REGEX/\n';
+  const [, once, pattern] = /^(once\s+)?(.*)$/s.exec(text) ?? [];
+  const stop = d.consoleStops.add(d.newId(), pattern ?? '', once !== undefined);
+  return `Breakpoint ${stop.id} at console text ${stop.text}${stop.once ? ', once' : ''}\n`;
+};
+const consoleTable = (d: Debugger): string =>
+  d.consoleStops.list.map((s) => `${s.id} console ${s.text}, ${s.hits} ${s.hits === 1 ? 'hit' : 'hits'}\n`).join('');
+
 /** `WHAT [if CONDITION] [| log]`. @throws ExpressionError. */
 export const addWatchText = (d: Debugger, text: string, access: WatchAccess = 'write'): string => {
   // `PLACE | log` is a watch without a condition that logs.
@@ -58,9 +68,12 @@ const remove = (d: Debugger, text: string): string => {
   const watches = d.watches.all.filter((w) => w.wish.console && (ids === undefined || ids.includes(w.id)));
   for (const b of mine) d.breakpoints.remove(b);
   for (const w of watches) d.dropWatch(w);
-  if (ids !== undefined && mine.length + watches.length < ids.length)
-    return fail(`not all of ${text} were made here; the editor has the others`);
-  return `${mine.length + watches.length} deleted\n`;
+  const texts = d.consoleStops.list
+    .filter((x) => ids === undefined || ids.includes(x.id))
+    .filter((x) => d.consoleStops.remove(x.id)).length;
+  const count = mine.length + watches.length + texts;
+  if (ids !== undefined && count < ids.length) return fail(`not all of ${text} were made here; the editor has the others`);
+  return `${count} deleted\n`;
 };
 
 const find = (d: Debugger, text: string): string => {
@@ -99,6 +112,7 @@ export const BREAKPOINT_COMMANDS: Readonly<Record<string, Command>> = {
   watch: (d, rest) => addWatchText(d, rest),
   rwatch: (d, rest) => addWatchText(d, rest, 'read'),
   awatch: (d, rest) => addWatchText(d, rest, 'readWrite'),
+  console: consoleStop,
   watchlog: watchLog,
   delete: remove,
   find,

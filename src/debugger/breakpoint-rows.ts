@@ -51,11 +51,22 @@ const watchRow = (w: Watch): BreakpointRow => ({
   own: w.wish.console === true,
 });
 
-/** Three groups, those that have something. May be asked at any time. */
+/** Groups, those that have something. May be asked at any time. */
 export const breakpointTree = (d: Debugger): BreakpointRow[] => {
   const groups: BreakpointRow[] = [
     { label: 'Breakpoints', children: [...d.breakpoints].map((b) => breakpointRow(d, b)) },
     { label: 'Watches', children: d.watches.all.map(watchRow) },
+    {
+      label: 'Console',
+      children: d.consoleStops.list.map((s) => ({
+        label: s.text,
+        description: `${hitsText(s.hits)}${s.once ? ', once' : ''}`,
+        tooltip: `Breakpoint ${s.id}, on the Guest's console`,
+        breakpoint: s.id,
+        kind: 'breakpoint' as const,
+        own: true,
+      })),
+    },
     {
       label: 'Filters',
       children: d.filterCounts.map((f) => ({
@@ -80,6 +91,8 @@ export const breakpointTable = (d: Debugger): string => {
     const condition = w.wish.condition === undefined ? '' : `, if ${w.wish.condition}`;
     rows.push(`${String(w.id).padStart(4)} ${watchText(w).padEnd(32)} hits ${w.hits}${condition}`);
   }
+  for (const s of d.consoleStops.list)
+    rows.push(`${String(s.id).padStart(4)} ${`console ${s.text}`.padEnd(32)} hits ${s.hits}${s.once ? ', once' : ''}`);
   return rows.length === 0 ? 'no breakpoints\n' : `${rows.join('\n')}\n`;
 };
 

@@ -49,6 +49,7 @@ Commands:
   when                 position and Guest time
   b PLACE [if COND] [-> LOG], tb  breakpoint: NAME, file.c:LINE, 0xADDR, p:0xADDR, v@0xCR3:0xADDR, #INSTRUCTIONS
   watch|rwatch|awatch WHAT [if COND] [| log]  variable, $reg, eflags.IF, cr3, pte(VA) & MASK
+  console [once] /REGEX/[i]   stops when a line of the Guest's console matches
   delete [N], info b, watchlog [N]
   find "text"|0xWORD|bytes 12 34 [from 0x… to 0x…], what ADDRESS, set PLACE = VALUE
   pin [EXPR], unpin [EXPR]   what the scope Globals (pinned) shows at every stop

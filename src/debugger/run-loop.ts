@@ -5,6 +5,7 @@
 
 import type { Stop } from '../launcher/machine';
 import type { TrapRecord } from '../lguest/trap-record';
+import type { ConsoleStop, ConsoleStops } from './console-stops';
 import type { Breakpoint, Breakpoints } from './breakpoints';
 import type { Conditions } from './conditions';
 import type { Following } from './following';
@@ -75,6 +76,7 @@ export interface RunOwner {
   readonly tasks: Tasks;
   readonly breakpoints: Breakpoints;
   readonly watches: Watches;
+  readonly consoleStops: ConsoleStops;
   readonly conditions: Conditions;
   readonly traps: TrapStops;
   readonly watchStops: WatchStops;
@@ -316,6 +318,8 @@ export class Runner {
           return undefined;
         }
         if (verdict !== 'go on') return verdict;
+        const printed = this.d.consoleStops.take();
+        if (printed !== undefined) return this.atConsole(printed);
         if (!told && performance.now() - begun >= this.d.patienceMs && mine?.() === false) {
           const other = this.d.tasks.current();
           told = other !== undefined;
@@ -341,6 +345,9 @@ export class Runner {
       this.temporaries = [];
       endWatch();
     }
+  }
+  private atConsole({ stop, line }: { stop: ConsoleStop; line: string }): StopInfo {
+    return stopInfo('breakpoint', `Console: ${line.trim()}`, { text: `printed ${stop.text}: ${line}`, hitBreakpoints: [stop.id] });
   }
   /** The frame that is waited for will not come back. */
   private async wentAway(gone: FrameGone, how: 'switch' | 'passed'): Promise<Outcome> {

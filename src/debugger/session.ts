@@ -9,6 +9,7 @@ import { type Pieces, whole } from '../symbols/pieces';
 import { type Breakpoint, Breakpoints, type BreakpointSpec } from './breakpoints';
 import { Changes } from './changes';
 import { Conditions } from './conditions';
+import { ConsoleStops } from './console-stops';
 import { evaluate, ExpressionError, parse, type Value } from './expression';
 import type { FilterMode } from './filters';
 import { Following } from './following';
@@ -52,6 +53,8 @@ export class Debugger {
   disassembler: Disassembler;
   readonly traps: TrapStops;
   readonly watchStops: WatchStops;
+  /** Stops at what the Guest prints. */
+  readonly consoleStops = new ConsoleStops(() => this.target.requestStop());
   /** What `changed()` compares with. */
   readonly changes = new Changes((text) => this.shown(text));
   readonly following: Following;
@@ -163,6 +166,7 @@ export class Debugger {
     this.nextId = old.nextId;
     this.previous = old.target.records;
     this.watches.adopt(old.watches);
+    this.consoleStops.adopt(old.consoleStops);
     this.setWatches(watches);
     for (const { id, spec } of kept) this.breakpoints.add(id, spec, (b) => this.prepare(b));
   }
