@@ -18,6 +18,7 @@ export const capabilities = (filters: readonly FilterDescription[]): object => (
   supportsHitConditionalBreakpoints: true,
   supportsEvaluateForHovers: true,
   supportsSetVariable: true,
+  supportsRestartFrame: true,
   supportsGotoTargetsRequest: true,
   supportsStepInTargetsRequest: true,
   supportsCompletionsRequest: true,

@@ -5,6 +5,7 @@ import { hitLines } from '../debugger/breakpoint-rows';
 import { neverLines } from '../debugger/coverage';
 import { store } from '../debugger/expression';
 import { parseGroups } from '../debugger/registers-view';
+import { mayRestart } from '../debugger/restart-frame';
 import { type Item, valueItem } from '../debugger/item';
 import { Scopes, type ScopeItem } from '../debugger/scopes';
 import type { Debugger } from '../debugger/session';
@@ -52,6 +53,7 @@ const frameBody = (s: Context, d: Debugger, f: Frame): DebugProtocol.StackFrame 
     line: s.outLine(place?.line ?? 1),
     column: s.columnsStartAt1 ? (place?.column ?? 1) : 0,
     instructionPointerReference: hex8(f.pc),
+    canRestart: mayRestart(d, f),
     ...(place === undefined ? {} : { source: place.source }),
   };
 };

@@ -2,6 +2,7 @@
 
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { Debugger, Granularity, StopInfo } from '../debugger/session';
+import { restartFrame } from '../debugger/restart-frame';
 import { hex8 } from '../debugger/target';
 import { trapTargetOf } from '../debugger/trap-steps';
 import type { Context } from './context';
@@ -53,6 +54,15 @@ const goto = (s: Context, args: Arguments): undefined => {
   return undefined;
 };
 
+const restart = (s: Context, args: Arguments): undefined => {
+  const d = s.standing;
+  const frame = s.frame(wantNumber(args, 'frameId'));
+  if (frame === undefined) throw new RequestError(ERRORS.badArgument, '"frameId" is missing.');
+  const stop = restartFrame(d, frame);
+  s.afterResponse = () => stopped(s, stop);
+  return undefined;
+};
+
 export const runRequests = (s: Context): Handlers => ({
   continue: () => {
     resume(s, (d) => d.continue());
@@ -77,6 +87,7 @@ export const runRequests = (s: Context): Handlers => ({
   },
   gotoTargets: (a) => gotoTargets(s, a),
   goto: (a) => goto(s, a),
+  restartFrame: (a) => restart(s, a),
   terminate: () => {
     const code = exitCode(s);
     stopMachine(s);

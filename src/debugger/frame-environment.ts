@@ -56,7 +56,7 @@ export interface EnvironmentOptions {
 
 /** The value of a DWARF variable in a frame. */
 /** A frame as symbols see it, and its callers, which know what they passed. */
-const withCaller = (frame: Frame, programs: Programs, stack: Stack): SymbolFrame => ({
+export const withCaller = (frame: Frame, programs: Programs, stack: Stack): SymbolFrame => ({
   ...stack.symbolFrame(frame, programs.linked(frame.pc - (frame.afterCall ? 1 : 0))?.bias ?? 0),
   caller: () => {
     stack.need(1);

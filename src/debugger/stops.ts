@@ -13,7 +13,8 @@ export type StopReason =
   | 'data breakpoint'
   | 'exception'
   | 'pause'
-  | 'goto';
+  | 'goto'
+  | 'restart';
 
 export interface StopInfo {
   reason: StopReason;

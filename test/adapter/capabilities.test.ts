@@ -90,6 +90,14 @@ const KEPT: Readonly<Record<string, (s: Inside) => Promise<boolean>>> = {
     const set = async (value: string): Promise<string> => (await s.request('setExpression', { expression: 'ticks', value })).value;
     return (await set('5 + 2')) === '7' && (await s.evaluate('ticks')) === '7' && (await set('0')) === '0';
   },
+  supportsRestartFrame: () =>
+    own('start_kernel', async (s) => {
+      await s.functions('printk');
+      await s.go();
+      const [, caller] = await s.frames();
+      const stop = await s.go('restartFrame', { frameId: caller.id });
+      return stop.reason === 'restart' && (await s.evaluate('$eip')) === (await s.evaluate(`(int)&${caller.name},x`));
+    }),
   supportsGotoTargetsRequest: () =>
     own('start_kernel', async (s) => {
       const line = lineOf('boot.c', '\tload_segments();');

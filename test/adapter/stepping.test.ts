@@ -207,6 +207,51 @@ test('a jump goes to a line of the same function, and is refused anywhere else',
   await s.end();
 });
 
+test('a frame is restarted with the registers of its first entry, runs again, and says that memory stays; what is no call of a function is refused', async () => {
+  const s = await Inside.at('start_kernel');
+  const registers = async (): Promise<string> => {
+    const all: string[] = [];
+    for (const name of ['eip', 'esp', 'ebp', 'ebx', 'esi', 'edi']) all.push(`${name} ${await s.evaluate(`$${name}`)}`);
+    return all.join();
+  };
+  const { breakpoints } = await s.request('setInstructionBreakpoints', { breakpoints: [{ instructionReference: '&create_task' }] });
+  assert.equal(breakpoints[0].verified, true);
+  await s.go();
+  const first = await registers();
+  const entry = (await s.frames()).map((f) => `${f.name}:${f.line}`);
+  await s.functions('alloc_page');
+  await s.go();
+  const frames = await s.frames();
+  const mine = frames.find((f) => f.name === 'create_task');
+  assert.equal(mine?.canRestart, true);
+  const stop = await s.go('restartFrame', { frameId: mine?.id });
+  assert.equal(stop.reason, 'restart');
+  assert.equal(stop.description, 'Paused at the start of create_task again');
+  assert.match(stop.text ?? '', /what it has written stays/);
+  assert.equal(await registers(), first);
+  assert.deepEqual(
+    (await s.frames()).map((f) => `${f.name}:${f.line}`),
+    entry,
+  );
+  assert.match((await s.go()).reason, /function breakpoint/);
+  assert.equal(
+    (await s.frames()).some((f) => f.name === 'create_task'),
+    true,
+    'it runs again',
+  );
+
+  await s.request('setInstructionBreakpoints', { breakpoints: [] });
+  await s.functions('handle_irq');
+  await s.go();
+  const above = await s.frames();
+  const label = above.find((f) => f.presentationHint === 'label');
+  const interrupted = above.findIndex((f) => f.presentationHint === 'label') + 1;
+  assert.match(await s.failing('restartFrame', { frameId: label?.id }), /no frame of a function/);
+  assert.match(await s.failing('restartFrame', { frameId: above[interrupted].id }), /handler is at work above/);
+  assert.match(await s.failing('restartFrame', { frameId: above.at(-1)?.id }), /handler is at work above|was not called|nothing is known/);
+  await s.end();
+});
+
 /** In the task that only computes, some 200 instructions before the timer cuts in. */
 const inSpin = async (launch: Body = {}): Promise<Inside> => {
   const s = await Inside.at('show_task_switches', launch);

@@ -9,6 +9,8 @@ import { test } from 'node:test';
 import { runCommand } from '../../src/debugger/commands';
 import { kernelLog, logLines } from '../../src/debugger/dmesg';
 import { openProgram, Programs } from '../../src/debugger/programs';
+import { restartFrame } from '../../src/debugger/restart-frame';
+import type { Frame } from '../../src/debugger/stack';
 import { QUESTIONS } from '../../src/debugger/questions';
 import { type Item, valueItem } from '../../src/debugger/item';
 import { Scopes } from '../../src/debugger/scopes';
@@ -135,6 +137,36 @@ test('an argument that only its caller still has is read from what the caller ke
     assert.equal(show(d, 'task->pid'), pid);
     assert.match(show(d, 'comm'), /^0x[0-9a-f]+ .*"(swapper|init)"/);
   }
+});
+
+test('a frame whose arguments came in registers is restarted with what its caller kept, and refused when that is not known', async () => {
+  const run = boot((d) => {
+    d.addBreakpoint({ kind: 'instruction', address: d.programs.functionsNamed('adopt')[0].entry });
+    d.addBreakpoint({ kind: 'instruction', address: 0x10011c });
+  });
+  const { d } = run;
+  const registers = (): number[] =>
+    (['eip', 'esp', 'eax', 'ecx', 'edx', 'ebx', 'ebp', 'esi', 'edi'] as const).map((n) => d.target.register(n) >>> 0);
+  const top = (): Frame => {
+    d.stack().need(1);
+    return d.stack().frames[0];
+  };
+  await run.on();
+  const first = registers();
+  await run.on();
+  assert.notDeepEqual(registers().slice(2), first.slice(2));
+  assert.equal(restartFrame(d, top()).reason, 'restart');
+  assert.deepEqual(registers(), first);
+  await run.on();
+  // A return address behind another call: nobody has passed anything to adopt() there.
+  const behind = d.target.read32(d.target.register('esp') + 4) ?? 0;
+  const esp = d.target.register('esp') + 4;
+  assert.ok(behind > 0x100000);
+  d.target.write(esp, Uint8Array.of(0x45, 0x04, 0x10, 0));
+  d.forget();
+  const before = registers();
+  assert.throws(() => restartFrame(d, top()), /the argument "\w+" came in e[acd]x, and its caller has not kept it; nothing was changed/);
+  assert.deepEqual(registers(), before);
 });
 
 test('a task shows its mappings, and its files by path through mounts', async () => {

@@ -24,6 +24,8 @@ export interface VariableHome {
 export type VariableKind = 'argument' | 'local' | 'static' | 'global';
 
 const ENTRY_DEPTH_LIMIT = 8;
+/** The expression for a register by itself; that of register n is n more. */
+export const OP_REG0 = 0x50;
 
 export class Variable {
   private readonly chain: Die[];
@@ -94,6 +96,12 @@ export class Variable {
   /** Where the variable is in `frame`. */
   locate(frame: Frame): Location {
     return this.place(frame, 0);
+  }
+
+  /** What a register held when the function of this variable was entered in `frame`, uint32, by what its caller passed and still has; undefined: nobody kept it. */
+  entryRegister(frame: Frame, register: number): number | undefined {
+    const value = this.owner && entryValue(this.home, frame, this.owner, Uint8Array.of(OP_REG0 + register), 0);
+    return value === undefined ? undefined : Number(BigInt.asUintN(32, value));
   }
 
   /** The expression that applies at a link-time address: DWARF bytes, empty when it was optimized out there, undefined when there is none. */
