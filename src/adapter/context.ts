@@ -4,6 +4,7 @@
 
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { COMPACT_FILTERS } from '../debugger/filters';
+import { MemoryGrid } from '../debugger/memory-grid';
 import { RegistersView } from '../debugger/registers-view';
 import type { Item } from '../debugger/item';
 import type { Program } from '../debugger/programs';
@@ -49,6 +50,7 @@ export class Context {
   /** Counts of breakpoints that the client was told; `total`: of what it was told last, NaN: nothing is known to be told. */
   readonly hitsTold = { total: 0, byId: new Map<number, number>() };
   readonly registersView = new RegistersView();
+  readonly memoryGrid = new MemoryGrid();
   /** What stands in the scope `Globals (pinned)`; it stays over a restart. */
   readonly pinned: string[] = [];
   readonly consoleText: Uint8Array[] = [];

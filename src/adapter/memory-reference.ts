@@ -1,24 +1,19 @@
 // Memory references: the texts by which a client names a place in memory.
 
-import { hex8, LINEAR, type Space } from '../debugger/target';
+import { splitSpace } from '../debugger/space-text';
+import { hex8, type Space } from '../debugger/target';
 import type { Context } from './context';
 import { ERRORS, RequestError } from './requests';
 
-/** `0x…`, `p:0x…`, `v@0x…:0x…`, `host:0x…`. */
+/** A number or an expression in the space that its prefix names. */
 export const reference = (s: Context, text: string): { address: number; space: Space } => {
-  const m = /^(?:(p|host|v)(?:@(0x[0-9a-f]+|\d+))?:)?(0x[0-9a-f]+|\d+)$/i.exec(text.trim());
-  if (m === null) {
-    const { value } = s.core.evaluate(text, undefined, false);
-    return { address: Number(BigInt.asUintN(32, value.bits)), space: LINEAR };
-  }
-  const address = Number(m[3]);
+  const { space, rest } = splitSpace(text);
+  if (!/^(0x[0-9a-f]+|\d+)$/i.test(rest))
+    return { address: Number(BigInt.asUintN(32, s.core.evaluate(rest, undefined, false).value.bits)), space };
+  const address = Number(rest);
   if (!(address >= 0 && address <= 0xffffffff)) throw new RequestError(ERRORS.memory, `${text} is beyond 4 GB.`);
-  if (m[1] === 'p') return { address, space: { kind: 'physical' } };
-  if (m[1] === 'host') return { address, space: { kind: 'machine' } };
-  return { address, space: m[2] === undefined ? LINEAR : { kind: 'linear', directory: Number(m[2]) } };
+  return { address, space };
 };
 
-export const spaceName = (text: string, address: number): string => {
-  const prefix = /^((?:p|host|v@[^:]+):)/i.exec(text)?.[1] ?? '';
-  return `${prefix}${hex8(address)}`;
-};
+/** A place in the space of `text`, in the one form that all answers have. */
+export const spaceName = (text: string, address: number): string => `${splitSpace(text).prefix.toLowerCase()}${hex8(address)}`;

@@ -5,6 +5,7 @@ import { hitsNote } from '../debugger/breakpoint-rows';
 import { type CodeRow, CodeRows } from '../debugger/code-rows';
 import { neverNote, operandNote, patchNote, segmentNote } from '../debugger/code-notes';
 import { targetNote } from '../debugger/listing';
+import { pageState } from '../debugger/memory-grid';
 import { parsePattern, parseRegion, REGION_FORMATS, regionText, Search } from '../debugger/memory-tools';
 import type { Debugger } from '../debugger/session';
 import { hex8, LINEAR, type Space } from '../debugger/target';
@@ -162,7 +163,44 @@ const importRegion = (s: Context, args: Arguments): object => {
   return { bytesWritten: written };
 };
 
+/** Rows of memory for a view, from where an expression leads now. */
+const grid = (s: Context, args: Arguments): object => {
+  const d = s.standing;
+  const text = typeof args.memoryReference === 'string' && args.memoryReference.trim() !== '' ? args.memoryReference.trim() : '$esp';
+  const { address, space } = reference(s, text);
+  const as = typeof args.as === 'string' && args.as !== '' ? args.as : undefined;
+  const nodes = s.memoryGrid.tree(d, {
+    text,
+    address,
+    space,
+    name: (at) => spaceName(text, at),
+    rows: wantNumber(args, 'rows', 16),
+    ...(as === undefined ? {} : { as }),
+  });
+  return { nodes };
+};
+
+/** What each page of a region is: `lguest/readPages`. */
+const readPages = (s: Context, args: Arguments): object => {
+  const d = s.standing;
+  const text = wantText(args, 'memoryReference');
+  const { address, space } = reference(s, text);
+  const count = Math.min(wantNumber(args, 'count'), 1 << 24);
+  const pages: object[] = [];
+  for (let at = (address & ~(PAGE - 1)) >>> 0; at < address + count && at < 2 ** 32; at += PAGE) {
+    const bytes = d.target.read(at, PAGE, space);
+    pages.push({
+      reference: spaceName(text, at),
+      state: pageState(d, at, space),
+      ...(bytes.length === PAGE ? { data: toBase64(bytes) } : {}),
+    });
+  }
+  return { pages };
+};
+
 export const memoryRequests = (s: Context): Handlers => ({
+  'lguest/view/memory': (a) => grid(s, a),
+  'lguest/readPages': (a) => readPages(s, a),
   'lguest/memory/search': (a, job) => search(s, a, job),
   'lguest/memory/export': (a) => exportRegion(s, a),
   'lguest/memory/import': (a) => importRegion(s, a),

@@ -15,6 +15,7 @@ export const resume = (s: Context, how: (d: Debugger) => void): void => {
   if (!s.configured) throw new RequestError(ERRORS.notLaunched, 'The session is not configured yet.');
   s.forgetHandles();
   s.registersView.remember(d);
+  s.memoryGrid.remember(d);
   d.changes.remember();
   s.afterResponse = () => how(d);
 };

@@ -209,6 +209,7 @@ const restart = async (s: Context, args: Arguments, job: Job): Promise<undefined
   const given = typeof args.arguments === 'object' && args.arguments !== null ? (args.arguments as Arguments) : s.rawLaunch;
   s.forgetHandles();
   s.registersView.forget();
+  s.memoryGrid.forget();
   const kept = [...old.breakpoints].map((b) => ({ id: b.id, spec: b.spec }));
   const watches = old.watches.all.map((w) => w.wish).filter((w) => !w.dataId.startsWith('local:'));
   try {

@@ -223,7 +223,7 @@ export class Breakpoints {
       this.bindPhysical(b);
       return;
     }
-    if (space?.kind === 'machine') {
+    if (space?.kind === 'machine' || space?.kind === 'host') {
       b.verified = false;
       b.message = 'code runs at linear addresses: name one, or a guest-physical one as p:0x…';
       return;

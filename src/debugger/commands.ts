@@ -15,7 +15,8 @@ import { targetNote } from './listing';
 import { flagNames } from './machine-rows';
 import type { Debugger, Granularity } from './session';
 import { askInConsole, QUESTION_HELP, questionNames } from './questions';
-import { hex8, LINEAR, segmentedText, type Space } from './target';
+import { splitSpace } from './space-text';
+import { hex8, segmentedText } from './target';
 import { stringAt } from './value';
 import { trapTree, treeText } from './views';
 
@@ -153,9 +154,8 @@ const examine = (c: CommandHost, spec: string, text: string): string => {
   const letter = /[xdusic]/.exec(parts[2])?.[0] ?? 'x';
   const unitLetter = /[bhw]/.exec(parts[2])?.[0];
   const { target, programs } = c.debugger;
-  const physical = /^p:\s*(.+)$/.exec(text);
-  const space: Space = physical === null ? LINEAR : { kind: 'physical' };
-  let at = c.number(physical?.[1] ?? text);
+  const { space, rest } = splitSpace(text);
+  let at = c.number(rest);
   const lines: string[] = [];
   if (letter === 's') {
     for (let i = 0; i < count; i++) {

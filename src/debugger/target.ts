@@ -17,8 +17,11 @@ const PAGE = 4096;
 /** The Switcher's pages: only the shadow tables know them. */
 const SWITCHER = 0xffc00000;
 
-/** Where an address counts: linear (with the page directory of another space), guest-physical, or the emulated machine's own memory. */
-export type Space = { kind: 'linear'; directory?: number } | { kind: 'physical' } | { kind: 'machine' };
+/**
+ * Where an address counts: linear (with the page directory of another space), guest-physical, the emulated machine's own memory, or linear by the Host's own
+ * tables, where the Switcher's pages are seen as the Host maps them.
+ */
+export type Space = { kind: 'linear'; directory?: number } | { kind: 'physical' } | { kind: 'machine' } | { kind: 'host' };
 export const LINEAR: Space = { kind: 'linear' };
 const PHYSICAL: Space = { kind: 'physical' };
 
@@ -219,6 +222,7 @@ export class GuestTarget extends MemoryTarget implements Target {
     const a = address >>> 0;
     const { memBase } = host.layout;
     if (space.kind === 'machine') return a < processor.cpu.ramBytes ? a : -1;
+    if (space.kind === 'host') return this.byHostTables(a);
     if (space.kind === 'physical') return a < this.machine.memory.maxBytes ? memBase + a : -1;
     if (host.inSwitcher && space.directory === undefined) {
       const here = processor.cpu.peekTranslate(a | 0);
@@ -230,6 +234,13 @@ export class GuestTarget extends MemoryTarget implements Target {
     if (space.directory !== undefined && a < SWITCHER) return -1;
     const shadow = host.shadowWalk(a).target;
     return shadow !== undefined && shadow < processor.cpu.ramBytes ? shadow : -1;
+  }
+
+  private byHostTables(address: number): number {
+    const word = (at: number): number => this.processor.cpu.m32[(RAM_BASE + at) >> 2] >>> 0;
+    const pde = word(this.host.layout.hostPgdir + (address >>> 22) * 4);
+    const pte = pde & 1 ? word(((pde & ~0xfff) >>> 0) + ((address >>> 12) & 0x3ff) * 4) : 0;
+    return pte & 1 ? ((pte & ~0xfff) | (address & 0xfff)) >>> 0 : -1;
   }
 
   physical(address: number): number | undefined {

@@ -36,6 +36,10 @@ const offered = (d: Debugger, id: string): Watchable | string => {
 
 /** Bytes of an address space. */
 export const watchBytes = (d: Debugger, address: number, space: Space, bytes: number): Watchable | string => {
+  if (space.kind === 'host') {
+    const at = d.target.locate(address, space);
+    return at < 0 ? `the Host maps nothing at ${hex8(address)}` : watchBytes(d, at, { kind: 'machine' }, bytes);
+  }
   const name =
     space.kind === 'physical'
       ? 'p'

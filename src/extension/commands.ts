@@ -6,6 +6,7 @@ import type { ConfigurationProvider } from './configuration-provider';
 import type { GuestTerminals } from './guest-terminal';
 import { kernelConfiguration } from './launch-configuration';
 import { ACCESS_CHOICES, type AccessChoice, DEBUG_TYPE, REQUESTS, type WhyAnswer } from './protocol';
+import { type MemoryView, SPACES } from './memory-view';
 import { nodeOf, type RegistersView } from './registers-view';
 import type { StopTracker } from './stop-tracker';
 import { onlyInThisTask } from './task-breakpoints';
@@ -23,6 +24,7 @@ export interface CommandParts {
   pageWalkView: PageWalkView;
   tasksView: TasksView;
   breakpointsView: BreakpointsView;
+  memoryView: MemoryView;
 }
 
 /** What the editor hands to a command started from a Variables or Watch row. */
@@ -106,6 +108,63 @@ async function walkAccess({ pageWalkView }: CommandParts): Promise<void> {
     | AccessChoice
     | undefined;
   if (access) pageWalkView.ask({ access });
+}
+
+/** From a row: its own memory. From the palette: a space, then a place in it. */
+async function memoryAt({ memoryView }: CommandParts, context: unknown): Promise<void> {
+  if (!(await runningSession())) return;
+  const fromRow = context && typeof context === 'object' ? addressOf(context as VariableContext) : undefined;
+  let place = fromRow;
+  if (place === undefined) {
+    const space = await vscode.window.showQuickPick(SPACES, { placeHolder: 'Which memory?' });
+    if (!space) return;
+    place = await vscode.window.showInputBox({
+      prompt: 'Where: an address or an expression, which is followed from stop to stop. Empty: the stack pointer.',
+      placeHolder: '$esp, &jiffies, current->mm',
+      value: space.prefix,
+    });
+  }
+  if (place === undefined) return;
+  memoryView.ask({ memoryReference: place });
+  await vscode.commands.executeCommand('lguest.memory.focus');
+}
+
+async function memoryAs({ memoryView }: CommandParts): Promise<void> {
+  if (!(await runningSession())) return;
+  const as = await vscode.window.showInputBox({
+    prompt: 'Type to lay over the bytes of the Memory view. Empty: none.',
+    placeHolder: 'struct task_struct, struct pt_regs, pte_t[16]',
+  });
+  if (as !== undefined) memoryView.ask({ as });
+}
+
+async function setBytes({ memoryView }: CommandParts, row: unknown): Promise<void> {
+  const node = nodeOf(row);
+  const session = await runningSession();
+  if (!session || node?.reference === undefined) return;
+  const text = await vscode.window.showInputBox({
+    prompt: `Bytes to write from ${node.reference} on, in hexadecimal.`,
+    placeHolder: 'de ad be ef',
+  });
+  if (!text) return;
+  if (!/^\s*([0-9a-f]{2}\s*)+$/i.test(text)) {
+    void vscode.window.showErrorMessage(
+      `lguest: "${text}" is no list of bytes: write two hexadecimal digits for each, such as de ad be ef`,
+    );
+    return;
+  }
+  const bytes = Buffer.from(text.replace(/\s+/g, ''), 'hex');
+  await ask(session, 'writeMemory', { memoryReference: node.reference, data: bytes.toString('base64') });
+  memoryView.refresh();
+}
+
+/** The scope `Globals (pinned)` shows the row's expression at every stop. */
+async function pinGlobal(context: unknown): Promise<void> {
+  const session = await runningSession();
+  const name = (context as VariableContext | undefined)?.variable?.evaluateName;
+  if (!session) return;
+  if (!name) void vscode.window.showInformationMessage('This row has no expression that could be pinned.');
+  else await ask(session, 'evaluate', { expression: `pin ${name}`, context: 'repl' });
 }
 
 async function debugKernel({ provider }: CommandParts, given: unknown): Promise<void> {
@@ -255,7 +314,12 @@ export function registerCommands(parts: CommandParts): vscode.Disposable {
       parts.pageWalkView.refresh();
       parts.tasksView.refresh();
       parts.breakpointsView.refresh();
+      parts.memoryView.refresh();
     },
+    'lguest.memoryAt': (context) => memoryAt(parts, context),
+    'lguest.memoryAs': () => memoryAs(parts),
+    'lguest.setBytes': (row) => setBytes(parts, row),
+    'lguest.pinGlobal': pinGlobal,
     'lguest.pinRegister': (row) => pinRegister(parts, row),
     'lguest.unpinRegister': (row) => parts.registersView.unpin(nodeOf(row)?.label ?? ''),
     'lguest.setRegister': (row) => setRegister(parts, row),

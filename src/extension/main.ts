@@ -9,6 +9,7 @@ import { ConfigurationProvider, registerConfigurationProvider } from './configur
 import { GuestTerminals } from './guest-terminal';
 import { NeverExecuted } from './never-executed';
 import { DEBUG_TYPE } from './protocol';
+import { MemoryView } from './memory-view';
 import { RegistersView } from './registers-view';
 import { Status } from './status';
 import { StopTracker } from './stop-tracker';
@@ -24,6 +25,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const registersView = new RegistersView(stops, context.workspaceState);
   const breakpointsView = new BreakpointsView(stops);
   const tasksView = new TasksView(stops);
+  const memoryView = new MemoryView(stops);
   const trapView = new TrapView(stops, context.globalState);
   const pageWalkView = new PageWalkView(stops);
   context.subscriptions.push(
@@ -37,9 +39,10 @@ export function activate(context: vscode.ExtensionContext): void {
     pageWalkView,
     tasksView,
     breakpointsView,
+    memoryView,
     new Status(stops),
     new NeverExecuted(stops),
     registerAssemblyHover(),
-    registerCommands({ provider, terminals, stops, pages, registersView, trapView, pageWalkView, tasksView, breakpointsView }),
+    registerCommands({ provider, terminals, stops, pages, registersView, trapView, pageWalkView, tasksView, breakpointsView, memoryView }),
   );
 }

@@ -12,6 +12,9 @@ export interface ViewNode {
   tooltip?: string;
   /** Another value than at the stop before. */
   changed?: boolean;
+  /** Memory view: where the row's bytes are, and which characters of the label stand for changed ones. */
+  reference?: string;
+  highlights?: [from: number, to: number][];
   /** The expression that this row is the value of. */
   evaluateName?: string;
   /** Breakpoints view: the number of what this row is about, and whether this view may take it away. */
@@ -86,6 +89,8 @@ export const REQUESTS = {
    * page fault, else eip. `access`: left out, the adapter takes that of the page fault at this address, else a read.
    */
   viewPageWalk: 'lguest/view/pageWalk',
+  /** `{memoryReference?, as?, rows?}` -> ViewAnswer: memory where an expression leads now; left out, at the stack pointer. */
+  viewMemory: 'lguest/view/memory',
   /** `{}` -> WhyAnswer: why the current trap ended as it did. */
   why: 'lguest/why',
   /** `{name}` -> ExecutedAnswer: what of a listing was never executed. */

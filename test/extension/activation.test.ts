@@ -217,7 +217,7 @@ test('an edited variable refreshes the views', () => {
   const session = editor.start(guest());
   const before = editor.refreshed;
   editor.message(session, { type: 'response', command: 'setVariable', success: true });
-  assert.equal(editor.refreshed, before + 5);
+  assert.equal(editor.refreshed, before + 6);
 });
 
 test('an adapter that cannot answer is a row that says why', async () => {
@@ -574,4 +574,45 @@ test('deactivating takes every command back', () => {
   assert.ok(editor.commands.size >= 10);
   editor.deactivate();
   assert.equal(editor.commands.size, 0);
+});
+
+test('the Memory view follows an expression, lays a type over its bytes, marks those that changed, and writes bytes', async () => {
+  const editor = activated();
+  const asked: [string, unknown][] = [];
+  const nodes = [
+    { label: '$esp', description: '= 0xc0100000' },
+    { label: '0xc0100000  01 02', reference: '0xc0100000', highlights: [[12, 14]] },
+  ];
+  const session = editor.start(guest(), (command, args) => {
+    if (command === 'lguest/view/memory' || command === 'writeMemory' || command === 'evaluate') asked.push([command, args]);
+    return { nodes };
+  });
+  editor.message(session, event('stopped'));
+  await editor.rows('lguest.memory');
+  await editor.run('lguest.memoryAt', { variable: { memoryReference: '0xc0200000' } });
+  editor.input = 'struct pt_regs';
+  await editor.run('lguest.memoryAs');
+  await editor.rows('lguest.memory');
+  assert.deepEqual(asked, [
+    ['lguest/view/memory', {}],
+    ['lguest/view/memory', { memoryReference: '0xc0200000', as: 'struct pt_regs' }],
+  ]);
+  const tree = editor.trees.get('lguest.memory');
+  const [head, bytes] = (await tree?.getChildren()) ?? [];
+  const item = tree?.getTreeItem(bytes) ?? {};
+  assert.deepEqual(item['label'], { label: '0xc0100000  01 02', highlights: [[12, 14]] });
+  assert.deepEqual([item['contextValue'], tree?.getTreeItem(head)['contextValue']], ['lguest.bytes', 'lguest.row']);
+  asked.length = 0;
+  editor.input = 'de ad BEEF';
+  await editor.run('lguest.setBytes', bytes);
+  editor.input = 'no bytes';
+  await editor.run('lguest.setBytes', bytes);
+  await editor.run('lguest.pinGlobal', { variable: { evaluateName: 'jiffies' } });
+  assert.deepEqual(
+    asked.filter(([command]) => command !== 'lguest/view/memory'),
+    [
+      ['writeMemory', { memoryReference: '0xc0100000', data: Buffer.from('deadbeef', 'hex').toString('base64') }],
+      ['evaluate', { expression: 'pin jiffies', context: 'repl' }],
+    ],
+  );
 });

@@ -152,6 +152,8 @@ test('every command without a menu of its own can be run from the palette with n
     'lguest.setRegister',
     'lguest.removeBreakpoint',
     'lguest.watchMode',
+    'lguest.setBytes',
+    'lguest.pinGlobal',
   ]);
 });
 
@@ -171,7 +173,7 @@ test('snippets and initial configurations use documented attributes only', () =>
 test('views sit in the debug side bar for lguest sessions, in their order, each with a welcome text and code behind it', () => {
   assert.deepEqual(
     contributes.views['debug']?.map(({ name }) => name),
-    ['Registers', 'cr2 & Trap', 'Page Walk', 'Tasks', 'Breakpoints+'],
+    ['Registers', 'cr2 & Trap', 'Page Walk', 'Tasks', 'Breakpoints+', 'Memory'],
   );
   for (const { id, when } of contributes.views['debug'] ?? []) {
     assert.equal(when, "debugType == 'lguest'");
