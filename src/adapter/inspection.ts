@@ -31,13 +31,21 @@ const stackTrace = (s: Context, args: Arguments): object => {
 const frameBody = (s: Context, d: Debugger, f: Frame): DebugProtocol.StackFrame => {
   const id = s.nextHandle++;
   s.frames.set(id, f);
-  if (f.kind === 'decision' && d.trapSteps.decision !== undefined && s.sources !== undefined) {
-    const { record, steps, index } = d.trapSteps.decision;
-    const source = s.sources.page(
+  if (f.decision !== undefined && s.sources !== undefined) {
+    const { record, steps, index } = f.decision;
+    const page = s.sources.page(
       `decisions of trap ${record.k}`,
       steps.map((x, i) => `${i + 1}. ${x.fn} (${x.section}): ${x.condition}  [${x.values}]  → ${x.taken}`).join('\n'),
     );
-    return { id, name: f.name, line: s.outLine(index + 1), column: s.columnsStartAt1 ? 1 : 0, source };
+    // Editors do not open these by themselves, unless the user walks the decisions.
+    const behind = f.kind === 'host';
+    const source = behind ? { ...page, presentationHint: 'deemphasize' as const } : page;
+    const place = { id, name: f.name, line: s.outLine(index + 1), column: s.columnsStartAt1 ? 1 : 0, source };
+    return behind ? { ...place, presentationHint: 'subtle' } : place;
+  }
+  if (f.kind === 'boundary' && f.record !== undefined && s.launchArguments?.trapFrames === 'selectable' && s.sources !== undefined) {
+    const source = s.sources.page(`trap ${f.record.k}`, d.why(f.record.k));
+    return { id, name: f.name, line: s.outLine(1), column: s.columnsStartAt1 ? 1 : 0, source };
   }
   if (f.kind !== 'code') return { id, name: f.name, line: 0, column: 0, presentationHint: 'label' };
   // The line that did what the stop is about, when that is not the line of the next instruction.

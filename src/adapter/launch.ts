@@ -48,6 +48,8 @@ export interface LaunchArguments {
   console: 'integratedTerminal' | 'internalConsole' | undefined;
   disassemblySyntax: 'att' | 'intel';
   stepVirq: StepVirq;
+  trapFrames: 'label' | 'selectable';
+  hostFrames: 'off' | 'frames' | 'thread';
   /** Where lines of logpoints go. */
   logTo: 'console' | 'trapLog';
   jit: boolean;
@@ -81,6 +83,8 @@ const KNOWN = [
   'console',
   'disassemblySyntax',
   'stepVirq',
+  'trapFrames',
+  'hostFrames',
   'logTo',
   'jit',
   'tscKhz',
@@ -200,6 +204,8 @@ export const parseLaunch = (given: Readonly<Record<string, unknown>>, files: Pic
         : one<'integratedTerminal' | 'internalConsole'>('console', ['integratedTerminal', 'internalConsole'], 'internalConsole'),
     disassemblySyntax: one('disassemblySyntax', ['att', 'intel'], 'att'),
     stepVirq: one('stepVirq', STEP_VIRQS, 'hold'),
+    trapFrames: one('trapFrames', ['label', 'selectable'], 'label'),
+    hostFrames: one('hostFrames', ['off', 'frames', 'thread'], 'off'),
     logTo: one('logTo', ['console', 'trapLog'], 'console'),
     jit: bool('jit', true),
     tscKhz: integer('tscKhz'),

@@ -5,13 +5,15 @@
 
 import { taskName } from '../debugger/task-views';
 import type { Debugger } from '../debugger/session';
-import type { Stack } from '../debugger/stack';
+import { hostFrames, type Stack } from '../debugger/stack';
 import type { Task } from '../debugger/tasks';
 import type { Pieces } from '../symbols/pieces';
 import { type Context, THREAD } from './context';
 import { after, loading } from './jobs';
 import { ERRORS, type Handlers, RequestError } from './requests';
 
+/** With "hostFrames": "thread": what the Host decided about the trap at hand or the newest. */
+const HOST_THREAD = THREAD + 1;
 /** So many threads say what they wait for; with more of them, that is left to who opens one. */
 const EAGER = 32;
 const MOST = 1000;
@@ -33,7 +35,8 @@ interface Known {
 const sessions = new WeakMap<Context, Known>();
 const knownOf = (s: Context): Known => {
   let known = sessions.get(s);
-  if (known === undefined) sessions.set(s, (known = { ids: new Map(), next: THREAD + 1, tasks: new Map(), list: [], prepared: undefined }));
+  if (known === undefined)
+    sessions.set(s, (known = { ids: new Map(), next: HOST_THREAD + 1, tasks: new Map(), list: [], prepared: undefined }));
   return known;
 };
 
@@ -86,9 +89,11 @@ export const refreshThreads = (s: Context): void => {
   for (const id of before.keys()) if (!known.tasks.has(id)) s.event('thread', { reason: 'exited', threadId: id });
 };
 
+const hasHostThread = (s: Context): boolean => s.launchArguments?.hostFrames === 'thread' && s.d?.target.host !== undefined;
+
 /** The sleeping task of a thread; undefined for the processor. @throws RequestError for a number that is no thread. */
 export const taskOfThread = (s: Context, id: unknown): Task | undefined => {
-  if (id === undefined || id === THREAD) return undefined;
+  if (id === undefined || id === THREAD || (id === HOST_THREAD && hasHostThread(s))) return undefined;
   const task = typeof id === 'number' ? knownOf(s).tasks.get(id) : undefined;
   if (task === undefined)
     throw new RequestError(ERRORS.badArgument, `There is no thread ${JSON.stringify(id)} now: its task is on the processor or gone.`);
@@ -96,8 +101,10 @@ export const taskOfThread = (s: Context, id: unknown): Task | undefined => {
 };
 
 /** The call chain of a thread. */
-export const stackOfThread = (s: Context, id: unknown): Stack => {
+export const stackOfThread = (s: Context, id: unknown): Pick<Stack, 'frames' | 'complete' | 'need'> => {
   const d = s.standing;
+  if (id === HOST_THREAD && hasHostThread(s))
+    return { frames: d.record === undefined ? [] : hostFrames(d.record), complete: true, need: () => {} };
   const task = taskOfThread(s, id);
   return task === undefined ? d.stack() : d.stackOf(task);
 };
@@ -105,6 +112,7 @@ export const stackOfThread = (s: Context, id: unknown): Stack => {
 export const threadRequests = (s: Context): Handlers => ({
   threads: () => {
     const { list } = knownOf(s);
-    return { threads: list.length === 0 ? [{ id: THREAD, name: 'CPU 0' }] : list };
+    const [cpu = { id: THREAD, name: 'CPU 0' }, ...others] = list;
+    return { threads: hasHostThread(s) ? [cpu, { id: HOST_THREAD, name: 'Host – run_guest' }, ...others] : [cpu, ...others] };
   },
 });

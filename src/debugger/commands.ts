@@ -42,7 +42,7 @@ Commands:
   stats [by GROUP [FILTER]]  counts; GROUP one of vector outcome reason function page hypercall refault
   page VA [ACCESS]     Guest and shadow tables for an address (read, write, user write ...)
   x/NFU ADDRESS        memory: N units, F one of x d u s i c, U one of b h w
-  bt                   the call chain, and by what each frame was found
+  bt [host]            the call chain, and by what each frame was found; with the Host's functions
   info reg|cr|trap|b    registers; the trap at hand as the view shows it
   info symbols         the files with symbols, what each has and what of it is damaged
   disas [ADDRESS]      instructions
@@ -208,8 +208,9 @@ const examine = (c: CommandHost, spec: string, text: string): string => {
   return `${lines.join('\n')}\n`;
 };
 
-const backtrace = (d: Debugger): string => {
-  const stack = d.stack();
+const backtrace = (d: Debugger, rest: string): string => {
+  if (rest !== '' && rest !== 'host') fail('bt, or bt host with the functions of the Host');
+  const stack = rest === 'host' ? d.stackWithHost() : d.stack();
   stack.need(64);
   let n = 0;
   return `${stack.frames
@@ -257,7 +258,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
   why: (c) => c.debugger.why(),
   stats: (c) => stats(c.debugger),
-  bt: (c) => backtrace(c.debugger),
+  bt: (c, rest) => backtrace(c.debugger, rest),
   ...Object.fromEntries(
     Object.entries(BREAKPOINT_COMMANDS).map(([name, run]): [string, Command] => [name, (c, rest) => run(c.debugger, rest)]),
   ),

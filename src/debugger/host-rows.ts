@@ -74,8 +74,8 @@ export const sharedRows = (d: Debugger, context: ValueContext): Item[] => {
   return [...memberRows('virt', value, context), ring];
 };
 
-/** The scope `Page walk`: each address is walked when it is opened. */
-export const pageWalkRows = (d: Debugger): Item[] => {
+/** The scope `Page walk`: each address is walked when it is opened. `fault`: the address of the page fault that this is about. */
+export const pageWalkRows = (d: Debugger, fault?: number): Item[] => {
   const { target } = d;
   const { host } = target;
   if (host === undefined) return [];
@@ -84,6 +84,7 @@ export const pageWalkRows = (d: Debugger): Item[] => {
     ['esp', '$esp', target.register('esp')],
     ['cr2.host', 'cr2.host', host.cr2.host],
   ];
+  if (fault !== undefined) places.unshift(['fault', hex8(fault), fault]);
   return places.map(([name, expression, at]) => ({
     name,
     value: hex8(at),

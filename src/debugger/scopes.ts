@@ -46,10 +46,13 @@ export class Scopes {
       add('lguest_data', () => sharedRows(d, this.hostContext()), true);
     };
     if (frame.kind !== 'code') {
-      const { decision } = d.trapSteps;
-      if (frame.kind === 'decision' && decision !== undefined) add('Step', () => stepRows(decision), false);
+      const { decision } = frame;
+      if (decision !== undefined) add('Step', () => stepRows(decision), false);
       add('Trap', () => this.trap(frame.record ?? d.record), false);
-      if (frame.kind === 'decision') hostScopes();
+      const { record } = frame;
+      if (frame.kind === 'boundary' && record?.frame !== undefined) add('Pushed words', () => pushedRows(record), true);
+      if (decision !== undefined) hostScopes();
+      else if (frame.kind === 'boundary' && isGuest) add('Page walk', () => pageWalkRows(d, record?.cr2), true);
       return list;
     }
     if (this.hasLocals(frame)) add('Locals', () => this.locals(frame), false, 'locals');
@@ -205,13 +208,7 @@ export class Scopes {
         name: 'pushed words',
         value: `${frame.words.length} at ${hex8(frame.at)}`,
         memory: frame.at,
-        open: () =>
-          frame.words.map((w, i) => ({
-            name: w.name,
-            value: hex8(w.value),
-            type: `by the ${w.by}`,
-            memory: frame.at + 4 * (frame.words.length - 1 - i),
-          })),
+        open: () => pushedRows(r),
       });
     }
     const chain = decisionChain(r, programs);
@@ -232,6 +229,15 @@ export class Scopes {
     });
   }
 }
+
+/** The words of a trap's frame, each with its place and who pushed it. */
+const pushedRows = ({ frame }: TrapRecord): Item[] =>
+  (frame?.words ?? []).map((w, i, words) => ({
+    name: w.name,
+    value: hex8(w.value),
+    type: `by the ${w.by}`,
+    memory: (frame?.at ?? 0) + 4 * (words.length - 1 - i),
+  }));
 
 /** Rows of a trap by the member of `trap(k)` that says the same. */
 const TRAP_MEMBERS: Readonly<Record<string, string>> = {

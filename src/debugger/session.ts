@@ -86,6 +86,8 @@ export class Debugger {
   /** No one can type on the console any more: a Guest that waits without a timer has nothing left to do. */
   inputPossible = true;
   stepVirq: StepVirq = 'hold';
+  /** Stacks have the Host's functions behind each boundary. */
+  hostFrames = false;
   /** Whether a sleeping Guest waits on the wall clock. */
   realTime = true;
   /** Does work in pieces: whoever asks is answered meanwhile, and may end it early. */
@@ -330,8 +332,14 @@ export class Debugger {
     this.cachedStack ??= new Stack(this.target, this.programs, this.stop?.pending ? this.stop.record : undefined, {
       tasks: this.tasks,
       decision: this.trapSteps.decision,
+      hostFrames: this.hostFrames,
     });
     return this.cachedStack;
+  }
+  /** As stack(), with the Host's functions whatever is chosen. */
+  stackWithHost(): Stack {
+    const pending = this.stop?.pending ? this.stop.record : undefined;
+    return new Stack(this.target, this.programs, pending, { tasks: this.tasks, decision: this.trapSteps.decision, hostFrames: true });
   }
   /** The chain of a task that is not on the processor; of the current task: the processor's own. @throws ExpressionError when nothing is kept of it. */
   stackOf(task: Task): Stack {

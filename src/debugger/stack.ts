@@ -10,6 +10,7 @@ import type { GuestRegister } from '../lguest/context';
 import type { Host } from '../lguest/host';
 import type { TrapRecord } from '../lguest/trap-record';
 import type { Frame as SymbolFrame } from '../symbols/dwarf/frame';
+import { explain } from '../lguest/explain';
 import { boundaryText } from './explain';
 import type { Programs } from './programs';
 import { switcherPlace } from './switcher-place';
@@ -29,8 +30,8 @@ export type Method =
   | 'scan';
 
 export interface Frame {
-  /** decision: what the Host asks about a trap that is not yet applied. */
-  kind: 'code' | 'boundary' | 'note' | 'decision';
+  /** decision: what the Host asks about a trap that is not yet applied. host: what it asked on the way to the boundary above. */
+  kind: 'code' | 'boundary' | 'note' | 'decision' | 'host';
   name: string;
   pc: number;
   /** By DWARF number, 0 to 8 (eax ecx edx ebx esp ebp esi edi eip); undefined: not recoverable. */
@@ -44,6 +45,8 @@ export interface Frame {
   /** pc is a return address. */
   afterCall: boolean;
   record: TrapRecord | undefined;
+  /** Of a frame of the Host: the decision that it stands for. */
+  decision?: Decision;
   /** Ring of the code, when known. */
   cpl: number | undefined;
   /** Set when this is not a frame of what the processor runs: where its addresses and names count. */
@@ -61,6 +64,8 @@ export interface FrameView {
 export interface StackOptions {
   /** The user walks the Host's decisions. */
   decision?: Decision | undefined;
+  /** Behind each boundary stand the Host's functions that decided about it. */
+  hostFrames?: boolean;
   /** Knows the words of trap frames, so that the chain goes on where no trap record is kept any more. */
   tasks?: Tasks;
   /** A task that is not on the processor: the chain begins at what its switch kept. */
@@ -131,6 +136,33 @@ const liveFrames = (target: Target): TrapRecord[] => {
   return [...found.values()].sort((a, b) => (a.frame?.at ?? 0) - (b.frame?.at ?? 0));
 };
 
+/** The functions of the Host that decided about a trap, innermost first, each with its last decision. Traps that go direct have none. */
+export const hostFrames = (record: TrapRecord): Frame[] => {
+  const steps = explain(record);
+  const frames: Frame[] = [];
+  for (let index = steps.length - 1; index >= 0; index--) {
+    const { fn, condition, taken } = steps[index];
+    // What is set up beforehand, or done by the processor, is no function at work.
+    if (record.kind === 'direct' || steps[index + 1]?.fn === fn) continue;
+    frames.push({
+      kind: 'host',
+      name: `${fn}: ${condition} → ${taken}`,
+      pc: 0,
+      registers: [],
+      method: 'trap record',
+      file: undefined,
+      line: undefined,
+      column: undefined,
+      inlineDepth: 0,
+      afterCall: false,
+      record,
+      decision: { record, steps, index },
+      cpl: undefined,
+    });
+  }
+  return frames;
+};
+
 export class Stack {
   readonly frames: Frame[] = [];
   private cursor: Cursor | undefined;
@@ -168,7 +200,7 @@ export class Stack {
     if (decision !== undefined) {
       const step = decision.steps[decision.index];
       this.note(`Host: ${step?.fn ?? ''}: ${step?.condition ?? ''} → ${step?.taken ?? ''}`);
-      this.frames[0] = { ...this.frames[0], kind: 'decision', record: decision.record };
+      this.frames[0] = { ...this.frames[0], kind: 'decision', record: decision.record, decision };
     }
     if (pending !== undefined) this.boundary(pending);
   }
@@ -216,6 +248,7 @@ export class Stack {
 
   private boundary(record: TrapRecord): void {
     this.label('boundary', boundaryText(record), record.eip, 'trap record', record);
+    if (this.options.hostFrames) for (const frame of hostFrames(record)) this.frames.push({ ...frame, ...this.seen });
   }
   private note(text: string): void {
     this.label('note', text, 0, 'exact', undefined);
