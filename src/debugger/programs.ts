@@ -177,11 +177,12 @@ export class Programs {
     const at = this.linked(address);
     return at?.program.table.lookup(at.link) ?? undefined;
   }
-  /** `start_kernel+0x4`, or undefined. */
-  nameOf(address: number): string | undefined {
-    const hit = this.symbolAt(address);
+  /** `start_kernel+0x4`, or undefined. @param afterCall a return address: it belongs to what has the call, also behind its last instruction. */
+  nameOf(address: number, afterCall = false): string | undefined {
+    const hit = this.symbolAt(afterCall ? address - 1 : address);
     if (hit === undefined || hit.offset > 0xfffff) return undefined;
-    return hit.offset === 0 ? hit.name : `${hit.name}+0x${hit.offset.toString(16)}`;
+    const offset = hit.offset + (afterCall ? 1 : 0);
+    return offset === 0 ? hit.name : `${hit.name}+0x${offset.toString(16)}`;
   }
   functionAt(address: number): (FunctionInfo & { bias: number; program: Program }) | undefined {
     const at = this.linked(address);

@@ -103,37 +103,42 @@ interface Cursor {
   cpl: number | undefined;
 }
 
+/** Where a forked task begins, with the registers of its parent's trap on its stack. */
+const TASK_BEGINS = 'ret_from_fork';
 /** Where a rule of call frame information says that the caller's place was saved. */
 const EIP_RULE = 'offset';
 
 /**
- * Trap frames that are still on some stack, lowest address first. A frame is there while memory holds its words; under a Host, which knows of each IRET, also when its
- * handler has overwritten them, unless the stack was left since: a later trap came above it, or the Guest went to another task's stack and back.
+ * Trap frames that are still on some stack, lowest address first. A frame is there while memory holds its words. A Host knows of each IRET: a frame that it popped is gone,
+ * whatever its words; one that it did not is there also when its handler has overwritten them, unless the stack was left since: a later trap came above it, or the Guest
+ * went to another task's stack and back.
  */
 const liveFrames = (target: Target): TrapRecord[] => {
   const { records } = target;
-  const found = new Map<number, TrapRecord>();
+  const found: TrapRecord[] = [];
+  const seen = new Set<number>();
   const highest = new Map<number, number>();
   for (let k = records.count - 1; k >= Math.max(records.first, records.count - RECORDS_LOOKED_AT); k--) {
     const r = records.get(k);
     if (r?.hypercall?.number === LHCALL.SET_STACK) highest.set((r.hypercall.args[1] - 1) >>> STACK_BITS, 0xffffffff);
-    if (r?.frame === undefined || found.has(r.frame.at) || r.outcome === 'killed') continue;
+    if (r?.frame === undefined || seen.has(r.frame.at) || r.outcome === 'killed') continue;
     const { at, words } = r.frame;
+    seen.add(at);
     const stack = at >>> STACK_BITS;
     const left = (highest.get(stack) ?? 0) > at;
     if (!left) highest.set(stack, at);
-    const atWork = target.host !== undefined && r.instructions === undefined && !left;
+    const popped = target.host !== undefined && r.instructions !== undefined;
+    const atWork = target.host !== undefined && !left;
     const same = words.every(
       (w, i) => (w.name !== 'eip' && w.name !== 'cs') || target.read32(at + 4 * (words.length - 1 - i)) === w.value >>> 0,
     );
-    if (!same && !atWork) continue;
+    if (popped || (!same && !atWork)) continue;
     // The words of a younger frame are not those of an older one, even if what both have in common looks right.
     const below = at + 4 * words.length;
-    if ([...found.values()].some((f) => f.frame !== undefined && f.frame.at < below && at < f.frame.at + 4 * f.frame.words.length))
-      continue;
-    found.set(at, r);
+    if (found.some((f) => f.frame !== undefined && f.frame.at < below && at < f.frame.at + 4 * f.frame.words.length)) continue;
+    found.push(r);
   }
-  return [...found.values()].sort((a, b) => (a.frame?.at ?? 0) - (b.frame?.at ?? 0));
+  return found.sort((a, b) => (a.frame?.at ?? 0) - (b.frame?.at ?? 0));
 };
 
 /** The functions of the Host that decided about a trap, innermost first, each with its last decision. Traps that go direct have none. */
@@ -301,7 +306,7 @@ export class Stack {
     };
     const where = this.segmented !== undefined && c.method === 'exact' ? ` (${this.segmented})` : '';
     if (chain.length === 0) {
-      const name = `${this.programs.nameOf(pc) ?? hex8(pc)}${c.method === 'scan' ? ' ?' : ''}${where}`;
+      const name = `${this.programs.nameOf(pc, c.afterCall) ?? hex8(pc)}${c.method === 'scan' ? ' ?' : ''}${where}`;
       this.frames.push({
         ...base,
         name: c.cpl === 3 ? `${name} (user)` : name,
@@ -329,6 +334,9 @@ export class Stack {
     if (esp === undefined) return undefined;
     const { sleeping } = this.options;
     if (sleeping?.saved.fresh && c.method === 'saved by the switch') return this.byTrapFrame(esp, 'has not run yet');
+    const here = c.afterCall ? undefined : this.programs.symbolAt(c.registers[EIP] ?? 0);
+    const begins = here?.name === TASK_BEGINS && here.offset === 0 ? this.byTrapFrame(esp, undefined) : undefined;
+    if (begins !== undefined) return begins;
     // In 16-bit code a return address has two bytes, and where they lie nothing tells.
     const narrow = c.method === 'exact' && sleeping === undefined && this.target.codeBits === 16;
     const plain = narrow ? undefined : (this.byCalls(c, this.byRules(c) ?? this.byPrologue(c)) ?? this.byScan(c));
@@ -341,7 +349,7 @@ export class Stack {
       if (plain === undefined || cfa === undefined || plain.signalFrame || cfa > trap.frame.at || cfa < esp) {
         this.boundary(trap);
         const exact = plain?.signalFrame === true && plain.registers[EIP] === trap.eip;
-        const registers = exact && plain !== undefined ? [...plain.registers] : this.kept(c, plain);
+        const registers = exact && plain !== undefined ? [...plain.registers] : (this.saved(c, trap) ?? this.kept(c, plain));
         registers[ESP] = trap.esp;
         registers[EIP] = trap.eip;
         this.live = this.live.filter((r) => r !== trap && (r.frame?.at ?? 0) !== trap.frame?.at && r.k < trap.k);
@@ -357,9 +365,18 @@ export class Stack {
       if (found !== undefined) return found;
     }
     const pc = plain.registers[EIP];
-    if (pc === undefined || pc === 0 || plain.cfa <= esp - 4 || this.target.locate(pc, this.space) < 0) return undefined;
-    if (this.programs.list.length > 0 && this.programs.nameOf(pc) === undefined && c.cpl !== 3) return undefined;
-    return { registers: plain.registers, method: plain.method, afterCall: !plain.signalFrame, cpl: c.cpl };
+    if (pc === undefined || pc === 0) return undefined;
+    // Behind the call of a function that never returns the next one may begin, or nothing. A place that was pushed by hand is no call's.
+    const byHand = plain.method !== 'shadow stack' && this.programs.symbolAt(pc)?.offset === 0 && !this.isBehindCall(pc);
+    const afterCall = !plain.signalFrame && !byHand;
+    if (plain.cfa <= esp - 4 || this.target.locate(afterCall ? pc - 1 : pc, this.space) < 0) return undefined;
+    if (c.cpl !== 3 && !this.isNamed(pc, afterCall)) return undefined;
+    return { registers: plain.registers, method: plain.method, afterCall, cpl: c.cpl };
+  }
+
+  /** Whether a place can be a kernel's: it has a name, unless there are none. */
+  private isNamed(pc: number | undefined, afterCall: boolean): boolean {
+    return this.programs.list.length === 0 || (pc !== undefined && this.programs.nameOf(pc, afterCall) !== undefined);
   }
 
   /** Kernel stacks lie side by side: a frame on the neighbour's is not ours. */
@@ -391,6 +408,19 @@ export class Stack {
     const what = why ?? (call === undefined ? 'trap frame' : `${call}, system call ${number}`);
     this.label('boundary', `── ${what}${cpl === 3 ? '  from user' : ''} ──`, pc, 'trap frame', undefined);
     return { registers: frame.registers, method: 'trap frame', afterCall: false, cpl };
+  }
+
+  /** What the handler has saved above what the processor pushed: a kernel's `pt_regs`, once its lowest word is on the stack and while the interrupted place is in it. */
+  private saved(c: Cursor, trap: TrapRecord): (number | undefined)[] | undefined {
+    const { tasks } = this.options;
+    const { frame } = trap;
+    const member = tasks?.data.field('pt_regs', 'eip', 'ip');
+    const esp = c.registers[ESP];
+    if (tasks === undefined || frame === undefined || member === undefined || esp === undefined) return undefined;
+    const place = frame.at + 4 * (frame.words.length - 1 - frame.words.findIndex((w) => w.name === 'eip'));
+    const at = (place - member.offset) >>> 0;
+    const found = esp > at ? undefined : tasks.ptRegs(at);
+    return found !== undefined && found.registers[EIP] === trap.eip >>> 0 && (found.cs & 3) === trap.cpl ? [...found.registers] : undefined;
   }
 
   /** What a trap leaves as it was, as far as the handler's first instructions tell: only at its very entry. */
@@ -462,7 +492,7 @@ export class Stack {
 
   /**
    * What the table of calls says about a step found otherwise. Call frame information is kept, for it has the caller's registers too; the table confirms it. Where there is
-   * none, the table decides before frame pointers, unless these know a frame further in whose return address stands behind a call. Return addresses that were pushed by
+   * none, or it leads to no code (inline assembly moves the stack pointer and does not say so), the table decides before frame pointers, unless these know a frame further in whose return address stands behind a call. Return addresses that were pushed by
    * hand are not in it: there the other methods hold.
    */
   private byCalls(c: Cursor, other: Step | undefined): Step | undefined {
@@ -471,7 +501,8 @@ export class Stack {
       const { calls } = this.target.processor.cpu;
       const place = calls.on ? this.target.locate((other.cfa - 4) >>> 0, this.space) : -1;
       const noted = place < 0 ? undefined : calls.at(RAM_BASE + place);
-      return noted !== undefined && noted.back === other.registers[EIP] ? { ...other, method: 'shadow stack' } : other;
+      if (noted !== undefined && noted.back === other.registers[EIP]) return { ...other, method: 'shadow stack' };
+      if (c.cpl === 3 || this.isNamed(other.registers[EIP], true) || this.isNamed(other.registers[EIP], false)) return other;
     }
     const call = this.pushedCall(c);
     if (call === undefined) return other;

@@ -210,3 +210,40 @@ test('a frame without a note, as in the stack page that a fork copied, is found 
     );
   }
 });
+
+test('behind a call that never returns another function may begin: the frame is still the caller, and a place pushed by hand is its own function', async () => {
+  const parts: Part[] = [
+    ...[MOV_ESP, ...word32(STACK_A), 0x31, 0xed], // xor %ebp,%ebp
+    [CALL, 'first'],
+    'first',
+    ...[0x55, 0x89, 0xe5], // push %ebp; mov %esp,%ebp
+    [0x68, 'second'], // push $second
+    [JMP, 'third'],
+    NOP,
+    'second',
+    ...CLI_HLT,
+    'third',
+    ...[0x55, 0x89, 0xe5],
+    'there',
+    ...[NOP, ...CLI_HLT],
+  ];
+  const { code, at } = assemble(parts);
+  const map = [['main', ENTRY] as const, ...(['first', 'second', 'third'] as const).map((name) => [name, at(name)] as const)]
+    .map(([name, address]) => `${address.toString(16).padStart(8, '0')} T ${name}\n`)
+    .join('');
+  const { machine } = boot(code, ENGINES[0]);
+  const names = openProgram(new TextEncoder().encode(map), 'System.map');
+  const d = new Debugger(new BareTarget(machine), new Programs([names]));
+  const chain = (): [string, boolean][] => {
+    d.forget();
+    const stack = d.stack();
+    stack.need(16);
+    return stack.frames.slice(1).map((f) => [f.name, f.afterCall]);
+  };
+  await stopAfter(d, () => d.runTo([at('first')], 'step', 'there'));
+  const main: [string, boolean] = [`main+0x${(at('first') - ENTRY).toString(16)}`, true];
+  assert.deepEqual(chain(), [main]);
+  await stopAfter(d, () => d.runTo([at('there')], 'step', 'there'));
+  machine.processor.cpu.calls.on = false;
+  assert.deepEqual(chain(), [['second', false]]);
+});

@@ -1,8 +1,9 @@
 // How each frame of a chain is found: the processor, call frame information, frame pointers, return addresses, trap records; and names without any file.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { openProgram, Programs } from '../../src/debugger/programs';
+import { openProgram, type Program, Programs } from '../../src/debugger/programs';
 import { Debugger } from '../../src/debugger/session';
 import type { Frame } from '../../src/debugger/stack';
 import { GuestTarget } from '../../src/debugger/target';
@@ -23,6 +24,14 @@ const frames = (d: Debugger): Frame[] => {
 };
 const plainName = (f: Frame): string => f.name.replace(/\+0x\w+/, '').replace(/ \(inlined\)/, '');
 const kernelFunctions = [...program.table.all()].filter((s) => s.address >= 0xc010_0000).sort((a, b) => a.address - b.address);
+/** The demo's names alone: no call frame information. */
+const demoNames = (): Program =>
+  openProgram(
+    new TextEncoder().encode(
+      kernelFunctions.map((s) => `${s.address.toString(16)} ${s.kind === 'object' ? 'D' : 'T'} ${s.name}\n`).join(''),
+    ),
+    'System.map',
+  );
 const withoutSections = (): Uint8Array => {
   const bytes = image.slice();
   bytes.fill(0, 32, 36);
@@ -58,15 +67,82 @@ test('a handler that overwrites its own frame does not hide what it interrupted'
   assert.ok(machine.host.records.count > record.k);
 });
 
-test('without call frame information and calls noted, return addresses on the stack are taken where a call of the very function stands before them, and marked', async () => {
-  const names = openProgram(
-    new TextEncoder().encode(
-      kernelFunctions.map((s) => `${s.address.toString(16)} ${s.kind === 'object' ? 'D' : 'T'} ${s.name}\n`).join(''),
-    ),
-    'System.map',
+test('a trap frame that an IRET has popped is not in a chain, though its words are still in memory and above the stack pointer', async () => {
+  const { d } = make();
+  await at('show_visible_page_fault', d);
+  d.setFilters([{ id: 'pf.guest', mode: 'handler' }]);
+  await stopAfter(d, () => d.continue());
+  const record = frames(d).find((f) => f.kind === 'boundary')?.record ?? assert.fail('no boundary');
+  const { at: place, words } = record.frame ?? assert.fail('no frame');
+  const inHandler = d.target.register('esp');
+  d.setFilters([]);
+  await stopAfter(d, () => d.runTo([record.eip], 'step', 'there'));
+  d.target.setRegister('esp', inHandler);
+  words.forEach((w, i) => {
+    d.target.write(place + 4 * (words.length - 1 - i), new Uint8Array(new Uint32Array([w.value]).buffer));
+  });
+  assert.ok(inHandler <= place);
+  assert.deepEqual(
+    frames(d).filter((f) => f.kind === 'boundary' && f.record?.k === record.k),
+    [],
   );
+});
+
+test('what a handler has saved below a trap frame are the registers of the interrupted code, once it is whole and as long as it goes back there', async () => {
+  const types = openProgram(new Uint8Array(readFileSync('test/debugger/fixtures/kernel.elf')), 'kernel.elf');
+  types.segments = [{ low: 0, high: 0, physicalBias: 0 }];
   const machine = new Machine({ kernel: withoutSections(), memoryBytes: 32 << 20, jit: false });
-  const d = new Debugger(new GuestTarget(machine), new Programs([names]));
+  const d = new Debugger(new GuestTarget(machine), new Programs([demoNames(), types]));
+  await at('show_visible_page_fault', d);
+  d.setFilters([{ id: 'pf.guest' }]);
+  await stopAfter(d, () => d.continue());
+  const truth = frames(d).find((f) => f.kind === 'code')?.registers ?? assert.fail('no frame');
+  d.setFilters([]);
+  await at('handle_page_fault', d);
+  d.target.setRegister('eip', d.target.pc + 1);
+  const record = frames(d).find((f) => f.kind === 'boundary')?.record ?? assert.fail('no boundary');
+  const { at: place, words } = record.frame ?? assert.fail('no frame');
+  const eip = place + 4 * (words.length - 1 - words.findIndex((w) => w.name === 'eip'));
+  const member = (name: string): number => d.tasks.data.field('pt_regs', name)?.offset ?? assert.fail(name);
+  const base = eip - member('eip');
+  const interrupted = (): Frame => {
+    const all = frames(d);
+    return all[all.findIndex((f) => f.record?.k === record.k) + 1];
+  };
+  const put = (name: string, value: number): number => d.target.write(base + member(name), new Uint8Array(new Uint32Array([value]).buffer));
+  // The demo's own handler saves in another order than this pt_regs has; here is what Linux's would leave.
+  const order = ['eax', 'ecx', 'edx', 'ebx', undefined, 'ebp', 'esi', 'edi'];
+  for (const [n, name] of order.entries()) if (name !== undefined) put(name, truth[n] ?? 0);
+  assert.ok(d.target.register('esp') <= base);
+  assert.deepEqual(interrupted().registers, truth);
+  // A handler that goes back to another place has put other registers there, too.
+  put('eip', record.eip + 4);
+  assert.equal(interrupted().registers[0], undefined);
+  put('eip', record.eip);
+  assert.deepEqual(interrupted().registers, truth);
+  // Not yet all saved.
+  d.target.setRegister('esp', base + 4);
+  assert.equal(interrupted().registers[0], undefined);
+});
+
+test('where call frame information leads to no code, the noted call goes on: inline assembly pushes without saying so', async () => {
+  const d = await at('console_write', make().d);
+  const whole = frames(d).filter((f) => f.inlineDepth === 0);
+  assert.ok(whole.length > 3);
+  const esp = d.target.register('esp');
+  d.target.write(esp - 8, new Uint8Array(8));
+  d.target.setRegister('esp', esp - 8);
+  const moved = frames(d).filter((f) => f.inlineDepth === 0);
+  assert.deepEqual(
+    moved.map((f) => f.pc),
+    whole.map((f) => f.pc),
+  );
+  assert.equal(moved[1].registers[3], undefined, 'what it saved is not known');
+});
+
+test('without call frame information and calls noted, return addresses on the stack are taken where a call of the very function stands before them, and marked', async () => {
+  const machine = new Machine({ kernel: withoutSections(), memoryBytes: 32 << 20, jit: false });
+  const d = new Debugger(new GuestTarget(machine), new Programs([demoNames()]));
   machine.processor.recordCalls(false);
   await at('console_write', d);
   d.target.setRegister('ebp', 0);

@@ -192,7 +192,11 @@ function entryValue(home: VariableHome, frame: Frame, callee: FunctionEntry, exp
 /** Whether a call site calls `callee`: by name, or through a pointer that the caller still has. */
 function calls(home: VariableHome, site: Die, callee: FunctionEntry, caller: Frame, owner: FunctionEntry, depth: number): boolean {
   const origin = site.referenced(D.DW_AT_call_origin) ?? site.referenced(D.DW_AT_abstract_origin);
-  if (origin) return originChain(callee.die).some((die) => die.id === origin.id) || nameOf(origin) === callee.name;
+  // A builtin has its function's name as linkage name.
+  if (origin) {
+    const names = [nameOf(origin), origin.string(D.DW_AT_linkage_name)];
+    return originChain(callee.die).some((die) => die.id === origin.id) || names.includes(callee.name);
+  }
   const target = site.block(D.DW_AT_call_target) ?? site.block(D.DW_AT_GNU_call_site_target);
   if (!target) return false;
   const address = evaluateNumber(target, site.unit, contextFor(home, caller, owner, site, depth + 1));

@@ -1,6 +1,6 @@
 # Run inside gdb: stops a program many times and writes, one JSON line a stop, what gdb says of the stack: registers, every frame with
 # its pc, function and line, and the value of every scalar argument and local. oracle/live.mjs compares. Parameters by environment:
-# TARGET (host:port), STOPS, STEP (instructions between stops: a range "1-40"), OUT, PLACES (addresses to break at), REGIONS (start,size;...).
+# TARGET (host:port), CONTINUE (the other side decides where to stop), STOPS, STEP (instructions between stops: a range "1-40"), OUT, PLACES (addresses to break at), REGIONS (start,size;...).
 import json
 import os
 import random
@@ -95,7 +95,9 @@ count = int(os.environ['STOPS'])
 places = [l for l in os.environ.get('PLACES', '').split(',') if l]
 try:
     for index in range(count):
-        if places:
+        if os.environ.get('CONTINUE'):
+            gdb.execute('continue', to_string=True)
+        elif places:
             # One of many addresses at a time: cheap, and spread over the program.
             gdb.execute('delete')
             for place in random.sample(places, min(len(places), 250)):

@@ -6,7 +6,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 
 const source = fileURLToPath(new URL('../../../src/symbols/', import.meta.url));
-const parts = [
+/** Modules of src/symbols. */
+export const parts = [
   'program-symbols',
   'symbol-table',
   'elf',
