@@ -2,11 +2,11 @@
 
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { hitsText } from '../debugger/breakpoint-rows';
-import type { Breakpoint, BreakpointSpec } from '../debugger/breakpoints';
+import { type Breakpoint, BREAKPOINT_MODES, type BreakpointSpec } from '../debugger/breakpoints';
 import { hex8 } from '../debugger/target';
 import type { Context } from './context';
 import { reference } from './memory-reference';
-import { type Arguments, ERRORS, type Handlers, list, RequestError, wantNumber, wantText } from './requests';
+import { type Arguments, ERRORS, type Handlers, list, oneOf, RequestError, wantNumber, wantText } from './requests';
 import { lastPart } from './sources';
 
 export const breakpointBody = (s: Context, b: Breakpoint, source?: DebugProtocol.Source): DebugProtocol.Breakpoint => {
@@ -36,6 +36,8 @@ export const common = (x: Arguments): Partial<BreakpointSpec> => {
     const v = x[key];
     if (typeof v === 'string' && v !== '') spec[key] = v;
   }
+  const { mode } = x;
+  if (mode !== undefined && mode !== '' && mode !== 'software') spec.mode = oneOf(x, 'mode', BREAKPOINT_MODES, 'stop');
   return spec;
 };
 

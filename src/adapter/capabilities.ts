@@ -11,6 +11,8 @@ export const filterBody = (f: FilterDescription): object => ({
   conditionDescription: 'An expression, such as err.W && cr2 < 0x1000',
 });
 
+const EVERYWHERE = ['source', 'instruction', 'exception'];
+
 export const capabilities = (filters: readonly FilterDescription[]): object => ({
   supportsConfigurationDoneRequest: true,
   supportsFunctionBreakpoints: true,
@@ -26,6 +28,7 @@ export const capabilities = (filters: readonly FilterDescription[]): object => (
   supportsModulesRequest: true,
   additionalModuleColumns: [
     { attributeName: 'addressRange', label: 'Range', type: 'string' },
+    { attributeName: 'offset', label: 'Offset', type: 'string' },
     { attributeName: 'symbolStatus', label: 'Symbols', type: 'string' },
   ],
   supportsRestartRequest: true,
@@ -50,15 +53,20 @@ export const capabilities = (filters: readonly FilterDescription[]): object => (
   supportsInstructionBreakpoints: true,
   supportsExceptionFilterOptions: true,
   breakpointModes: [
-    { mode: 'stop', label: 'Stop', description: 'Stop the Guest before the trap is applied.', appliesTo: ['exception'] },
+    { mode: 'stop', label: 'Stop', description: 'Stop the Guest: at a trap before it is applied.', appliesTo: EVERYWHERE },
     {
       mode: 'handler',
       label: 'Stop at the handler',
       description: "Stop at the first instruction of the Guest's handler, where the Guest gets one.",
       appliesTo: ['exception'],
     },
-    { mode: 'log', label: 'Log', description: 'Write a line to the Debug Console and go on.', appliesTo: ['exception'] },
-    { mode: 'count', label: 'Count', description: 'Only count: "info filters" tells how many.', appliesTo: ['exception'] },
+    { mode: 'log', label: 'Log', description: 'Write a line to the Debug Console and go on.', appliesTo: EVERYWHERE },
+    {
+      mode: 'count',
+      label: 'Count',
+      description: 'Only count: the Breakpoints+ view, "info b" and "info filters" tell how many.',
+      appliesTo: EVERYWHERE,
+    },
   ],
   exceptionBreakpointFilters: filters.map(filterBody),
 });

@@ -41,7 +41,7 @@ const setDataBreakpoints = (s: Context, args: Arguments): object => {
   };
 };
 
-const COLUMNS = ['name', 'position', 'directory', 'pc', 'by', 'kind', 'old', 'new'] as const;
+const COLUMNS = ['name', 'position', 'task', 'directory', 'pc', 'by', 'kind', 'old', 'new'] as const;
 
 export const dataBreakpointRequests = (s: Context): Handlers => ({
   dataBreakpointInfo: (a) => dataBreakpointInfo(s, a),

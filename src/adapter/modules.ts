@@ -14,6 +14,7 @@ export const moduleOf = (program: Programs['list'][number]): object => {
     name: program.name,
     path: program.path,
     symbolStatus: program.symbols === undefined ? 'names only' : program.symbols.hasDebugInfo ? 'lines and types' : 'names only',
+    offset: hex8(program.offset),
     ...(first === undefined ? {} : { addressRange: `${hex8(first.low + program.offset)}-${hex8(high + program.offset)}` }),
   };
 };

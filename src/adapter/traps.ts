@@ -16,8 +16,11 @@ const exceptionInfo = (s: Context): object => {
       message: text.description,
       typeName: text.typeName,
       fullTypeName: text.outcome,
-      evaluateName: 'trap',
+      ...(text.k === undefined ? {} : { evaluateName: `trap(${text.k})` }),
       stackTrace: text.chain,
+      ...(text.inside.length === 0
+        ? {}
+        : { innerException: text.inside.map(({ typeName, message, k }) => ({ typeName, message, evaluateName: `trap(${k})` })) }),
     },
   };
 };

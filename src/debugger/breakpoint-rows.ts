@@ -34,7 +34,7 @@ const breakpointRow = (d: Debugger, b: Breakpoint): BreakpointRow => {
   const state = b.verified ? hitsText(b.hits) : (b.message ?? 'not bound');
   return {
     label: placeText(spec),
-    description: `${state}${conditionText(spec)}${spec.logMessage === undefined ? '' : ', logs'}`,
+    description: `${state}${conditionText(spec)}${spec.logMessage !== undefined || spec.mode === 'log' ? ', logs' : ''}${spec.mode === 'count' ? ', only counts' : ''}`,
     tooltip: `Breakpoint ${b.id}${b.message === undefined ? '' : `: ${b.message}`}`,
     breakpoint: b.id,
     kind: 'breakpoint',

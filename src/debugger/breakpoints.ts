@@ -9,6 +9,9 @@ import { W } from '../i386/state';
 import { eachPage } from './mappings';
 import type { Space, Target } from './target';
 
+/** What a breakpoint does with what it meets. */
+export const BREAKPOINT_MODES = ['stop', 'log', 'count'] as const;
+export type BreakpointMode = (typeof BREAKPOINT_MODES)[number];
 export type BreakpointKind = 'source' | 'function' | 'instruction';
 
 export interface BreakpointSpec {
@@ -24,6 +27,8 @@ export interface BreakpointSpec {
   condition?: string;
   hitCondition?: string;
   logMessage?: string;
+  /** What it does when it is met; missing: stop. log without a message tells where the Guest came by. */
+  mode?: BreakpointMode;
   /** Made in the Debug Console: the client's lists do not replace it. */
   console?: boolean;
   /** Goes with its first hit. */

@@ -15,6 +15,7 @@ import type { KernelPrinters } from './printers';
 import type { Programs } from './programs';
 import { Stack } from './stack';
 import type { Target } from './target';
+import { handlerChain } from './record-query';
 import { switchedTasks, type Tasks } from './tasks';
 import { formatValue, splitFormat } from './value';
 
@@ -64,7 +65,17 @@ export class Conditions {
       return this.isFree(name, []) ? this.tasks.fastReader(name) : undefined;
     };
     const textIs = (name: string, wanted: string): (() => boolean) | undefined => this.commIs(name, wanted, []);
-    return this.asked(text, node, compile(node, { reader, textIs }), () => new AccessEnvironment(this.environment(), this.access));
+    return this.asked(
+      text,
+      node,
+      compile(node, { reader, textIs }),
+      () => new MoreNames(this.environment(), (name) => this.accessName(name)),
+    );
+  }
+
+  private accessName(name: string): Value | undefined {
+    const found = ACCESS.find((a) => a === name);
+    return found === undefined ? undefined : number(this.access[found], found === 'host' ? INT : UINT);
   }
 
   private asked(
@@ -182,8 +193,12 @@ export class Conditions {
       (name) => this.isType(name),
     );
     let current: TrapRecord | undefined;
+    let count = 0;
+    // How often this was asked, and how many handlers the record's trap came out of.
+    const own: Readonly<Record<string, () => number>> = { count: () => count, depth: () => handlersAtWork(this.target, current) };
     const quick = compile(node, {
       reader: (name) => {
+        if (Object.hasOwn(own, name) && this.isFree(name, [])) return { get: own[name], signed: false };
         if (isGuestRegister(name)) return { get: () => this.target.register(name), signed: false };
         if ((name === 'from' || name === 'to') && this.isFree(name, []))
           return { get: () => (switchedTasks(this.target, this.tasks, current as TrapRecord)?.[name] ?? 0) >>> 0, signed: false };
@@ -194,9 +209,12 @@ export class Conditions {
         this.commIs(name, wanted, []) ??
         (trapText(SAMPLE_RECORD, name) === undefined ? undefined : () => trapText(current as TrapRecord, name) === wanted),
     });
-    const ask = this.asked(text, node, quick, () => this.environment(current));
+    const names = (name: string): Value | undefined =>
+      Object.hasOwn(own, name) && this.isFree(name, []) ? number(own[name](), INT) : undefined;
+    const ask = this.asked(text, node, quick, () => new MoreNames(this.environment(current), names));
     return (record) => {
       current = record;
+      count++;
       return ask();
     };
   }
@@ -218,12 +236,12 @@ export class Conditions {
   }
 }
 
-/** A frame's names, and before them those of the access at hand. */
-class AccessEnvironment {
+/** A frame's names, and before them those of what a condition is asked about. */
+class MoreNames {
   readonly read: FrameEnvironment['read'];
   constructor(
     private readonly inner: FrameEnvironment,
-    private readonly access: AccessNames,
+    private readonly more: (name: string) => Value | undefined,
   ) {
     this.read = inner.read;
   }
@@ -231,8 +249,7 @@ class AccessEnvironment {
     return this.inner.register(name);
   }
   variable(name: string): Value | undefined {
-    const found = ACCESS.find((a) => a === name);
-    return found === undefined ? this.inner.variable(name) : number(this.access[found], found === 'host' ? INT : UINT);
+    return this.more(name) ?? this.inner.variable(name);
   }
   type(name: string): ReturnType<FrameEnvironment['type']> {
     return this.inner.type(name);
@@ -244,6 +261,12 @@ class AccessEnvironment {
     return this.inner.similar(name);
   }
 }
+
+/** The Guest's handlers that are at work where a trap comes from; none when it comes from user mode. */
+const handlersAtWork = (target: Target, record: TrapRecord | undefined): number => {
+  if (record === undefined || record.cpl === 3) return 0;
+  return handlerChain(target.records, record.esp, record.k).length;
+};
 
 /** Any record: tells which names are texts of a record. */
 const SAMPLE_RECORD = { outcome: 'direct', reason: 'none', kind: 'trap', cpl: 0 } as TrapRecord;

@@ -131,6 +131,21 @@ export const handlerAtWork = (records: TrapLog, esp: number, counts: (r: TrapRec
   return undefined;
 };
 
+/** The deliveries whose handlers are at work above `esp` on its kernel stack, innermost first, among the records before `k`. */
+export const handlerChain = (records: TrapLog, esp: number, k = records.count): TrapRecord[] => {
+  const chain: TrapRecord[] = [];
+  let above = esp;
+  for (let i = k - 1; i >= Math.max(records.first, k - NEWEST); i--) {
+    const r = records.get(i);
+    if (r?.frame === undefined || r.instructions !== undefined || !delivers(r)) continue;
+    if (r.frame.at < above || r.frame.at - esp >= KERNEL_STACK) continue;
+    chain.push(r);
+    if (r.cpl === 3) break;
+    above = r.frame.at + 1;
+  }
+  return chain;
+};
+
 /** Whether `r` came while the handler that `h` began was at work: on the same kernel stack, below its frame, before its IRET. */
 const within = (h: TrapRecord, r: TrapRecord): boolean => {
   const at = h.frame?.at;

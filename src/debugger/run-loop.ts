@@ -4,7 +4,7 @@
 // watch-stops.ts), and where steps go (stepping.ts).
 
 import type { Stop } from '../launcher/machine';
-import type { TrapRecord } from '../lguest/trap-record';
+import { formatPosition, type TrapRecord } from '../lguest/trap-record';
 import type { ConsoleStop, ConsoleStops } from './console-stops';
 import type { Breakpoint, Breakpoints } from './breakpoints';
 import type { Conditions } from './conditions';
@@ -112,6 +112,8 @@ export class Runner {
   private stopWhenNamed = false;
   private wake: (() => void) | undefined;
   private sliceSize = FIRST_SLICE;
+  /** When the slice or step under way began. */
+  private sliceFrom = 0;
   private temporaries: Temporary[] = [];
   /** Breakpoints that said stop at the newest 'breakpoint' exit, and whether a temporary did. */
   private hit: Breakpoint[] = [];
@@ -133,6 +135,10 @@ export class Runner {
     this.following = d.following;
     this.live = new Live(d.target);
     d.target.processor.onBreakpoint = (linear) => this.asked(linear);
+    // One REP may last longer than a slice.
+    d.target.processor.cpu.onPart = () => {
+      if (performance.now() - this.sliceFrom > SLICE_MS) d.target.requestStop();
+    };
   }
 
   /** The processor stands before an instruction with a breakpoint: stop? Asked in its loop, so a false condition must cost little. */
@@ -164,9 +170,19 @@ export class Runner {
     b.hits++;
     this.d.breakpoints.hits++;
     if (b.wantsHit !== undefined && !b.wantsHit(b.hits)) return false;
-    if (b.log === undefined) return true;
-    this.d.onLog(b.log(), b);
+    const { mode } = b.spec;
+    if (mode === 'count') return false;
+    if (b.log === undefined && mode !== 'log') return true;
+    this.d.onLog(b.log?.() ?? this.cameBy(b), b);
     return false;
+  }
+
+  /** The line of a breakpoint that logs and has no text of its own. */
+  private cameBy(b: Breakpoint): string {
+    const { target, programs } = this.d;
+    const task = this.d.tasks.ready ? this.d.tasks.current() : undefined;
+    const whose = task === undefined ? '' : `, pid ${task.pid} ${task.comm}`;
+    return `breakpoint ${b.id}, hit ${b.hits}: ${programs.nameOf(target.pc) ?? hex8(target.pc)} (${formatPosition(target.position)}${whose})`;
   }
 
   /** Asks a running machine to stand still. */
@@ -298,6 +314,7 @@ export class Runner {
       for (;;) {
         if (this.pauseWanted) return this.paused();
         const from = performance.now();
+        this.sliceFrom = from;
         const before = this.d.target.processor.retired;
         const due = this.d.breakpoints.due(before) - before;
         const stop = this.d.watches.needsSteps
@@ -420,6 +437,7 @@ export class Runner {
     for (let n = 1; ; n++) {
       const { pc } = target;
       if (target.processor.hasBreakpoint(pc) && this.asked(pc)) return { kind: 'breakpoint', address: pc };
+      this.sliceFrom = performance.now();
       const stop = watches.note(() => target.step({ entries: ENTRIES, idle: 'stop' }));
       watches.compareSteps(pc);
       if (watches.hits.length > 0) return { kind: 'stop' };
@@ -567,6 +585,7 @@ export class Runner {
     this.d.watches.arm();
     let first = true;
     for (;;) {
+      this.sliceFrom = performance.now();
       const stop = this.d.watches.note(() => this.d.target.step({ entries: ENTRIES, idle: 'stop' }));
       const touched = this.d.watches.hits.length > 0 ? this.watchStops.stop() : undefined;
       if (touched !== undefined) return touched;

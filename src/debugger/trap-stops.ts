@@ -21,7 +21,7 @@ import {
 } from './filters';
 import { LogLimit } from './log-limit';
 import type { Modules } from './modules';
-import { handlerAtWork } from './record-query';
+import { handlerAtWork, handlerChain } from './record-query';
 import { type StopInfo, stopInfo } from './stops';
 import { hex8 } from './target';
 import { switchedTasks } from './tasks';
@@ -52,6 +52,10 @@ export interface ExceptionText {
   typeName: string;
   outcome: string;
   chain: string;
+  /** The record's number; undefined: it is about no trap. */
+  k: number | undefined;
+  /** The traps whose handlers were at work when it came, innermost first. */
+  inside: { typeName: string; message: string; k: number }[];
 }
 
 export class TrapStops {
@@ -258,6 +262,8 @@ export class TrapStops {
         typeName: stop.filter ?? '',
         outcome: '',
         chain: '',
+        k: undefined,
+        inside: [],
       };
     const instruction = this.d.textAt(record.eip);
     const at = this.d.programs.nameOf(record.eip);
@@ -275,6 +281,10 @@ export class TrapStops {
       typeName: mnemonic(parent ?? record),
       outcome: record.outcome,
       chain: `${chainText(parent ?? record, this.d.programs)}${differencesText(parent ?? record)}`,
+      k: (parent ?? record).k,
+      inside: handlerChain(this.d.target.records, (parent ?? record).esp, (parent ?? record).k)
+        .filter(() => (parent ?? record).cpl !== 3)
+        .map((r) => ({ typeName: mnemonic(r), message: `${whatText(r)} ${becameText(r, this.d.programs)}.`, k: r.k })),
     };
   }
 

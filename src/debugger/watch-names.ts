@@ -4,6 +4,7 @@
 
 import { ExpressionError } from './expression';
 import { valueItem } from './item';
+import { machineRegister, partOf } from './machine-names';
 import type { Debugger } from './session';
 import type { Frame } from './stack';
 import { hex8, type Space } from './target';
@@ -57,6 +58,8 @@ const registerName = (d: Debugger, text: string): string | undefined => {
   if (m === null) return undefined;
   const [, dollar, name] = m;
   if (dollar === '' && d.programs.addressOf(name) !== undefined) return undefined;
+  if (partOf(d.target, name) !== undefined) return name;
+  if (machineRegister(d.target, name)?.bytes === undefined && machineRegister(d.target, name) !== undefined) return name;
   if (/^e?(ax|bx|cx|dx|si|di|bp|sp|ip|flags)$/.test(name) || /^[c-gs]s$/.test(name) || watchableRegisters(d.target).includes(name))
     return name;
   return undefined;

@@ -7,7 +7,7 @@
 import { CR0, CR4, W } from '../i386/state';
 import { LD } from '../lguest/abi';
 import type { Host, Walk } from '../lguest/host';
-import { CONTROL_REGISTERS, FLAG_BITS, isGuestRegister } from './machine-names';
+import { CONTROL_REGISTERS, FLAG_BITS, isGuestRegister, machineRegister, partOf } from './machine-names';
 import type { Programs } from './programs';
 import { hex8, LINEAR, type Space, type Target } from './target';
 
@@ -142,6 +142,13 @@ const register = (target: Target, name: string, mask: number): Subject | string 
   if (flag !== undefined && flag in FLAG_BITS)
     return { ...base, when: 'step', probe: () => ((target.register('eflags') & FLAG_BITS[flag]) === 0 ? 0 : 1) };
   if (isGuestRegister(name)) return { ...base, when: 'step', probe: () => (target.register(name) & mask) >>> 0 };
+  // Control registers under a Host are the Guest's as the Host keeps them; all else is as an expression shows it.
+  const machine =
+    host === undefined || !['cr2', 'cr3'].includes(name) ? (partOf(target, name) ?? machineRegister(target, name)) : undefined;
+  if (machine !== undefined && machine.bytes === undefined) {
+    const now = (): number => Number((partOf(target, name) ?? machineRegister(target, name))?.bits ?? 0n);
+    return { ...base, when: 'step', probe: () => (now() & mask) >>> 0 };
+  }
   if (host === undefined) {
     if (Object.hasOwn(CONTROL_REGISTERS, name))
       return { ...base, when: 'step', probe: () => (target.processor.cpu.m32[CONTROL_REGISTERS[name]] & mask) >>> 0 };

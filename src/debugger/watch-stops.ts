@@ -7,15 +7,19 @@ import type { TrapFilter } from '../lguest/host';
 import { hitCondition } from './breakpoints';
 import type { Conditions } from './conditions';
 import { ExpressionError } from './expression';
+import { mnemonic } from './explain';
 import type { Programs } from './programs';
+import { handlerAtWork } from './record-query';
 import { type StopInfo, stopInfo } from './stops';
 import { hex8, type Target } from './target';
+import type { Tasks } from './tasks';
 import { numberOf, numberText, type Watch, type WatchHit, type WatchWish, type Watches } from './watches';
 
 /** What this needs of the debugger. */
 export interface WatchOwner {
   readonly target: Target;
   readonly programs: Programs;
+  readonly tasks: Tasks;
   readonly watches: Watches;
   readonly conditions: Conditions;
   newId(): number;
@@ -126,6 +130,7 @@ export class WatchStops {
         watches.addRow({
           name: this.accessed(hit),
           position: formatPosition(target.position),
+          task: this.taskText(),
           directory: target.host?.lg.pgdirs[target.host.lg.pgdidx].gpgdir ?? 0,
           pc: hit.eip,
           by: hit.by,
@@ -139,14 +144,26 @@ export class WatchStops {
     const { hit, after } = first;
     const name = this.accessed(hit);
     const where = hit.eip === undefined ? '' : ` at ${this.d.programs.nameOf(hit.eip) ?? hex8(hit.eip)}: ${this.d.textAt(hit.eip) ?? ''}`;
+    const around = [this.taskText(), hit.eip === undefined ? '' : this.handlerText()].filter((x) => x !== '').join(', ');
     const change = hit.kind === 'read' ? `read as ${numberText(after)}` : `${numberText(hit.before)} → ${numberText(after)}`;
     const { problem } = conditions;
     conditions.problem = undefined;
     return stopInfo('data breakpoint', `${name}: ${change}`, {
-      text: `${name}: ${change} by ${hit.by}${where}${problem === undefined ? '' : ` (${problem})`}`,
+      text: `${name}: ${change} by ${hit.by}${where}${around === '' ? '' : ` (${around})`}${problem === undefined ? '' : ` (${problem})`}`,
       hitBreakpoints: [...new Set(found.map((f) => f.hit.watch.id))],
       ...(hit.eip === undefined ? {} : { instruction: hit.eip }),
     });
+  }
+  /** `pid 7 cat`, where the kernel's debug information tells what a task is. */
+  private taskText(): string {
+    const task = this.d.tasks.ready ? this.d.tasks.current() : undefined;
+    return task === undefined ? '' : `pid ${task.pid} ${task.comm}`;
+  }
+  /** What the Guest's handler at work is about. */
+  private handlerText(): string {
+    const { target } = this.d;
+    const r = (target.register('cs') & 3) === 3 ? undefined : handlerAtWork(target.records, target.register('esp'));
+    return r === undefined ? '' : `in the handler of ${r.virq === undefined ? mnemonic(r) : `virq ${r.virq.irq}`}, trap ${r.k}`;
   }
   /** What an access touched, by name: of something long the part. */
   private accessed({ watch, at }: WatchHit): string {

@@ -56,6 +56,8 @@ export interface WatchHit {
 export interface WatchRow {
   name: string;
   position: string;
+  /** `pid 7 cat`, or '' when it is not known what a task is. */
+  task: string;
   /** Page directory of the task. */
   directory: number;
   pc: number | undefined;

@@ -151,6 +151,8 @@ export class Cpu {
   blockCpl = 0;
   /** Set by a REP instruction that stopped at its chunk bound: not retired, comes back. */
   unfinished = false;
+  /** A REP instruction gives way between two of its elements; who needs a turn may ask the processor to stop. Must not touch the machine. */
+  onPart: (() => void) | undefined;
   /** The interrupt line of the machine's interrupt controller. Like all of LINES it stands in the memory, for translated code. */
   get intr(): boolean {
     return this.m32[LINES.INTR >> 2] !== 0;

@@ -129,6 +129,31 @@ test('how often a breakpoint was met is told at each stop and while the Guest ru
   await s.end();
 });
 
+test('by its mode a breakpoint stops, logs where the Guest came by, or only counts', async () => {
+  const s = await Inside.at('show_demand_paging');
+  const at = async (name: string): Promise<string> =>
+    (await s.request('disassemble', { memoryReference: `&${name}`, instructionCount: 1 })).instructions[0].address;
+  const [log, count] = [await at('handle_irq'), await at('printk')];
+  const wrong = await s.failing('setInstructionBreakpoints', { breakpoints: [{ instructionReference: log, mode: 'loud' }] });
+  assert.match(wrong, /"mode" must be one of stop, log, count/);
+  const { breakpoints } = await s.request('setInstructionBreakpoints', {
+    breakpoints: [
+      { instructionReference: log, mode: 'log' },
+      { instructionReference: count, mode: 'count' },
+    ],
+  });
+  await s.request('setBreakpoints', {
+    source: { path: demoFile('tour.c') },
+    breakpoints: [{ line: lineOf('tour.c', '\thalt();'), mode: 'software' }],
+  });
+  assert.equal((await s.go()).reason, 'breakpoint');
+  assert.match(s.output, new RegExp(`breakpoint ${breakpoints[0].id}, hit 1: handle_irq \\(#\\d`));
+  const rows = (await s.request('lguest/view/breakpoints')).nodes[0].children as Body[];
+  assert.match(rows[0].description, /^\d+ hits?, logs$/);
+  assert.match(rows[1].description, /^\d\d+ hits, only counts$/);
+  await s.end();
+});
+
 test('while the Guest runs its counts grow in the view and in what the client is told', async () => {
   const s = await Inside.at('spin', { cmdline: 'do=spin 4000000000' });
   const { breakpoints } = await s.request('setBreakpoints', {

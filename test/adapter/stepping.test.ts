@@ -204,6 +204,18 @@ test('a jump goes to a line of the same function, and is refused anywhere else',
   assert.equal((await s.frames())[0].line, line);
   const { targets: far } = await s.request('gotoTargets', { source: { path: demoFile('clock.c') }, line: lineOf('clock.c', 'ticks++;') });
   assert.match(await s.failing('goto', { threadId: 1, targetId: far[0].id }), /only places in the function at hand/);
+  const pc = await here(s);
+  const next = (await s.request('disassemble', { memoryReference: pc, instructionCount: 2 })).instructions[1].address;
+  for (const [place, where] of [
+    [next, next],
+    [`boot.c:${line}`, pc],
+  ]) {
+    await s.evaluate(`jump ${place}`);
+    assert.equal((await s.stop()).reason, 'goto');
+    assert.equal(await here(s), where);
+  }
+  assert.match(await s.failing('evaluate', { expression: 'jump clock.c:9', context: 'repl' }), /only places in the function at hand/);
+  assert.match(await s.failing('evaluate', { expression: 'jump', context: 'repl' }), /where\?/);
   await s.end();
 });
 

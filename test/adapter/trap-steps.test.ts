@@ -78,3 +78,27 @@ test('the page walk beside the editor is about the access of the page fault at h
   assert.match(await about({ va: '0xc0100000' }), /kernel read$/);
   await s.end();
 });
+
+test('conditions of filters know the handlers at work and how often they were asked, and a trap inside of a handler names the one around it', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const filter = async (condition: string): Promise<void> => {
+    await s.request('setExceptionBreakpoints', { filters: [], filterOptions: [{ filterId: 'hypercall', condition }] });
+  };
+  await filter('depth > 0');
+  const stop = await s.go();
+  assert.equal(stop.reason, 'exception');
+  const { details } = await s.request('exceptionInfo', { threadId: 1 });
+  assert.match(details.evaluateName, /^trap\(\d+\)$/);
+  assert.match(await s.evaluate(details.evaluateName, 'watch'), /kind = "hypercall", vector = 31/);
+  const [around] = details.innerException;
+  assert.match(around.message, /^int 0x80 from user mode/);
+  assert.match(await s.evaluate(around.evaluateName, 'watch'), /kind = "direct"/);
+  assert.equal(await s.evaluate('depth', 'watch').catch(() => 'no name elsewhere'), 'no name elsewhere');
+  await filter('depth == 0 && count >= 3');
+  const calls = async (): Promise<number> => Number(/hypercall +(\d+)/.exec(await s.evaluate('stats'))?.[1]);
+  const before = await calls();
+  assert.equal((await s.go()).reason, 'exception');
+  assert.ok((await calls()) >= before + 3);
+  assert.equal((await s.request('exceptionInfo', { threadId: 1 })).details.innerException, undefined);
+  await s.end();
+});

@@ -88,6 +88,20 @@ test('registers, flags and control registers are watched by name', async () => {
   await s.functions('shell');
   assert.match((await s.go()).text ?? '', /^cr3.guest: 0x\w+ → 0x\w+ by the Host \(NEW_PGTABLE\)$/);
   assert.equal((await s.request('dataBreakpointInfo', { name: 'nothing_like_it' })).dataId, null);
+  for (const name of ['cs.base', 'ss.limit', 'eflags.IOPL', 'cr0', 'cr4', 'dr7', 'gdtr.limit', 'tr', '$eip'])
+    assert.equal((await s.request('dataBreakpointInfo', { name })).dataId, `reg:${name.replace('$', '')}`, name);
+  await s.end();
+});
+
+test('the stop of a watch says in which handler the writer was, and parts of segments are watched', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  await s.watch(['ticks', 'write']);
+  assert.match(
+    (await s.go()).text ?? '',
+    /^ticks: 0x0+ → 0x0+1 by the Guest at handle_irq\+0x\w+: mov .* \(in the handler of virq 0, trap \d+\)$/,
+  );
+  await s.watch(['ss.dpl', 'write']);
+  assert.match((await s.go()).text ?? '', /^ss.dpl: 0x00000001 → 0x00000003 by the Guest at /, 'into ring 3');
   await s.end();
 });
 

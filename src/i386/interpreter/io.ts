@@ -106,6 +106,7 @@ const bindString: Binder = (row, size) => {
       if (done === chunk) {
         c.m32[W.EIP] = thisEip(c, i);
         c.unfinished = true;
+        c.onPart?.();
         return;
       }
       if (input) inOne(c, size, narrow, step);

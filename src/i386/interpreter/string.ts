@@ -204,6 +204,7 @@ const repeat = (c: Cpu, i: number, kind: Kind, size: Size): void => {
   if ((narrow ? c.m16[ECX << 1] : m[ECX]) !== 0) {
     m[W.EIP] = thisEip(c, i);
     c.unfinished = true;
+    c.onPart?.();
   }
 };
 
