@@ -36,6 +36,15 @@ const SLOW_PLACE = 4;
 const SLOW_REGION = 500;
 /** Slow accesses at one place count together when no more translated instructions than that lie between two of them: leaving costs as much as some 1000 instructions. */
 const SLOW_RECENT = 2000;
+/**
+ * A way in costs about as much as interpreting so many instructions more. A region that was entered from the run loop for less than that again and again, until the
+ * difference summed up to so many, is not worth it: its entry block is left to the interpreter for so many runs, and then for twice as many.
+ */
+const ENTRY_COST = 24;
+const ENTRY_DEBT = -100_000;
+const ENTRY_CREDIT = 1 << 20;
+const BORED_RUNS = 1 << 17;
+const BORED_MOST = 1 << 26;
 /** Longest stay in translated code: lets the engine put in better code of a function that never returns. */
 const SLICE = 50_000;
 /** Regions waiting for their module: so many are compiled at once, or fewer as soon as one of their blocks ran so often again. */
@@ -62,6 +71,8 @@ export interface JitStats {
   /** Accesses that left a region; regions translated again because of them. */
   slow: number;
   redone: number;
+  /** Regions left to the interpreter because stays in them were too short. */
+  givenUp: number;
   refused: number;
   modules: number;
 }
@@ -115,6 +126,10 @@ export class Jit {
   /** By slot: instructions that must be left to enter. */
   private lengths = new Int32Array(1024);
   private cellAt = new Int32Array(1024);
+  /** By slot: instructions run in stays that began there, less what the ways in cost. */
+  private worth = new Int32Array(1024);
+  /** By block: for how many runs it was last left to the interpreter because entering its region was not worth it. */
+  private readonly bored = new Map<number, number>();
   /** By block: the regions that contain it, dead ones until the next one comes. */
   private readonly users = new Map<number, Set<Translation>>();
   /** By page: how often code was dropped there; a page that churns is left to the interpreter for a while. */
@@ -155,6 +170,7 @@ export class Jit {
     punts: 0,
     slow: 0,
     redone: 0,
+    givenUp: 0,
     refused: 0,
     modules: 0,
   };
@@ -215,7 +231,10 @@ export class Jit {
     this.stats.entries++;
     this.runSlot(slot);
     cpu.syncTlb();
-    this.clock += slice - m[W.LEFT];
+    const stay = slice - m[W.LEFT];
+    this.clock += stay;
+    const worth = this.worth[slot] + stay - ENTRY_COST;
+    this.worth[slot] = worth < ENTRY_CREDIT ? worth : ENTRY_CREDIT;
     if (m[EXIT_NUMBER] >= 0) this.takeExit();
     m[W.LEFT] += this.held;
     this.held = 0;
@@ -224,7 +243,20 @@ export class Jit {
       m[W.EIP] = this.taskEip;
       this.taskEip = -1;
     }
+    if (worth < ENTRY_DEBT && this.threshold > 0) this.giveUp(slot);
     return m[STATUS];
+  }
+  /** The region in `slot` is entered often and left again at once. */
+  private giveUp(slot: number): void {
+    this.worth[slot] = 0;
+    const t = this.live.find((other) => !other.dead && other.slot === slot);
+    if (t === undefined) return;
+    const block = t.entry >> 1;
+    const runs = Math.min(2 * (this.bored.get(block) ?? BORED_RUNS / 2), BORED_MOST);
+    this.bored.set(block, runs);
+    this.retire(t);
+    this.blocks.setRuns(block, -runs);
+    this.stats.givenUp++;
   }
 
   /** Does what the region left undone when it took an exit: EIP, the count, the flags. */
@@ -411,6 +443,7 @@ export class Jit {
       this.lengths[t.slot] = t.length;
       if (t.slot < LENGTHS_SLOTS) this.cpu.m32[(LENGTHS >> 2) + t.slot] = t.length;
       this.cellAt[t.slot] = t.cell;
+      this.worth[t.slot] = 0;
       this.blocks.setSlot(t.entry >> 1, t.entry & 1, t.slot, t.linear);
       this.cpu.m32[t.cell >> 2] = t.slot;
       this.live.push(t);
@@ -435,6 +468,9 @@ export class Jit {
     const cellAt = new Int32Array(2 * from);
     cellAt.set(this.cellAt);
     this.cellAt = cellAt;
+    const worth = new Int32Array(2 * from);
+    worth.set(this.worth);
+    this.worth = worth;
     return from;
   }
   private release(slot: number): void {
@@ -518,6 +554,7 @@ export class Jit {
     this.slowAt.clear();
     this.slowWhen.clear();
     this.patience.clear();
+    this.bored.clear();
     this.users.clear();
     this.cells.clear();
     this.cpu.m32.fill(0, CELLS >> 2, this.nextCell >> 2);
