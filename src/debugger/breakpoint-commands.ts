@@ -3,10 +3,12 @@
 // What is made here has numbers of the same series as the client's, and stays when the client sends its lists. What it leaves out: everything that only looks (commands.ts).
 
 import { ExpressionError } from './expression';
+import type { FilterMode } from './filters';
 import { aboutByte, parsePattern, Search } from './memory-tools';
 import type { Debugger } from './session';
 import { hex8, LINEAR } from './target';
 import { watchNamed } from './watch-names';
+import { formatValue } from './value';
 import type { WatchAccess } from './watches';
 
 const fail = (message: string): never => {
@@ -49,6 +51,23 @@ const consoleStop = (d: Debugger, text: string): string => {
 };
 const consoleTable = (d: Debugger): string =>
   d.consoleStops.list.map((s) => `${s.id} console ${s.text}, ${s.hits} ${s.hits === 1 ? 'hit' : 'hits'}\n`).join('');
+
+/** `FILTER [if CONDITION]`, `off FILTER`; without, what every filter does. */
+const trapFilter = (d: Debugger, text: string, mode: FilterMode): string => {
+  if (text === '') return d.filterCounts.map((f) => `${f.id.padEnd(12)} ${f.mode.padEnd(6)} ${f.count}\n`).join('') || 'no filter is set\n';
+  const [, off, id, condition] = /^(off\s+|on\s+)?(\S+)(?:\s+if\s+(.+))?$/s.exec(text) ?? [];
+  if (id === undefined) return fail('which filter? catch pf.guest if cr2 < 0x1000, catch off pf.guest');
+  if (off?.startsWith('off')) return d.dropFilter(id) ? `${id} is as the editor has it\n` : fail(`${id} was not set here`);
+  d.addFilter({ id, mode, ...(condition === undefined ? {} : { condition }) });
+  return `${id}: ${mode}${condition === undefined ? '' : ` if ${condition}`}\n`;
+};
+
+/** Who wrote something last, where a watch records it. */
+const lastWriter = (d: Debugger, text: string): string => {
+  if (text === '') return fail('of what? last jiffies');
+  const { value, env, format } = d.evaluate(`lastwrite(${text})`, undefined, false);
+  return `${formatValue(value, d.valueContext(env), format)}\n`;
+};
 
 /** `WHAT [if CONDITION] [| log]`. @throws ExpressionError. */
 export const addWatchText = (d: Debugger, text: string, access: WatchAccess = 'write'): string => {
@@ -112,6 +131,9 @@ export const BREAKPOINT_COMMANDS: Readonly<Record<string, Command>> = {
   watch: (d, rest) => addWatchText(d, rest),
   rwatch: (d, rest) => addWatchText(d, rest, 'read'),
   awatch: (d, rest) => addWatchText(d, rest, 'readWrite'),
+  catch: (d, rest) => trapFilter(d, rest, 'stop'),
+  log: (d, rest) => trapFilter(d, rest, 'log'),
+  last: lastWriter,
   console: consoleStop,
   watchlog: watchLog,
   delete: remove,

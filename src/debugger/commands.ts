@@ -50,6 +50,8 @@ Commands:
   when                 position and Guest time
   b PLACE [if COND] [-> LOG], tb  breakpoint: NAME, file.c:LINE, 0xADDR, p:0xADDR, v@0xCR3:0xADDR, #INSTRUCTIONS
   watch|rwatch|awatch WHAT [if COND] [| log]  variable, $reg, eflags.IF, cr3, pte(VA) & MASK
+  catch FILTER [if COND], log FILTER [if COND]   stop at traps, or only log them; catch off FILTER
+  last EXPR            who wrote it last, where a watch records it
   console [once] /REGEX/[i]   stops when a line of the Guest's console matches
   delete [N], info b, watchlog [N]
   find "text"|0xWORD|bytes 12 34 [from 0x… to 0x…], what ADDRESS, set PLACE = VALUE
@@ -318,6 +320,16 @@ export const runCommand = (c: CommandHost, line: string): string | undefined => 
   const m = /^([a-z]+)(?:\s+(.*))?$/s.exec(text);
   if (m === null) return undefined;
   const [, word, rest = ''] = m;
+  // A local variable of that name goes first; of a global one, `'name'` is the expression.
+  if (
+    rest === '' &&
+    !c.debugger.running &&
+    c.debugger
+      .environment(undefined, false)
+      .locals()
+      .some((v) => v.name === word)
+  )
+    return undefined;
   if (Object.hasOwn(RESUME, word) && rest === '' && c.debugger.programs.addressOf(word) === undefined) {
     standing(c);
     c.resume(...RESUME[word]);

@@ -169,6 +169,8 @@ export class Debugger {
     this.previous = old.target.records;
     this.watches.adopt(old.watches);
     this.consoleStops.adopt(old.consoleStops);
+    this.consoleFilters = old.consoleFilters;
+    this.setFilters(old.editorFilters);
     this.setWatches(watches);
     for (const { id, spec } of kept) this.breakpoints.add(id, spec, (b) => this.prepare(b));
   }
@@ -207,7 +209,32 @@ export class Debugger {
   }
   /** @returns for each filter the message of what is wrong with it, or undefined. */
   setFilters(wanted: { id: string; condition?: string; mode?: string }[]): (string | undefined)[] {
-    return this.traps.set(wanted);
+    this.editorFilters = wanted;
+    const kept = wanted.filter((w) => !this.consoleFilters.has(w.id));
+    const problems = this.traps.set([...kept, ...this.consoleFilters.values()]);
+    return wanted.map((w) => (kept.includes(w) ? problems[kept.indexOf(w)] : undefined));
+  }
+  private editorFilters: { id: string; condition?: string; mode?: string }[] = [];
+  /** Set in the Debug Console; each goes before the editor's of the same name and stays when the editor sends its list. */
+  private consoleFilters = new Map<string, { id: string; condition?: string; mode: FilterMode }>();
+  /** @throws ExpressionError for a filter or a condition that is none. */
+  addFilter(filter: { id: string; condition?: string; mode: FilterMode }): void {
+    const before = this.consoleFilters.get(filter.id);
+    this.consoleFilters.delete(filter.id);
+    this.consoleFilters.set(filter.id, filter);
+    const kept = this.editorFilters.filter((w) => !this.consoleFilters.has(w.id));
+    const problem = this.traps.set([...kept, ...this.consoleFilters.values()]).at(-1);
+    if (problem === undefined) return;
+    this.consoleFilters.delete(filter.id);
+    if (before !== undefined) this.consoleFilters.set(filter.id, before);
+    this.setFilters(this.editorFilters);
+    throw new ExpressionError(problem);
+  }
+  /** @returns whether the console had set it. */
+  dropFilter(id: string): boolean {
+    const had = this.consoleFilters.delete(id);
+    if (had) this.setFilters(this.editorFilters);
+    return had;
   }
   /** Every filter that is set, with what it found. */
   get filterCounts(): { id: string; mode: FilterMode; count: number }[] {

@@ -76,3 +76,11 @@ test('values that are places in code lead to their text: a function, eip, a gate
   assert.match(await s.failing('locations', { locationReference: 999_999 }), /gone/);
   await s.end();
 });
+
+test('a local variable goes before a command of its name, and what follows makes it the command', async () => {
+  const s = await Inside.at('show_visible_page_fault');
+  await s.go('next');
+  assert.match(await s.evaluate('page'), /^0xd000\w{4}$|^<optimized out>$/);
+  assert.match(await s.evaluate('page $esp read'), /Guest .*directory/s);
+  await s.end();
+});
