@@ -45,11 +45,16 @@ export const nodeFiles = (demo: string): Files => ({
 export const serveStdio = (options: AdapterOptions): void => {
   const session = new AdapterSession(options);
   const say = (line: string): boolean => process.stderr.write(`lguest-debug: ${line}\n`);
-  session.on('finished', () => setTimeout(() => process.exit(0), 100));
+  /** Ends once everything is written: a client that reads slowly gets its last answers all the same. One that is gone has closed our input. */
+  const leave = (): void => {
+    connection.flush();
+    process.stdout.write('', () => setTimeout(() => (process.stdout.writableLength > 0 ? leave() : process.exit(0)), 100));
+  };
+  session.on('finished', leave);
   process.stdin.on('close', () => process.exit(0));
   process.stdin.on('error', (error) => say(`stdin: ${error.message}`));
   process.stdout.on('error', (error) => say(`stdout: ${error.message}`));
-  connect(session, process.stdin, process.stdout, say);
+  const connection = connect(session, process.stdin, process.stdout, say);
 };
 
 /** Sessions on a port of the loopback interface, one a connection. @returns the port (a free one for 0). */

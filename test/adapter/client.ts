@@ -179,7 +179,8 @@ export class Session {
   }
   async end(): Promise<void> {
     await this.client.disconnectRequest({}).catch(() => {});
-    if (this.port === undefined) await this.client.stop();
+    // Not client.stop(): that disconnects once more, and who asks a program that is about to end may never be answered.
+    if (this.port === undefined) (this.client as unknown as { stopAdapter(): void }).stopAdapter();
   }
 }
 

@@ -427,3 +427,29 @@ test('code without source is shown as a listing in which breakpoints can be set'
     rmSync(folder, { recursive: true, force: true });
   }
 });
+
+test('a client that reads slowly gets every answer, that to its disconnect too, before the adapter ends', async () => {
+  const adapter = spawn(process.execPath, ['dist/adapter.js'], { stdio: ['pipe', 'pipe', 'ignore'] });
+  const closed = new Promise((done) => adapter.on('close', done));
+  adapter.stdout.pause();
+  let seq = 0;
+  const send = (command: string, args: object = {}): void => {
+    const json = JSON.stringify({ seq: ++seq, type: 'request', command, arguments: args });
+    adapter.stdin.write(`Content-Length: ${Buffer.byteLength(json)}\r\n\r\n${json}`);
+  };
+  send('initialize', { adapterID: 'lguest' });
+  send('launch', { program: demoFile('demo.elf'), stopOnEntry: true });
+  send('configurationDone');
+  for (let n = 0; n < 100; n++) send('disassemble', { memoryReference: '0xc0100270', instructionCount: 200 });
+  send('disconnect');
+  // More than the pipe holds: what is left over must not be lost when the adapter has nothing more to do.
+  await new Promise((done) => setTimeout(done, 1500));
+  let text = '';
+  adapter.stdout.on('data', (bytes: Buffer) => {
+    text += bytes.toString();
+  });
+  adapter.stdout.resume();
+  assert.equal(await closed, 0);
+  assert.equal(text.match(/"type":"response"/g)?.length, seq);
+  assert.match(text, /"command":"disconnect","success":true/);
+});
