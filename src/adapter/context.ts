@@ -51,6 +51,10 @@ export class Context {
   readonly hitsTold = { total: 0, byId: new Map<number, number>() };
   readonly registersView = new RegistersView();
   readonly memoryGrid = new MemoryGrid();
+  /** The client asks for hexadecimal numbers: its newest request for values said so. */
+  hex = false;
+  /** Formats of single values, by expression; they stay over a restart. */
+  readonly formats = new Map<string, string>();
   /** What stands in the scope `Globals (pinned)`; it stays over a restart. */
   readonly pinned: string[] = [];
   readonly consoleText: Uint8Array[] = [];

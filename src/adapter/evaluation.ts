@@ -61,6 +61,7 @@ const evaluate = (s: Context, args: Arguments): object => {
       variablesReference: 0,
       memoryReference: hex8(Number(text)),
     };
+  s.hex = format?.hex === true;
   const frame = s.frame(args.frameId);
   const found = d.evaluate(text, frame?.kind === 'code' ? frame : undefined, repl);
   const expression = splitFormat(text).expression;
@@ -68,7 +69,7 @@ const evaluate = (s: Context, args: Arguments): object => {
     text,
     expression,
     found.value,
-    d.valueContext(found.env, format?.hex === true, args.context === 'clipboard'),
+    d.valueContext(found.env, () => s.hex, args.context === 'clipboard'),
     found.format,
   );
   const v = variableBody(s, item);

@@ -12,6 +12,7 @@ import type { Debugger } from '../debugger/session';
 import { heldWhileStepping } from '../debugger/irq-state';
 import type { Frame } from '../debugger/stack';
 import { hex8 } from '../debugger/target';
+import { FORMAT_LETTERS } from '../debugger/value';
 import { formatPosition } from '../lguest/trap-record';
 import type { Context } from './context';
 import { type Arguments, ERRORS, type Handlers, RequestError, wantNumber, wantText } from './requests';
@@ -70,7 +71,7 @@ const scopes = (s: Context, args: Arguments): object => {
   const d = s.standing;
   const frame = s.frame(args.frameId);
   if (frame === undefined) throw new RequestError(ERRORS.badArgument, '"frameId" is missing.');
-  const scopes = new Scopes(d, false, s.pinned).of(frame).map((scope: ScopeItem) => ({
+  const scopes = new Scopes(d, () => s.hex, s.pinned).of(frame).map((scope: ScopeItem) => ({
     name: scope.name,
     variablesReference: s.handle(scope),
     expensive: scope.expensive,
@@ -83,6 +84,7 @@ const variables = (s: Context, args: Arguments): object => {
   void s.standing;
   const item = s.opened.get(wantNumber(args, 'variablesReference'));
   if (item?.open === undefined) throw new RequestError(ERRORS.badArgument, 'These variables are gone: the Guest has run since.');
+  s.hex = (args.format as { hex?: boolean } | undefined)?.hex === true;
   const filter = args.filter;
   if (filter === 'named' && item.indexed !== undefined) return { variables: [] };
   const start = wantNumber(args, 'start', 0);
@@ -147,7 +149,16 @@ const setExpression = (s: Context, args: Arguments): object => {
     d.evaluate(wantText(args, 'value'), frame, true).value,
   );
   d.forget();
-  const body = variableBody(s, valueItem('', undefined, value, d.valueContext(env), { letter: undefined, count: undefined }));
+  const body = variableBody(
+    s,
+    valueItem(
+      '',
+      undefined,
+      value,
+      d.valueContext(env, () => s.hex),
+      { letter: undefined, count: undefined },
+    ),
+  );
   return { value: body.value, variablesReference: body.variablesReference, ...(body.type === undefined ? {} : { type: body.type }) };
 };
 
@@ -168,6 +179,24 @@ const loadedSources = (s: Context): object => {
     return path === undefined ? [] : [{ name: lastPart(path), path }];
   });
   return { sources };
+};
+
+/** Chooses how single values look: `formats` by expression, a letter each, an empty one for the usual look. */
+const setFormats = (s: Context, args: Arguments): object => {
+  const given = args.formats;
+  if (typeof given !== 'object' || given === null)
+    throw new RequestError(ERRORS.badArgument, '"formats" must be an object of expressions and letters.');
+  for (const [name, letter] of Object.entries(given as Record<string, unknown>)) {
+    if (letter === '') s.formats.delete(name);
+    else if (typeof letter === 'string' && letter.length === 1 && FORMAT_LETTERS.includes(letter)) s.formats.set(name, letter);
+    else
+      throw new RequestError(
+        ERRORS.badArgument,
+        `"${name}": ${JSON.stringify(letter)} is no format; the letters are ${[...FORMAT_LETTERS].join(' ')}.`,
+      );
+  }
+  if (s.supports.supportsInvalidatedEvent) s.afterResponse = () => s.event('invalidated', { areas: ['variables'] });
+  return { formats: Object.fromEntries(s.formats) };
 };
 
 /** Lines of a listing whose instructions were never executed, for an editor to dim, and those with breakpoints and their counts. */
@@ -197,6 +226,7 @@ export const inspectionRequests = (s: Context): Handlers => ({
     };
   },
   'lguest/view/registers': (a) => ({ nodes: s.registersView.tree(s.standing, parseGroups(a.groups)) }),
+  'lguest/formats': (a) => setFormats(s, a),
   'lguest/executed': (a) => executed(s, a),
   loadedSources: () => loadedSources(s),
 });

@@ -35,9 +35,11 @@ export const valueItem = (
   evaluateName: string | undefined,
   v: Value,
   context: ValueContext,
-  format: Format,
+  given: Format,
   assign?: (text: string) => void,
 ): Item => {
+  const chosen = given.letter === undefined && evaluateName !== undefined ? context.formatOf?.(evaluateName) : undefined;
+  const format = chosen === undefined ? given : { ...given, letter: chosen };
   const named = format.letter === undefined ? context.printers?.named(name, v) : undefined;
   const item: Item = { name, value: named ?? formatValue(v, context, format), type: typeText(v.type) };
   if (evaluateName !== undefined) item.evaluateName = evaluateName;
@@ -69,7 +71,7 @@ export const valueItem = (
           path ?? evaluateName,
           c.value,
           context,
-          { ...format, count: undefined },
+          { ...given, count: undefined },
           path === undefined ? undefined : assign && ((text) => assignText(context, c.value, text)),
         );
       });

@@ -6,7 +6,7 @@ import { W } from '../i386/state';
 import { KERNEL_CS, GDT, LD } from '../lguest/abi';
 import { accessText, descriptorText } from './descriptor-text';
 import { gdtRows } from './descriptors';
-import { evaluate, parse, realFromBytes, store } from './expression';
+import { evaluate, number, parse, realFromBytes, store } from './expression';
 import { vectorName } from './filters';
 import { fpuState } from './fpu-state';
 import type { Item } from './item';
@@ -14,6 +14,7 @@ import { FLAG_BITS, machineRegister, stackBytes, stackEmpty } from './machine-na
 import type { Debugger } from './session';
 import { DWARF_REGISTERS, type Frame } from './stack';
 import { hex8, type SegmentName } from './target';
+import { formatValue } from './value';
 
 const GENERAL = ['eax', 'ebx', 'ecx', 'edx', 'esi', 'edi', 'ebp', 'esp', 'eip'] as const;
 const SEGMENT_NAMES = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'] as const;
@@ -33,7 +34,8 @@ const assign =
 export const registerRows = (d: Debugger, frame: Frame): Item[] => {
   const { target } = d;
   const row = (name: string, value: number | undefined, editable: boolean): Item => {
-    const item: Item = { name, value: value === undefined ? 'unknown' : hex8(value), type: UINT_TEXT, evaluateName: `$${name}` };
+    const shown = value === undefined ? 'unknown' : wordText(d, `$${name}`, value);
+    const item: Item = { name, value: shown, type: UINT_TEXT, evaluateName: `$${name}` };
     if (value === undefined) return item;
     item.memory = value;
     if (name === 'eip') item.code = item.memory = editable ? target.pc : value;
@@ -47,8 +49,15 @@ export const registerRows = (d: Debugger, frame: Frame): Item[] => {
   const flags = target.register('eflags');
   return [
     ...GENERAL.map((name) => row(name, target.register(name), true)),
-    { ...row('eflags', flags, true), value: `${hex8(flags)} [${flagNames(flags)}]` },
+    { ...row('eflags', flags, true), value: `${wordText(d, '$eflags', flags)} [${flagNames(flags)}]` },
   ];
+};
+
+/** A register as the user wants to see it: hexadecimal with leading zeros unless another format was chosen. */
+export const wordText = (d: Debugger, expression: string, value: number): string => {
+  const letter = d.formats.get(expression);
+  if (letter === undefined) return hex8(value);
+  return formatValue(number(value >>> 0), d.valueContext(d.environment(undefined, false)), { letter, count: undefined });
 };
 
 export const flagRows = (d: Debugger): Item[] => {

@@ -5,7 +5,7 @@
 
 import { ExpressionError } from './expression';
 import { CONTROL_REGISTERS, FLAG_BITS, isGuestRegister } from './machine-names';
-import { flagNames } from './machine-rows';
+import { flagNames, wordText } from './machine-rows';
 import type { Debugger } from './session';
 import { hex8 } from './target';
 import { formatValue } from './value';
@@ -102,6 +102,7 @@ const shownValue = (d: Debugger, name: string): string => {
   const { target, programs } = d;
   if (isGuestRegister(name)) {
     const value = target.register(name);
+    if (d.formats.has(`$${name}`)) return wordText(d, `$${name}`, value);
     if (name === 'eflags') return `${hex8(value)} [${flagNames(value)}]`;
     if (/^[c-gs]s$/.test(name)) return `0x${value.toString(16).padStart(4, '0')}`;
     const symbol = value < 0x1000 ? undefined : programs.nameOf(value);
@@ -112,7 +113,8 @@ const shownValue = (d: Debugger, name: string): string => {
   if (Object.hasOwn(CONTROL_REGISTERS, name)) return hex8(target.processor.cpu.m32[CONTROL_REGISTERS[name]]);
   try {
     const { value, env, format } = d.evaluate(sourceOf(name), undefined, false);
-    return formatValue(value, d.valueContext(env), format);
+    const letter = format.letter ?? d.formats.get(sourceOf(name));
+    return formatValue(value, d.valueContext(env), letter === undefined ? format : { ...format, letter });
   } catch (error) {
     if (!(error instanceof ExpressionError)) throw error;
     return error.message;

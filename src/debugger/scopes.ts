@@ -27,7 +27,7 @@ export class Scopes {
   /** @param pinned expressions that the user wants to see in every frame. */
   constructor(
     private readonly d: Debugger,
-    private readonly hex: boolean,
+    private readonly hex: () => boolean,
     private readonly pinned: readonly string[] = [],
   ) {}
 

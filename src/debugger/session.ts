@@ -182,9 +182,22 @@ export class Debugger {
   }
 
   /** @param whole nothing is shortened, up to 20,000 values. */
-  valueContext(env: FrameEnvironment, hex = false, whole = false): ValueContext {
-    return { env, names: this.programs, printers: this.printers, hex, ...(whole ? { whole: { left: 20_000 } } : {}) };
+  /** @param hex whether numbers are wanted in hexadecimal; asked anew for each text, since rows are opened later than they are made. */
+  valueContext(env: FrameEnvironment, hex: () => boolean = () => false, whole = false): ValueContext {
+    const { programs, printers, formats } = this;
+    return {
+      env,
+      names: programs,
+      printers,
+      get hex() {
+        return hex();
+      },
+      formatOf: (name) => formats.get(name),
+      ...(whole ? { whole: { left: 20_000 } } : {}),
+    };
   }
+  /** Format letters that the user chose for single values, by their expressions. */
+  formats = new Map<string, string>();
 
   /** A breakpoint of the Debug Console, beside those of the client. */
   addBreakpoint(spec: BreakpointSpec): Breakpoint {
@@ -418,7 +431,7 @@ export class Debugger {
   private shown(text: string): string {
     try {
       const { value, env, format } = this.evaluate(text, undefined, false);
-      return formatValue(value, this.valueContext(env, false, true), format);
+      return formatValue(value, this.valueContext(env, undefined, true), format);
     } catch (error) {
       if (!(error instanceof ExpressionError)) throw error;
       return error.message;

@@ -15,6 +15,9 @@ export interface Format {
 }
 export const PLAIN_FORMAT: Format = { letter: undefined, count: undefined };
 
+/** Letters of formats. */
+export const FORMAT_LETTERS = 'xduobcspifyY';
+
 /** Splits `expr,fmt`. A comma inside brackets or text is not a format. */
 export const splitFormat = (text: string): { expression: string; format: Format } => {
   const m = /^(.*),\s*(?:\[(\d+)\])?\s*([xduobcsphifyY]|hex)?\s*$/s.exec(text);
@@ -45,7 +48,9 @@ export interface ValueContext {
   env: Pick<Environment, 'read'>;
   names: Namer;
   printers?: Printer;
-  hex?: boolean;
+  readonly hex?: boolean;
+  /** The letter that the user chose for the value of an expression. */
+  formatOf?: (expression: string) => string | undefined;
   /** Nothing is shortened, as for the clipboard, until so many values are written. */
   whole?: { left: number };
 }

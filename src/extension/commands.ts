@@ -3,6 +3,7 @@
 import * as vscode from 'vscode';
 import type { BreakpointsView } from './breakpoints-view';
 import type { ConfigurationProvider } from './configuration-provider';
+import type { Formats } from './formats';
 import type { GuestTerminals } from './guest-terminal';
 import { kernelConfiguration } from './launch-configuration';
 import { ACCESS_CHOICES, type AccessChoice, DEBUG_TYPE, REQUESTS, type WhyAnswer } from './protocol';
@@ -25,6 +26,7 @@ export interface CommandParts {
   tasksView: TasksView;
   breakpointsView: BreakpointsView;
   memoryView: MemoryView;
+  formats: Formats;
 }
 
 /** What the editor hands to a command started from a Variables or Watch row. */
@@ -156,6 +158,16 @@ async function setBytes({ memoryView }: CommandParts, row: unknown): Promise<voi
   const bytes = Buffer.from(text.replace(/\s+/g, ''), 'hex');
   await ask(session, 'writeMemory', { memoryReference: node.reference, data: bytes.toString('base64') });
   memoryView.refresh();
+}
+
+/** A row of Variables or Watch, or of the Registers view. */
+async function formatValue({ formats, registersView }: CommandParts, row: unknown): Promise<void> {
+  const name = (row as VariableContext | undefined)?.variable?.evaluateName ?? nodeOf(row)?.evaluateName;
+  const session = await runningSession();
+  if (!session) return;
+  if (!name) void vscode.window.showInformationMessage('This row has no expression whose format could be kept.');
+  else await formats.choose(session, name);
+  registersView.refresh();
 }
 
 /** The scope `Globals (pinned)` shows the row's expression at every stop. */
@@ -320,6 +332,7 @@ export function registerCommands(parts: CommandParts): vscode.Disposable {
     'lguest.memoryAs': () => memoryAs(parts),
     'lguest.setBytes': (row) => setBytes(parts, row),
     'lguest.pinGlobal': pinGlobal,
+    'lguest.formatValue': (row) => formatValue(parts, row),
     'lguest.pinRegister': (row) => pinRegister(parts, row),
     'lguest.unpinRegister': (row) => parts.registersView.unpin(nodeOf(row)?.label ?? ''),
     'lguest.setRegister': (row) => setRegister(parts, row),

@@ -6,6 +6,7 @@ import { registerAssemblyHover } from './assembly-hover';
 import { registerCommands } from './commands';
 import { BreakpointsView } from './breakpoints-view';
 import { ConfigurationProvider, registerConfigurationProvider } from './configuration-provider';
+import { Formats } from './formats';
 import { GuestTerminals } from './guest-terminal';
 import { NeverExecuted } from './never-executed';
 import { DEBUG_TYPE } from './protocol';
@@ -25,6 +26,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const registersView = new RegistersView(stops, context.workspaceState);
   const breakpointsView = new BreakpointsView(stops);
   const tasksView = new TasksView(stops);
+  const formats = new Formats(context.workspaceState);
   const memoryView = new MemoryView(stops);
   const trapView = new TrapView(stops, context.globalState);
   const pageWalkView = new PageWalkView(stops);
@@ -40,9 +42,22 @@ export function activate(context: vscode.ExtensionContext): void {
     tasksView,
     breakpointsView,
     memoryView,
+    formats,
     new Status(stops),
     new NeverExecuted(stops),
     registerAssemblyHover(),
-    registerCommands({ provider, terminals, stops, pages, registersView, trapView, pageWalkView, tasksView, breakpointsView, memoryView }),
+    registerCommands({
+      provider,
+      terminals,
+      stops,
+      pages,
+      registersView,
+      trapView,
+      pageWalkView,
+      tasksView,
+      breakpointsView,
+      memoryView,
+      formats,
+    }),
   );
 }

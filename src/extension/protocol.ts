@@ -91,6 +91,8 @@ export const REQUESTS = {
   viewPageWalk: 'lguest/view/pageWalk',
   /** `{memoryReference?, as?, rows?}` -> ViewAnswer: memory where an expression leads now; left out, at the stack pointer. */
   viewMemory: 'lguest/view/memory',
+  /** `{formats}` -> `{formats}`: format letters of single values by their expressions; an empty letter takes one away. */
+  formats: 'lguest/formats',
   /** `{}` -> WhyAnswer: why the current trap ended as it did. */
   why: 'lguest/why',
   /** `{name}` -> ExecutedAnswer: what of a listing was never executed. */

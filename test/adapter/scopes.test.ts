@@ -185,3 +185,51 @@ test('the Host’s fields are a structure: members, arrays and the shared page b
     assert.ok(names.includes(name), name);
   await s.end();
 });
+
+test('the editor’s hexadecimal format holds for variables at any depth, and comes and goes with each request', async () => {
+  const s = await Inside.at('handle_irq');
+  await s.evaluate('ticks = 26');
+  await s.evaluate('pin ticks');
+  await s.evaluate('pin *(struct task *)&init_stack');
+  const reference = (await s.scopes())['Globals (pinned)'];
+  const read = async (variablesReference: number, hex?: boolean): Promise<Row[]> =>
+    (await s.request('variables', { variablesReference, ...(hex === undefined ? {} : { format: { hex } }) })).variables;
+  assert.equal((await read(reference))[0].value, '26');
+  const [ticks, task] = await read(reference, true);
+  assert.equal(ticks.value, '0x0000001a');
+  const members = (await read(task.variablesReference, true)).map((r) => r.value);
+  assert.ok(members.some((v) => /^0x[0-9a-f]{8}$/.test(v)) && members.every((v) => !/^[1-9]\d*$/.test(v)), members.join());
+  assert.equal((await read(reference, false))[0].value, '26');
+  await s.end();
+});
+
+test('a format chosen for a value holds wherever it is shown, over steps and a restart, until it is taken back', async () => {
+  const s = await Inside.at('handle_irq');
+  await s.evaluate('ticks = 26');
+  await s.evaluate('pin ticks');
+  const shown = async (): Promise<string[]> => [
+    value(await rowsOf(s, 'Globals (pinned)'), 'ticks'),
+    value(await rowsOf(s, 'Registers'), 'eip'),
+    await s.evaluate('ticks', 'watch'),
+    (await s.request('lguest/view/registers')).nodes[0].children.find((r: { label: string }) => r.label === 'eip').description,
+  ];
+  assert.deepEqual((await s.request('lguest/formats', { formats: { ticks: 'b', $eip: 'p' } })).formats, { ticks: 'b', $eip: 'p' });
+  const binary = '0b00000000_00000000_00000000_00011010';
+  const [pinned, eip, watched, view] = await shown();
+  assert.deepEqual([pinned, watched], [binary, binary]);
+  assert.match(eip, /^0x[0-9a-f]{8} <handle_irq/);
+  assert.equal(view, eip);
+  assert.equal(await s.evaluate('ticks,d', 'watch'), '26', 'what stands behind the comma goes first');
+  assert.ok(s.events.some((e) => e.event === 'invalidated'));
+  await s.go('stepIn', { granularity: 'instruction' });
+  assert.equal((await shown())[0], binary);
+  await s.go('restart');
+  assert.match((await shown())[0], /^0b/);
+  await s.request('lguest/formats', { formats: { ticks: '', $eip: '' } });
+  assert.deepEqual(
+    (await shown()).slice(0, 2).map((v) => /^\d+$|^0x[0-9a-f]{8}$/.test(v)),
+    [true, true],
+  );
+  assert.match(await s.failing('lguest/formats', { formats: { ticks: 'q' } }), /"ticks": "q" is no format; the letters are x d u/);
+  await s.end();
+});

@@ -108,7 +108,7 @@ test('the chain of a sleeping task begins where it left the processor and has it
       .sort(),
     ['me', 'number', 'waited'],
   );
-  const scopes = new Scopes(d, false).of(stack.frames[1]);
+  const scopes = new Scopes(d, () => false).of(stack.frames[1]);
   assert.deepEqual(
     scopes.map((s) => s.name),
     ['Locals', 'Registers', 'Task', 'Statics'],
@@ -280,7 +280,7 @@ test('after stepping out, the returned value is the first of the locals, with it
   await run.step('out');
   d.stack().need(1);
   const frame = d.stack().frames[0];
-  const locals = new Scopes(d, false).of(frame)[0];
+  const locals = new Scopes(d, () => false).of(frame)[0];
   assert.equal(locals.name, 'Locals');
   const [first] = locals.open?.(0, 5) ?? [];
   assert.deepEqual([first.name, first.value, first.type], ['return of shared_work', '14', 'int']);

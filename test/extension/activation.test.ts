@@ -616,3 +616,26 @@ test('the Memory view follows an expression, lays a type over its bytes, marks t
     ],
   );
 });
+
+test('a format is chosen for a value, kept with the workspace, and told to the next session', async () => {
+  const editor = activated();
+  const asked: unknown[] = [];
+  const answer = (command: string, args: unknown): object => {
+    if (command === 'lguest/formats') asked.push(args);
+    return { nodes: [] };
+  };
+  const session = editor.start(guest(), answer);
+  assert.deepEqual(asked, [], 'nothing is kept yet');
+  editor.message(session, event('stopped'));
+  editor.pick = 'Binary';
+  await editor.run('lguest.formatValue', { variable: { evaluateName: 'ticks' } });
+  editor.pick = 'Symbol';
+  await editor.run('lguest.formatValue', { node: { label: 'eip', evaluateName: '$eip' } });
+  editor.pick = 'Usual';
+  await editor.run('lguest.formatValue', { variable: { evaluateName: 'ticks' } });
+  assert.deepEqual(asked, [{ formats: { ticks: 'b' } }, { formats: { $eip: 'p' } }, { formats: { ticks: '' } }]);
+  assert.deepEqual(editor.inWorkspace.get('formats'), { $eip: 'p' });
+  asked.length = 0;
+  editor.start(guest(), answer);
+  assert.deepEqual(asked, [{ formats: { $eip: 'p' } }]);
+});

@@ -154,6 +154,7 @@ test('every command without a menu of its own can be run from the palette with n
     'lguest.watchMode',
     'lguest.setBytes',
     'lguest.pinGlobal',
+    'lguest.formatValue',
   ]);
 });
 
