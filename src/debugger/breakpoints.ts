@@ -4,6 +4,7 @@
 // a program stands at its virtual and, early in a boot, its physical address. What it leaves out: stops and stepping (run-loop.ts, stepping.ts).
 
 import { ExpressionError } from './expression';
+import { hostPlace } from './host-places';
 import type { Program, Programs } from './programs';
 import { W } from '../i386/state';
 import { eachPage } from './mappings';
@@ -44,6 +45,8 @@ export interface Breakpoint {
   count: number | undefined;
   /** The guest-physical address that is meant, whatever alias runs there. */
   physical: number | undefined;
+  /** The traps that are meant: the id of a filter for the Host's own work (host-places.ts). */
+  trap: string | undefined;
   /** Its condition or the like is wrong: it stays unbound. */
   problem: boolean;
   /** Not bound because what it belongs to may be loaded later. */
@@ -106,6 +109,13 @@ export class Breakpoints {
   /** What may still bring a function or a file that is not known: a module, a program; undefined: nothing. */
   mayCome: () => string | undefined = () => undefined;
 
+  /** Those about traps are others now. */
+  onTraps: () => void = () => {};
+  /** Those about traps of this id. */
+  withTrap(id: string): Breakpoint[] {
+    return [...this.all.values()].filter((b) => b.trap === id);
+  }
+
   constructor(
     private readonly target: Target,
     private readonly programs: Programs,
@@ -148,6 +158,7 @@ export class Breakpoints {
       pending: false,
       count: undefined,
       physical: undefined,
+      trap: undefined,
       verified: false,
       message: undefined,
       file: spec.file,
@@ -176,6 +187,7 @@ export class Breakpoints {
 
   private arm(b: Breakpoint): void {
     this.all.set(b.id, b);
+    if (b.trap !== undefined) this.onTraps();
     if (b.count !== undefined) this.counted.push(b);
     for (const { address, when } of b.places) {
       const list = this.byAddress.get(address);
@@ -185,6 +197,7 @@ export class Breakpoints {
     }
   }
   private disarm(b: Breakpoint): void {
+    if (b.trap !== undefined) this.onTraps();
     this.counted = this.counted.filter((x) => x !== b);
     for (const { address } of b.places) {
       const rest = (this.byAddress.get(address) ?? []).filter((x) => x.b !== b);
@@ -216,6 +229,7 @@ export class Breakpoints {
     b.pending = false;
     b.count = undefined;
     b.physical = undefined;
+    b.trap = undefined;
     if (spec.kind === 'instruction') this.bindAddress(b, (spec.address ?? 0) >>> 0, spec.space);
     else if (spec.kind === 'function') this.bindFunction(b, (spec.pattern ?? '').trim());
     else this.bindLine(b, spec.file ?? '', spec.line ?? 0, spec.column);
@@ -296,6 +310,17 @@ export class Breakpoints {
       return;
     }
     const found = this.programs.functionsNamed(rest);
+    const host = found.length === 0 || /^(host|hcall):/i.test(text) ? hostPlace(text) : undefined;
+    if (host !== undefined) {
+      if (typeof host === 'string') b.message = host;
+      else if (this.target.host === undefined) b.message = 'this machine has no Host that could stop there';
+      else {
+        b.trap = host.id;
+        b.verified = true;
+        b.message = `in the Host, for each trap that comes through there`;
+      }
+      return;
+    }
     if (found.length === 0) {
       const similar = this.programs.similar(rest);
       const later = this.mayCome();

@@ -3,6 +3,7 @@
 // The Host calls test() only for records of vectors that some filter wants, before the decision is applied. Killed, panicked and emulator stops need no record
 // and are judged by id alone (trap-stops.ts). What it leaves out: words (explain.ts).
 
+import { passes } from './host-places';
 import { LHCALL } from '../lguest/abi';
 import type { Guest } from '../lguest/guest';
 import type { TrapFilter } from '../lguest/host';
@@ -140,6 +141,7 @@ const concerns = (id: string, r: TrapRecord, lg: Guest | undefined, isBug: (r: T
     case 'taskSwitch':
       return r.hypercall?.number === LHCALL.SET_STACK && r.hypercall.args[1] !== (lg?.esp1 ?? 0) >>> 0;
     default:
+      if (id.startsWith('hcall.') || id.startsWith('host.')) return passes(id, r);
       return r.kind !== 'virq' && r.kind !== 'kill' && r.vector === Number(id.slice(1));
   }
 };
@@ -167,12 +169,16 @@ export const hostFilter = (
   if (ids.has('hostIrq')) for (let v = 32; v < 256; v++) vectors[v] = 1;
   if (ids.has('switcher')) want(80, 256);
   for (const id of ids) if (/^v\d+$/.test(id)) want(Number(id.slice(1)));
+  const host = [...ids].some((id) => id.startsWith('host.'));
+  const calls = [...ids].some((id) => id.startsWith('hcall.'));
+  if (calls) want(31);
+  if (host) vectors.fill(1);
   const byRecord = active.filter((f) => f.id !== 'worldSwitch');
   const filter: TrapFilter = {
     vectors,
-    ring: ids.has('hypercall') || ids.has('taskSwitch') || ids.has('v31'),
-    virqDelivered: ids.has('virq') || ids.has(STEP_VIRQ),
-    virqHeld: ids.has('virqHeld'),
+    ring: ids.has('hypercall') || ids.has('taskSwitch') || ids.has('v31') || host || calls,
+    virqDelivered: ids.has('virq') || ids.has(STEP_VIRQ) || host,
+    virqHeld: ids.has('virqHeld') || host,
     test: (record) => byRecord.some((f) => concerns(f.id, record, lg, isBug) && (f.condition?.(record) ?? true) && onStop(f.id, record)),
   };
   if (ids.has('worldSwitch')) {

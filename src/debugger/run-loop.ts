@@ -165,7 +165,7 @@ export class Runner {
     return this.hit.length > 0 || this.hitTemporary !== undefined || this.oopsHit !== undefined;
   }
   /** A breakpoint is met: counts it and writes its log. @returns whether it says stop. */
-  private met(b: Breakpoint): boolean {
+  met(b: Breakpoint): boolean {
     if (b.test !== undefined && !b.test()) return false;
     b.hits++;
     this.d.breakpoints.hits++;

@@ -133,6 +133,7 @@ export class Debugger {
     watchSlots(target.host);
     this.watchStops = new WatchStops(this);
     this.traps = new TrapStops(this);
+    this.breakpoints.onTraps = () => this.traps.install();
     this.following = new Following(this);
     this.runner = new Runner(this);
     this.stepping = new Stepping(this);
@@ -177,7 +178,13 @@ export class Debugger {
 
   prepare(b: Breakpoint): void {
     const { condition, logMessage } = b.spec;
-    if (condition !== undefined && condition.trim() !== '') b.test = this.conditions.breakpoint(condition, b.places);
+    if (condition !== undefined && condition.trim() !== '') {
+      if (b.trap === undefined) b.test = this.conditions.breakpoint(condition, b.places);
+      else {
+        const test = this.conditions.trap(condition);
+        b.test = () => this.recordMet !== undefined && test(this.recordMet);
+      }
+    }
     if (logMessage !== undefined && logMessage !== '') b.log = this.conditions.message(logMessage);
   }
 
@@ -255,6 +262,13 @@ export class Debugger {
   }
   filtersChanged(): void {
     this.traps.install();
+  }
+  /** The record at which a breakpoint at the Host's work is met. */
+  private recordMet: TrapRecord | undefined;
+  /** Counts such a breakpoint and writes its log. @returns whether it says stop. */
+  breakpointMet(b: Breakpoint, record: TrapRecord | undefined): boolean {
+    this.recordMet = record;
+    return this.runner.met(b);
   }
   get virqEndsStep(): boolean {
     return this.runner.stepping && this.stepVirq === 'stop';

@@ -19,6 +19,7 @@ import {
   STEP_VIRQ,
   vectorName,
 } from './filters';
+import type { Breakpoint, Breakpoints } from './breakpoints';
 import { LogLimit } from './log-limit';
 import type { Modules } from './modules';
 import { handlerAtWork, handlerChain } from './record-query';
@@ -36,6 +37,9 @@ export interface TrapOwner extends AddressSources {
   readonly conditions: Conditions;
   /** A virtual interrupt that comes in now ends the step under way. */
   readonly virqEndsStep: boolean;
+  readonly breakpoints: Breakpoints;
+  /** Counts a breakpoint and writes its log. @returns whether it says stop. */
+  breakpointMet(b: Breakpoint, record: TrapRecord | undefined): boolean;
   /** The newest stop, and the trap that it is about. */
   readonly stop: StopInfo | undefined;
   readonly record: TrapRecord | undefined;
@@ -60,6 +64,8 @@ export interface ExceptionText {
 
 export class TrapStops {
   private filters: ActiveFilter[] = [];
+  /** Breakpoints at the Host's work that said stop. */
+  private placesMet: Breakpoint[] = [];
   /** The filter that said stop. */
   private hit: string | undefined;
   private readonly logLimit = new LogLimit((text) => this.d.onTrapLog(text));
@@ -99,12 +105,17 @@ export class TrapStops {
     const { target } = this.d;
     const cr2 = this.d.watches.all.flatMap((w): ActiveFilter[] => (w.subject?.cr2 === undefined ? [] : [{ id: `cr2.${w.subject.cr2}` }]));
     const virq: ActiveFilter[] = this.d.virqEndsStep ? [{ id: STEP_VIRQ }] : [];
+    const places = [...new Set([...this.d.breakpoints].flatMap((b) => (b.trap === undefined ? [] : [b.trap])))].map((id) => ({ id }));
     const filter = hostFilter(
-      [...this.filters, ...cr2, ...virq],
+      [...this.filters, ...cr2, ...virq, ...places],
       target,
       (id, record, direction) => {
         const watch = id.startsWith('cr2.') ? this.d.watches.all.find((w) => w.subject?.cr2 === id.slice(4)) : undefined;
         if (watch !== undefined && !this.d.watchStops.counts(watch)) return false;
+        if (/^(host|hcall)\./.test(id)) {
+          this.placesMet = this.d.breakpoints.withTrap(id).filter((b) => this.d.breakpointMet(b, record));
+          if (this.placesMet.length === 0) return false;
+        }
         const filter = this.filters.find((f) => f.id === id);
         if (filter !== undefined) {
           filter.seen = (filter.seen ?? 0) + 1;
@@ -212,6 +223,16 @@ export class TrapStops {
     this.hit = undefined;
     if (filter === STEP_VIRQ)
       return stopInfo('step', `Paused on step: irq ${record.virq?.irq ?? 0} comes in here`, { record, pending: true });
+    if (/^(host|hcall)\./.test(filter)) {
+      const hitBreakpoints = this.placesMet.map((b) => b.id);
+      const at = filter.startsWith('host.') ? `Host: ${filter.slice(5)}` : (record.hypercall?.name ?? 'hypercall');
+      return stopInfo('function breakpoint', `Paused on function breakpoint: ${at}`, {
+        record,
+        pending: true,
+        text: whatText(record),
+        hitBreakpoints,
+      });
+    }
     const watch = this.d.watches.all.find((w) => `cr2.${w.subject?.cr2}` === filter);
     if (watch !== undefined) {
       const { cr2 } = this.d.target.host ?? {};

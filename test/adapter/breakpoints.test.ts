@@ -129,6 +129,46 @@ test('how often a breakpoint was met is told at each stop and while the Guest ru
   await s.end();
 });
 
+test('functions of the Host and hypercalls are breakpoints by name, with conditions over the trap, and stop before it is applied', async () => {
+  const s = await Inside.at('show_visible_page_fault');
+  const [page, call, host, both, none, number] = await s.functions(
+    { name: 'demand_page', condition: 'outcome == reflected && cr2 == 0xd0000000' },
+    { name: 'hcall:SET_PTE', hitCondition: '>= 2' },
+    'host:emulate_insn',
+    { name: 'deliver_trap', logMessage: 'delivers {vector,d}' },
+    'hcall:SET_NOTHING',
+    { name: 'hcall:14', condition: 'bad +' },
+  );
+  assert.deepEqual(
+    [page.verified, call.verified, host.verified, both.verified, none.verified, number.verified],
+    [true, true, true, true, false, false],
+  );
+  assert.match(none.message, /no hypercall "SET_NOTHING"; there are .*SET_PTE/);
+  assert.match((await s.functions({ name: 'host:main' }))[0].message, /the Host has no "main".*demand_page/);
+  await s.functions(
+    { name: 'demand_page', condition: 'outcome == reflected && cr2 == 0xd0000000' },
+    { name: 'deliver_trap', logMessage: 'delivers {vector,d}' },
+  );
+  const stop = await s.go();
+  assert.deepEqual([stop.reason, stop.description], ['function breakpoint', 'Paused on function breakpoint: Host: demand_page']);
+  assert.equal(stop.hitBreakpointIds?.length, 1);
+  const frames = await s.frames();
+  assert.match(frames[0].name, /#PF.*reflected/);
+  assert.equal(frames[1].name, 'show_visible_page_fault', 'the Guest stands at the instruction that faulted');
+  await s.go('stepIn', { granularity: 'instruction' });
+  assert.equal((await s.frames())[0].name, 'entry_page_fault');
+  await s.functions({ name: 'hcall:SET_PTE', hitCondition: '>= 2' }, { name: 'deliver_trap', logMessage: 'delivers {vector,d}' });
+  const second = await s.go();
+  assert.equal(second.description, 'Paused on function breakpoint: SET_PTE');
+  assert.match(await s.evaluate('info b'), /hcall:SET_PTE +hits 2,/);
+  await s.functions('emulate_insn');
+  assert.equal((await s.go()).description, 'Paused on function breakpoint: Host: emulate_insn');
+  assert.match(s.output, /delivers 14/);
+  await s.functions('shell');
+  assert.equal((await s.go()).description, 'Paused on function breakpoint');
+  await s.end();
+});
+
 test('by its mode a breakpoint stops, logs where the Guest came by, or only counts', async () => {
   const s = await Inside.at('show_demand_paging');
   const at = async (name: string): Promise<string> =>
