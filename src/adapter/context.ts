@@ -73,8 +73,8 @@ export class Context {
   readonly toldCancelled = new Map<string, object>();
   /** Files with symbols that were opened, for a restart. */
   readonly symbols = new Map<string, { bytes: Uint8Array; program: Program }>();
-  /** Places in code that variables lead to, by number. */
-  readonly locations = new Map<number, number>();
+  /** Places that variables lead to, by number: in code, or where the source declares them. */
+  readonly locations = new Map<number, number | { file: string; line: number }>();
   /** What a handler wants to be done once its answer is on the way: events that the answer must precede. */
   afterResponse: (() => void) | undefined;
 

@@ -92,18 +92,23 @@ const variables = (s: Context, args: Arguments): object => {
   return { variables: item.open(start, count).map((i) => variableBody(s, i)) };
 };
 
-const locationOf = (s: Context, pc: number): number => {
+const locationOf = (s: Context, place: number | { file: string; line: number }): number => {
   const n = s.nextHandle++;
-  s.locations.set(n, pc);
+  s.locations.set(n, place);
   return n;
 };
 const locations = (s: Context, args: Arguments): object => {
-  const pc = s.locations.get(wantNumber(args, 'locationReference'));
-  if (pc === undefined) throw new RequestError(ERRORS.badArgument, 'This place is gone: the Guest has run since.');
+  const to = s.locations.get(wantNumber(args, 'locationReference'));
+  if (to === undefined) throw new RequestError(ERRORS.badArgument, 'This place is gone: the Guest has run since.');
   const d = s.standing;
-  const line = d.programs.lineAt(pc);
-  const place = s.sources?.at(d, pc, line?.file, line?.line);
-  if (place === undefined) throw new RequestError(ERRORS.badArgument, `There is no text for ${hex8(pc)}.`);
+  if (typeof to !== 'number') {
+    const path = s.sources?.resolve(to.file);
+    if (path === undefined) throw new RequestError(ERRORS.badArgument, `There is no file ${to.file}; "sourceMap" may say where it is.`);
+    return { source: { name: lastPart(path), path }, line: s.outLine(to.line) };
+  }
+  const line = d.programs.lineAt(to);
+  const place = s.sources?.at(d, to, line?.file, line?.line);
+  if (place === undefined) throw new RequestError(ERRORS.badArgument, `There is no text for ${hex8(to)}.`);
   return { source: place.source, line: s.outLine(place.line), column: s.columnsStartAt1 ? place.column : place.column - 1 };
 };
 
@@ -118,6 +123,7 @@ export const variableBody = (s: Context, i: Item): DebugProtocol.Variable => {
   if (i.memory !== undefined) v.memoryReference = hex8(i.memory);
   if (i.indexed !== undefined) v.indexedVariables = i.indexed;
   if (i.code !== undefined) v.valueLocationReference = locationOf(s, i.code);
+  if (i.declared !== undefined) v.declarationLocationReference = locationOf(s, i.declared);
   const attributes = [...(i.set === undefined ? ['readOnly'] : []), ...(isWatched(s, i) ? ['hasDataBreakpoint'] : [])];
   if (attributes.length > 0 || i.lazy)
     v.presentationHint = { ...(attributes.length > 0 ? { attributes } : {}), ...(i.lazy ? { lazy: true } : {}) };

@@ -27,6 +27,9 @@ export class LaunchProblem extends Error {
   override readonly name = 'LaunchProblem';
 }
 
+/** Where filters stop that say no mode. */
+const STOP_PLACES = ['beforeDelivery', 'handler'] as const;
+
 export interface LaunchArguments {
   program: string;
   machine: 'lguest' | 'bare';
@@ -48,6 +51,7 @@ export interface LaunchArguments {
   console: 'integratedTerminal' | 'internalConsole' | undefined;
   disassemblySyntax: 'att' | 'intel';
   stepVirq: StepVirq;
+  exceptionsStopAt: (typeof STOP_PLACES)[number];
   trapFrames: 'label' | 'selectable';
   hostFrames: 'off' | 'frames' | 'thread';
   /** Where lines of logpoints go. */
@@ -83,6 +87,7 @@ const KNOWN = [
   'console',
   'disassemblySyntax',
   'stepVirq',
+  'exceptionsStopAt',
   'trapFrames',
   'hostFrames',
   'logTo',
@@ -204,6 +209,7 @@ export const parseLaunch = (given: Readonly<Record<string, unknown>>, files: Pic
         : one<'integratedTerminal' | 'internalConsole'>('console', ['integratedTerminal', 'internalConsole'], 'internalConsole'),
     disassemblySyntax: one('disassemblySyntax', ['att', 'intel'], 'att'),
     stepVirq: one('stepVirq', STEP_VIRQS, 'hold'),
+    exceptionsStopAt: one('exceptionsStopAt', STOP_PLACES, 'beforeDelivery'),
     trapFrames: one('trapFrames', ['label', 'selectable'], 'label'),
     hostFrames: one('hostFrames', ['off', 'frames', 'thread'], 'off'),
     logTo: one('logTo', ['console', 'trapLog'], 'console'),

@@ -54,6 +54,7 @@ const assemble = (s: Context, a: LaunchArguments, target: BareTarget | GuestTarg
   if (target.processor.jitRefused) s.output(`Note: ${JIT_REFUSED}.`);
   const d = new Debugger(target, new Programs(programs), a.disassemblySyntax);
   d.stepVirq = a.stepVirq;
+  d.traps.usualMode = a.exceptionsStopAt === 'handler' ? 'handler' : 'stop';
   d.formats = s.formats;
   d.hostFrames = a.hostFrames === 'frames';
   d.inPieces = (title, pieces) => loading(s, title, pieces);

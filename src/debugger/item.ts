@@ -18,6 +18,8 @@ export interface Item {
   lazy?: boolean;
   /** Linear address of what the value is or points to. */
   memory?: number;
+  /** Where the source declares it. */
+  declared?: { file: string; line: number };
   /** The value is a place in code. */
   code?: number;
   /** Parts; `indexed`: how many numbered ones, fetched by range. */

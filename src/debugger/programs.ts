@@ -132,6 +132,12 @@ export class Programs {
     }
     return found;
   }
+  /** Where the source declares a variable that is in sight at a run-time address. */
+  declared(v: Variable, address: number): { file: string; line: number } | undefined {
+    const file = this.linked(address)?.program.symbols?.declaredIn(v);
+    const line = v.declaration?.line;
+    return file === undefined || line === undefined ? undefined : { file, line };
+  }
   /** A global or static variable with a place; its link-time address. */
   globalNamed(name: string): { program: Program; variable: Variable; address: number } | undefined {
     if (this.globals.has(name)) return this.globals.get(name);

@@ -154,11 +154,11 @@ export class Scopes {
       seen.set(v.name, times);
       // Rows are known by their names.
       const name = times === 1 ? v.name : times === 2 ? `${v.name} (outer)` : `${v.name} (outer ${times - 1})`;
-      items.push(
-        valueItem(name, v.shadowed ? undefined : v.name, value, this.context(env), PLAIN_FORMAT, (text) =>
-          store(env, value, this.given(text, frame)),
-        ),
+      const item = valueItem(name, v.shadowed ? undefined : v.name, value, this.context(env), PLAIN_FORMAT, (text) =>
+        store(env, value, this.given(text, frame)),
       );
+      const declared = (frame.view?.programs ?? this.d.programs).declared(v, frame.pc - (frame.afterCall ? 1 : 0));
+      items.push(declared === undefined ? item : { ...item, declared });
     }
     return items;
   }

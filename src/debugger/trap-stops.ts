@@ -64,6 +64,8 @@ export interface ExceptionText {
 
 export class TrapStops {
   private filters: ActiveFilter[] = [];
+  /** The mode of filters that say none. */
+  usualMode: FilterMode = 'stop';
   /** Breakpoints at the Host's work that said stop. */
   private placesMet: Breakpoint[] = [];
   /** The filter that said stop. */
@@ -79,7 +81,7 @@ export class TrapStops {
     this.filters = [];
     const problems = wanted.map(({ id, condition, mode }) => {
       if (!isFilterId(id)) return `no filter "${id}"; the filters are ${COMPACT_FILTERS.map((f) => f.id).join(' ')} and v0 to v255`;
-      const known = FILTER_MODES.find((m) => m === (mode ?? 'stop'));
+      const known = FILTER_MODES.find((m) => m === (mode ?? this.usualMode));
       if (known === undefined) return `no mode "${mode}"; the modes are ${FILTER_MODES.join(', ')}`;
       const filter: ActiveFilter = { id, mode: known, seen: 0 };
       if (condition !== undefined && condition.trim() !== '') {

@@ -74,6 +74,7 @@ export function completeConfiguration(config: Partial<LaunchConfiguration>, prog
     if (full[attribute] === undefined && !blank(value)) full[attribute] = value;
   }
   if (full['stepVirq'] === undefined) full['stepVirq'] = setting('step.virq') ?? 'hold';
+  if (full['exceptionsStopAt'] === undefined) full['exceptionsStopAt'] = setting('exceptions.stopAt') ?? 'beforeDelivery';
   if (full['trapFrames'] === undefined) full['trapFrames'] = setting('frames.trap') ?? 'label';
   if (full['hostFrames'] === undefined) full['hostFrames'] = setting('frames.host') ?? 'off';
   if (full['disassemblySyntax'] === undefined) full['disassemblySyntax'] = setting('disassembly.syntax') ?? 'att';

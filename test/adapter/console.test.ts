@@ -84,3 +84,12 @@ test('a local variable goes before a command of its name, and what follows makes
   assert.match(await s.evaluate('page $esp read'), /Guest .*directory/s);
   await s.end();
 });
+
+test('a local leads to the line that declares it', async () => {
+  const s = await Inside.at('show_visible_page_fault');
+  const { Locals } = await s.scopes();
+  const old = (await s.variables(Locals)).find((v) => v.name === 'old');
+  const { source, line } = await s.request('locations', { locationReference: old?.declarationLocationReference });
+  assert.deepEqual([source.name, line], ['tour.c', lineOf('tour.c', 'pte_t old;')]);
+  await s.end();
+});

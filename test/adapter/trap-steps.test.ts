@@ -102,3 +102,18 @@ test('conditions of filters know the handlers at work and how often they were as
   assert.equal((await s.request('exceptionInfo', { threadId: 1 })).details.innerException, undefined);
   await s.end();
 });
+
+test('with "exceptionsStopAt": "handler" filters stop at the first instruction of the handler, unless their mode says otherwise', async () => {
+  const s = await Inside.at('show_visible_page_fault', { exceptionsStopAt: 'handler' });
+  await s.request('setExceptionBreakpoints', { filters: ['pf.guest'] });
+  assert.equal((await s.go()).reason, 'exception');
+  assert.equal((await s.frames())[0].name, 'entry_page_fault');
+  await s.request('setExceptionBreakpoints', { filters: [], filterOptions: [{ filterId: 'pf.guest', mode: 'stop' }] });
+  await s.go();
+  assert.match((await s.frames())[0].name, /#PF/);
+  assert.match(
+    await s.failing('restart', { arguments: { exceptionsStopAt: 'never' } }),
+    /"exceptionsStopAt" must be "beforeDelivery" or "handler", not "never"/,
+  );
+  await s.end();
+});

@@ -26,6 +26,7 @@ test('what the entry says wins over the settings, and a setting wins over nothin
     'launch.cmdline': 'quiet',
     'disassembly.syntax': 'intel',
     'step.virq': 'stop',
+    'exceptions.stopAt': 'handler',
   };
   const full = completeConfiguration({ type: 'lguest', program: '/k', memory: '32M' }, DEMO, (name) => settings[name]);
   assert.equal(full['program'], '/k');
@@ -33,6 +34,7 @@ test('what the entry says wins over the settings, and a setting wins over nothin
   assert.equal(full['cmdline'], 'quiet');
   assert.equal(full['disassemblySyntax'], 'intel');
   assert.equal(full['stepVirq'], 'stop');
+  assert.equal(full['exceptionsStopAt'], 'handler');
 });
 
 test('an empty setting adds no attribute', () => {
