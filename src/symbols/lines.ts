@@ -41,6 +41,8 @@ export interface LineHome {
   tableOf(unit: Unit): LineTable | undefined;
   unitAt(address: number): Unit | undefined;
   functionAt(address: number): FunctionEntry | undefined;
+  /** Where the symbol begins that has an address. */
+  symbolStart(address: number): number | undefined;
   sources(): SourceIndex;
 }
 
@@ -86,8 +88,8 @@ export class Lines {
   }
 
   /**
-   * Where a breakpoint on `line` of `file` belongs. Code of the line that lies in one block of one function (or one inlined copy) counts
-   * once, at its lowest address; at the start of a function the place moves behind the prologue. When the line has no code, the nearest
+   * Where a breakpoint on `line` of `file` belongs. Code of the line that lies in one block of one function (or one inlined copy; of one symbol, in assembly, where a line
+   * may be a macro) counts once, at its lowest address; at the start of a function the place moves behind the prologue. When the line has no code, the nearest
    * following line that has some is taken. With `column`, the rows of that column, if the line has any, else of the whole line.
    */
   forLine(file: string, line: number, column?: number): CodeLocation[] {
@@ -117,7 +119,7 @@ export class Lines {
     for (const { row, path, superseded } of rows) {
       const entry = this.home.functionAt(row.address);
       const scopes = entry?.scope.pathTo(row.address) ?? [];
-      const block: unknown = scopes[scopes.length - 1] ?? row.address;
+      const block: unknown = scopes[scopes.length - 1] ?? this.home.symbolStart(row.address) ?? row.address;
       if (seen.has(block)) continue;
       seen.add(block);
       // A line that begins with an inlined call shares its address with the callee's first line, but belongs to the caller.

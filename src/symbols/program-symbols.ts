@@ -114,6 +114,7 @@ export class ProgramSymbols {
       tableOf: (unit) => this.lineTable(unit),
       unitAt: (address) => this.unitAt(address),
       functionAt: (address) => this.entryAt(address),
+      symbolStart: (address) => this.symbols.lookup(address)?.address,
       sources: () => this.sources,
     });
     if (this.dwarf.units.length < 8) this.dwarf.noteSplit(); // needs every root DIE: left out for big programs, which say it on use

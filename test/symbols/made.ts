@@ -2,8 +2,8 @@
 import { withSection } from './add-section';
 
 const NAMES = '\0.shstrtab\0';
-const TEXT = 0xc0100000;
-const CODE = 4096;
+export const TEXT = 0xc0100000;
+export const CODE = 4096;
 
 /** Little-endian bytes of a number. */
 export const u16 = (value: number): number[] => [value & 0xff, (value >>> 8) & 0xff];
