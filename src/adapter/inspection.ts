@@ -187,6 +187,32 @@ const loadedSources = (s: Context): object => {
   return { sources };
 };
 
+/** The file that debug information names for a frame, when it is not found. */
+const missingSource = (s: Context, args: Arguments): object => {
+  void s.standing;
+  const file = s.frame(args.frameId)?.file;
+  if (file === undefined) throw new RequestError(ERRORS.badArgument, 'No file is known for this frame: it has no debug information.');
+  const path = s.sources?.resolve(file);
+  return path === undefined ? { file } : { file, path };
+};
+/** What stacks show changes from now on. */
+const stacksChanged = (s: Context): void => {
+  s.d?.forget();
+  if (s.supports.supportsInvalidatedEvent) s.afterResponse = () => s.event('invalidated', { areas: ['stacks'] });
+};
+const mapSource = (s: Context, args: Arguments): object => {
+  s.sources?.map(wantText(args, 'from'), wantText(args, 'to'));
+  stacksChanged(s);
+  return {};
+};
+/** Shows the Host's functions in stacks, or hides them. */
+const showHost = (s: Context, args: Arguments): object => {
+  const d = s.standing;
+  d.hostFrames = typeof args.host === 'boolean' ? args.host : !d.hostFrames;
+  stacksChanged(s);
+  return { host: d.hostFrames };
+};
+
 /** Chooses how single values look: `formats` by expression, a letter each, an empty one for the usual look. */
 const setFormats = (s: Context, args: Arguments): object => {
   const given = args.formats;
@@ -232,6 +258,9 @@ export const inspectionRequests = (s: Context): Handlers => ({
     };
   },
   'lguest/view/registers': (a) => ({ nodes: s.registersView.tree(s.standing, parseGroups(a.groups)) }),
+  'lguest/source/missing': (a) => missingSource(s, a),
+  'lguest/source/map': (a) => mapSource(s, a),
+  'lguest/hostFrames': (a) => showHost(s, a),
   'lguest/formats': (a) => setFormats(s, a),
   'lguest/executed': (a) => executed(s, a),
   loadedSources: () => loadedSources(s),

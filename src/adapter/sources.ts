@@ -36,6 +36,12 @@ export class Sources {
     }
   }
 
+  /** Files that begin with `from` now lie below `to`: the newest mapping is looked at first. */
+  map(from: string, to: string): void {
+    this.launch.sourceMap.unshift([from, to]);
+    this.resolved.clear();
+  }
+
   /** The path on the workstation of a file that debug information names, or undefined. */
   resolve(file: string): string | undefined {
     if (!this.resolved.has(file)) this.resolved.set(file, this.find(file));

@@ -7,6 +7,7 @@ import type { Formats } from './formats';
 import type { GuestTerminals } from './guest-terminal';
 import { kernelConfiguration } from './launch-configuration';
 import { ACCESS_CHOICES, type AccessChoice, DEBUG_TYPE, REQUESTS, type WhyAnswer } from './protocol';
+import { locateFile } from './locate-file';
 import { type MemoryView, SPACES } from './memory-view';
 import { nodeOf, type RegistersView } from './registers-view';
 import type { StopTracker } from './stop-tracker';
@@ -168,6 +169,24 @@ async function formatValue({ formats, registersView }: CommandParts, row: unknow
   if (!name) void vscode.window.showInformationMessage('This row has no expression whose format could be kept.');
   else await formats.choose(session, name);
   registersView.refresh();
+}
+
+async function locate(context: unknown): Promise<void> {
+  const session = await runningSession();
+  if (!session) return;
+  const fromRow = (context as { frameId?: unknown } | undefined)?.frameId;
+  const active = vscode.debug.activeStackItem;
+  const frameId = typeof fromRow === 'number' ? fromRow : active && 'frameId' in active ? active.frameId : undefined;
+  try {
+    await locateFile(session, frameId);
+  } catch (error) {
+    void vscode.window.showErrorMessage(`lguest: ${(error as Error).message}`);
+  }
+}
+
+async function hostFrames(): Promise<void> {
+  const session = await runningSession();
+  if (session) await ask(session, REQUESTS.hostFrames, {});
 }
 
 /** The scope `Globals (pinned)` shows the row's expression at every stop. */
@@ -332,6 +351,8 @@ export function registerCommands(parts: CommandParts): vscode.Disposable {
     'lguest.memoryAs': () => memoryAs(parts),
     'lguest.setBytes': (row) => setBytes(parts, row),
     'lguest.pinGlobal': pinGlobal,
+    'lguest.locateFile': locate,
+    'lguest.hostFrames': hostFrames,
     'lguest.formatValue': (row) => formatValue(parts, row),
     'lguest.pinRegister': (row) => pinRegister(parts, row),
     'lguest.unpinRegister': (row) => parts.registersView.unpin(nodeOf(row)?.label ?? ''),

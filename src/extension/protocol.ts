@@ -75,6 +75,12 @@ export interface TasksAnswer {
   tasks: { pid: number; comm: string; current: boolean }[];
 }
 
+/** Answer of `lguest/source/missing`: the file as debug information names it; `path` when it was found. */
+export interface MissingSource {
+  file: string;
+  path?: string;
+}
+
 export const REQUESTS = {
   /** `{groups?}` -> ViewAnswer: registers in groups, what changed since the stop before marked. */
   viewRegisters: 'lguest/view/registers',
@@ -91,6 +97,12 @@ export const REQUESTS = {
   viewPageWalk: 'lguest/view/pageWalk',
   /** `{memoryReference?, as?, rows?}` -> ViewAnswer: memory where an expression leads now; left out, at the stack pointer. */
   viewMemory: 'lguest/view/memory',
+  /** `{frameId}` -> MissingSource. */
+  missingSource: 'lguest/source/missing',
+  /** `{from, to}` -> `{}`: files that begin with `from` lie below `to`. */
+  mapSource: 'lguest/source/map',
+  /** `{}` -> `{host}`: shows or hides the Host's functions in stacks. */
+  hostFrames: 'lguest/hostFrames',
   /** `{formats}` -> `{formats}`: format letters of single values by their expressions; an empty letter takes one away. */
   formats: 'lguest/formats',
   /** `{}` -> WhyAnswer: why the current trap ended as it did. */

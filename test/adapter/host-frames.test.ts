@@ -99,3 +99,16 @@ test('with "trapFrames": "selectable" a trap is a frame with a page that explain
   assert.equal((await label.frames()).find((f) => /^── #PF/.test(f.name))?.presentationHint, 'label');
   await label.end();
 });
+
+test('the Host’s functions are shown and hidden while the Guest stands', async () => {
+  const s = await inHandler({});
+  const has = async (): Promise<boolean> => (await s.frames()).some((f) => f.presentationHint === 'subtle');
+  assert.equal(await has(), false);
+  assert.deepEqual(await s.request('lguest/hostFrames'), { host: true });
+  assert.equal(await has(), true);
+  await s.go('stepIn', { granularity: 'instruction' });
+  assert.equal(await has(), true, 'until they are hidden again');
+  assert.deepEqual(await s.request('lguest/hostFrames', { host: false }), { host: false });
+  assert.equal(await has(), false);
+  await s.end();
+});

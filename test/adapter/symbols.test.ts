@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { openProgram } from '../../src/debugger/programs';
 import { demoFile, lineOf } from './client';
@@ -184,4 +184,27 @@ test('code that the kernel has patched shows what the file has, and the name of 
     ['cli', 'sti', 'pushf', 'popf', undefined],
   );
   await s.end();
+});
+
+test('a source that is not found is named, and found from the moment on at which its folder is told', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'lguest-located-'));
+  try {
+    const program = join(folder, 'demo.elf');
+    copyFileSync(demoFile('demo.elf'), program);
+    const s = await Inside.at('start_kernel', { program });
+    const [frame] = await s.frames();
+    assert.equal(frame.source?.name, 'start_kernel.lgl');
+    const { file, path } = await s.request('lguest/source/missing', { frameId: frame.id });
+    assert.match(file, /boot\.c$/);
+    assert.equal(path, undefined);
+    await s.request('lguest/source/map', { from: dirname(file), to: dirname(demoFile('boot.c')) });
+    assert.ok(s.events.some((e) => e.event === 'invalidated' && e.body.areas[0] === 'stacks'));
+    const [located] = await s.frames();
+    assert.deepEqual([located.source?.path, located.name], [demoFile('boot.c'), 'start_kernel']);
+    assert.match(readFileSync(demoFile('boot.c'), 'utf8').split('\n')[located.line - 1], /\S/);
+    assert.equal((await s.request('lguest/source/missing', { frameId: located.id })).path, demoFile('boot.c'));
+    await s.end();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });

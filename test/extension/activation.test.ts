@@ -639,3 +639,33 @@ test('a format is chosen for a value, kept with the workspace, and told to the n
   editor.start(guest(), answer);
   assert.deepEqual(asked, [{ formats: { $eip: 'p' } }]);
 });
+
+test('a source that is not found is located once: the mapping goes to the session and into the settings', async () => {
+  const editor = activated();
+  const asked: [string, unknown][] = [];
+  let found: string | undefined;
+  const session = editor.start(guest(), (command, args) => {
+    if (command.startsWith('lguest/source/')) asked.push([command, args]);
+    return { nodes: [], file: '/build/linux/fs/read_write.c', ...(found === undefined ? {} : { path: found }) };
+  });
+  editor.message(session, event('stopped'));
+  editor.settings['lguest.launch.sourceMap'] = { '/old': '/new' };
+  editor.chosenFile = '/home/me/linux-2.6.24/fs/read_write.c';
+  await editor.run('lguest.locateFile', { frameId: 7 });
+  const mapping = { from: '/build/linux', to: '/home/me/linux-2.6.24' };
+  assert.deepEqual(asked, [
+    ['lguest/source/missing', { frameId: 7 }],
+    ['lguest/source/map', mapping],
+  ]);
+  assert.deepEqual(editor.settings['lguest.launch.sourceMap'], { '/old': '/new', [mapping.from]: mapping.to });
+  asked.length = 0;
+  editor.chosenFile = '/home/me/other.c';
+  await editor.run('lguest.locateFile', { frameId: 7 });
+  found = '/here/read_write.c';
+  await editor.run('lguest.locateFile', { frameId: 7 });
+  assert.deepEqual(
+    asked.map(([command]) => command),
+    ['lguest/source/missing', 'lguest/source/missing'],
+    'another file, or one that is found already, maps nothing',
+  );
+});

@@ -80,6 +80,8 @@ export class FakeEditor {
   files: string[] = [];
   /** Answers of the next quick pick and input box: the label, or undefined for Escape. */
   pick: string | undefined;
+  /** What the next dialog for files answers. */
+  chosenFile: string | undefined;
   input: string | undefined;
   readonly commands = new Map<string, (argument?: unknown) => unknown>();
   readonly executed: unknown[][] = [];
@@ -262,7 +264,12 @@ export class FakeEditor {
       },
     },
     workspace: {
-      getConfiguration: (section: string) => ({ get: (name: string) => this.settings[`${section}.${name}`] }),
+      getConfiguration: (section: string) => ({
+        get: (name: string) => this.settings[`${section}.${name}`],
+        update: async (name: string, value: unknown) => {
+          this.settings[`${section}.${name}`] = value;
+        },
+      }),
       findFiles: async () => this.files.map((file) => Uri.file(file)),
       asRelativePath: (uri: Uri | string) => (typeof uri === 'string' ? uri : uri.path).replace(/^.*\/ws\//, ''),
       registerTextDocumentContentProvider: (_scheme: string, provider: { provideTextDocumentContent(uri: Uri): string }) => {
@@ -298,7 +305,7 @@ export class FakeEditor {
         this.offered = value;
         return this.input;
       },
-      showOpenDialog: async () => undefined,
+      showOpenDialog: async () => (this.chosenFile === undefined ? undefined : [Uri.file(this.chosenFile)]),
       showQuickPick: async (items: (string | { label: string })[]) =>
         items.find((item) => (typeof item === 'string' ? item : item.label) === this.pick),
       showTextDocument: async ({ uri }: { uri: Uri }) => void this.pages.push(this.content?.provideTextDocumentContent(uri) ?? ''),
