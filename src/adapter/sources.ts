@@ -52,6 +52,8 @@ export class Sources {
     const candidates: string[] = [];
     for (const [from, to] of launch.sourceMap) {
       const prefix = from.replace(/[\\/]$/, '');
+      // `.` stands for the folder of names that are not absolute.
+      if (prefix === '.' && !files.isAbsolute(file)) candidates.push(files.join(to, file));
       if (file === prefix || file.startsWith(`${prefix}/`)) candidates.push(to.replace(/[\\/]$/, '') + file.slice(prefix.length));
     }
     const relative = file.replace(/^(\.?\/)+/, '');

@@ -3,18 +3,7 @@
 // The mapping goes to the running session and into the workspace's setting `lguest.launch.sourceMap`, from which later sessions start.
 import * as vscode from 'vscode';
 import { type MissingSource, REQUESTS } from './protocol';
-
-/** What two paths of one file differ in: the longest common end is left out. Undefined when not even the names agree. */
-export function mappingOf(built: string, found: string): { from: string; to: string } | undefined {
-  const a = built.split(/[\\/]/);
-  const b = found.split(/[\\/]/);
-  let common = 0;
-  while (common < a.length && common < b.length && a[a.length - 1 - common] === b[b.length - 1 - common]) common++;
-  if (common === 0) return undefined;
-  // A path that is wholly the end of the other begins at its folder.
-  const keep = Math.min(common, a.length - 1, b.length - 1);
-  return { from: a.slice(0, a.length - keep).join('/'), to: b.slice(0, b.length - keep).join('/') };
-}
+import { mappingOf } from './source-mapping';
 
 /** @param frameId of the frame whose file is wanted. */
 export async function locateFile(session: vscode.DebugSession, frameId: number | undefined): Promise<void> {

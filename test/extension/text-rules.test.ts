@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inputText, OutputLines } from '../../src/extension/console-text';
 import { operandAt } from '../../src/extension/operand-at';
+import { mappingOf } from '../../src/extension/source-mapping';
 
 test('a bare line feed of the Guest gets its carriage return, a complete line end stays as it is', () => {
   const lines = new OutputLines();
@@ -62,4 +63,11 @@ test('mnemonics, bytes, labels, addresses and comments are no expressions', () =
   assert.equal(under('c0101001:  89 e5    mov    %esp,%ebp', '   ^'), undefined);
   assert.equal(under('\tmov\t%eax, %ebx  # %ecx is dead', '\t   \t               ^'), undefined);
   assert.equal(under('', '^'), undefined);
+});
+
+test('two paths of one file make a mapping by what they differ in', () => {
+  assert.deepEqual(mappingOf('/build/linux/fs/open.c', '/src/fs/open.c'), { from: '/build/linux', to: '/src' });
+  assert.deepEqual(mappingOf('boot.c', '/home/me/demo/boot.c'), { from: '.', to: '/home/me/demo' });
+  assert.deepEqual(mappingOf('fs/open.c', '/src/fs/open.c'), { from: '.', to: '/src' });
+  assert.equal(mappingOf('/build/a.c', '/src/b.c'), undefined);
 });
