@@ -7,6 +7,7 @@ import { RAM_BASE, W } from '../i386/state';
 import type { TrapRecord } from '../lguest/trap-record';
 import { stripType } from '../symbols/dwarf/types';
 import { compile, evaluate, ExpressionError, type FastReader, INT, type Node, number, parse, truth, UINT, type Value } from './expression';
+import { fastLocal } from './fast-locals';
 import { FrameEnvironment } from './frame-environment';
 import { isGuestRegister } from './machine-names';
 import { trapNumber, trapText } from './trap-names';
@@ -100,7 +101,7 @@ export class Conditions {
   private reader(name: string, places: readonly { address: number }[]): FastReader | undefined {
     const { target, programs } = this;
     const { m32 } = target.processor.cpu;
-    if (places.some((p) => programs.localsAt(p.address).some((v) => v.name === name))) return undefined;
+    if (places.some((p) => programs.localsAt(p.address).some((v) => v.name === name))) return fastLocal(target, programs, places, name);
     const global = programs.globalNamed(name);
     if (global !== undefined && places.length > 0) {
       const t = stripType(global.variable.type);

@@ -24,7 +24,7 @@ const FIGURES = {
   'core-steps': { text: 'single steps inside', unit: '/s', goal: 1_000_000, least: true },
   'condition-register': { text: 'false condition on registers', unit: '/s', goal: 2_000_000, least: true },
   'condition-global': { text: 'false condition on a variable of the Guest', unit: '/s', goal: 2_000_000, least: true },
-  'condition-local': { text: 'false condition on a parameter', unit: '/s' },
+  'condition-local': { text: 'false condition on a parameter', unit: '/s', goal: 2_000_000, least: true },
   'breakpoint-same-page': { text: 'breakpoint never hit, on the hot code page', unit: 'x', goal: 1.1 },
   'watch-hot-page': { text: 'watch never hit, on the hot data page', unit: 'x', goal: 1.5 },
   'watch-100-ranges': { text: '100 watched ranges never hit, 50 of them on the hot data page', unit: 'x' },
