@@ -70,6 +70,9 @@ const goneStop = (gone: FrameGone | undefined): Outcome =>
 export type Verdict = StopInfo | 'ended' | 'go on' | 'temporary';
 
 /** What this needs of the debugger. */
+/** The Switcher's way into the Guest is some dozen instructions. */
+const SWITCHER_STEPS = 1000;
+
 export interface RunOwner {
   readonly target: Target;
   readonly programs: Programs;
@@ -364,6 +367,9 @@ export class Runner {
     }
   }
   private atConsole({ stop, line }: { stop: ConsoleStop; line: string }): StopInfo {
+    // The Launcher prints while the Host works: the Guest is to stand behind what it wrote with, not in the Switcher.
+    const { target } = this.d;
+    for (let n = 0; n < SWITCHER_STEPS && target.host?.inSwitcher; n++) target.stepHost?.();
     return stopInfo('breakpoint', `Console: ${line.trim()}`, { text: `printed ${stop.text}: ${line}`, hitBreakpoints: [stop.id] });
   }
   /** The frame that is waited for will not come back. */

@@ -92,7 +92,8 @@ export class Scopes {
     if (type === undefined) return rows;
     const context = this.context(this.d.environment(undefined, true));
     const value = load(context.env, type, task.address);
-    return [valueItem('task_struct', `*(struct task_struct *)${hex8(task.address)}`, value, context, PLAIN_FORMAT), ...rows];
+    const whole = valueItem('task_struct', `*(struct task_struct *)${hex8(task.address)}`, value, context, PLAIN_FORMAT);
+    return [whole, ...rows.filter((row) => row.name !== whole.name)];
   }
   private statics(frame: Frame): Variable[] {
     const programs = frame.view?.programs ?? this.d.programs;

@@ -18,19 +18,44 @@ export const taskName = (d: Debugger, task: Task): string => {
   return `pid ${task.pid} ${task.comm} [${task.state}]${where === undefined || where === '' ? '' : ` ${where}`}`;
 };
 
+/** What each task was found to wait in, and what its stack held then: a list of threads asks at every step, and few tasks have run meanwhile. */
+const channels = new WeakMap<Debugger, Map<string, { stack: string; channel: string | undefined }>>();
+/** Bytes of a sleeping stack that tell it from another one at the same place: further than the frames that are looked at reach. */
+const STACK_TOLD = 2048;
+/** Behind its end another stack may lie, which changes as it likes. */
+const STACK_SIZE = 8192;
+
 /** The function that a sleeping task waits in: the first on its stack that is no part of the scheduler. */
 export const waitChannel = (d: Debugger, task: Task): string | undefined => {
   if (task.current) return undefined;
+  const known = channels.get(d) ?? new Map<string, { stack: string; channel: string | undefined }>();
+  channels.set(d, known);
+  const esp = d.tasks.object(task).number('thread.esp', 'thread.sp');
+  const bytes =
+    esp === undefined ? undefined : d.target.read(esp, Math.min(STACK_TOLD, STACK_SIZE - (esp % STACK_SIZE)), d.tasks.space(task));
+  const stack = `${d.programs.generation} ${task.address} ${esp} ${bytes === undefined ? '' : latin.decode(bytes)}`;
+  const before = known.get(task.key);
+  if (before?.stack === stack) return before.channel;
+  const channel = findChannel(d, task);
+  known.set(task.key, { stack, channel });
+  return channel;
+};
+const latin = new TextDecoder('latin1');
+
+const findChannel = (d: Debugger, task: Task): string | undefined => {
   const { data } = d.tasks;
   const low = data.address('__sched_text_start');
   const high = data.address('__sched_text_end');
   const stack = tryStack(d, task);
   if (stack === undefined) return undefined;
-  stack.need(STACK_SHOWN);
   const inScheduler = (pc: number, name: string): boolean =>
     low !== undefined && high !== undefined ? pc >= low && pc < high : /^(__)?(schedule|context_switch|io_schedule)/.test(name);
-  const frame = stack.frames.find((f) => f.kind === 'code' && f.inlineDepth === outermost(stack.frames, f) && !inScheduler(f.pc, f.name));
-  return frame?.name.replace(/\+0x[0-9a-f]+$/, '');
+  for (let count = 4; count < 2 * STACK_SHOWN; count *= 2) {
+    stack.need(count);
+    const frame = stack.frames.find((f) => f.kind === 'code' && f.inlineDepth === outermost(stack.frames, f) && !inScheduler(f.pc, f.name));
+    if (frame !== undefined) return frame.name.replace(/\+0x[0-9a-f]+$/, '');
+  }
+  return undefined;
 };
 /** Inlined functions are left out: the one with the frame has the name that ps would show. */
 const outermost = (frames: readonly { pc: number; inlineDepth: number }[], f: { pc: number }): number =>

@@ -11,6 +11,7 @@ test('the Guest stops where it prints a line that matches, with the writer on th
   assert.deepEqual([stop.reason, stop.hitBreakpointIds?.length], ['breakpoint', 1]);
   assert.match(stop.description ?? '', /^Console: .*held interrupt/);
   const names = (await s.frames()).map((f) => f.name);
+  assert.doesNotMatch(names[0], /Switcher/);
   assert.ok(names.includes('show_held_interrupt'), names.join());
   assert.match(await s.evaluate('info b'), /console \/held INTERRUPT\/i +hits 1/);
   const writer = await s.evaluate('when');

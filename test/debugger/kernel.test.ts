@@ -169,6 +169,31 @@ test('a frame whose arguments came in registers is restarted with what its calle
   assert.deepEqual(registers(), before);
 });
 
+test('what a task waits in is found once, and anew when its stack holds something else', async () => {
+  const run = boot((x) => breakAt(x, 'ready'));
+  const { d } = run;
+  await run.on();
+  const task = d.tasks.byPid(2);
+  assert.equal(waitChannel(d, task), 'wait_for_event');
+  let looked = 0;
+  const { stackOf } = d;
+  d.stackOf = (t) => {
+    looked++;
+    return stackOf.call(d, t);
+  };
+  assert.equal(waitChannel(d, task), 'wait_for_event');
+  assert.equal(looked, 0);
+  const esp = d.tasks.object(task).number('thread.esp') ?? 0;
+  for (let at = esp; at < esp + 256; at += 4) {
+    if (!d.programs.nameOf(d.target.read32(at) ?? 0)?.startsWith('wait_for_event')) continue;
+    const other = (d.programs.addressOf('shared_work') ?? 0) + 8;
+    d.target.write(at, Uint8Array.of(other, other >> 8, other >> 16, other >> 24));
+    break;
+  }
+  assert.notEqual(waitChannel(d, task), 'wait_for_event');
+  assert.equal(looked, 1);
+});
+
 test('a task shows its mappings, and its files by path through mounts', async () => {
   const { d } = await ready();
   const cat = d.tasks.byPid(7);
