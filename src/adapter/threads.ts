@@ -58,8 +58,11 @@ const prepare = (s: Context): void => {
 
 const cpuName = (d: Debugger): string => {
   const task = d.tasks.current();
-  if (task === undefined) return 'CPU 0';
-  return `CPU 0 – ${task.comm} (pid ${task.pid}) ${(d.target.register('cs') & 3) === 3 ? 'user' : 'kernel'}`;
+  // Before a kernel has tasks, or where nobody knows what a task is.
+  if (task === undefined) return d.tasks.known ? 'CPU 0 – boot' : 'CPU 0';
+  const atHost = d.target.host?.inSwitcher === true || d.trapSteps.decision !== undefined;
+  const where = atHost ? 'host' : (d.target.register('cs') & 3) === 3 ? 'user' : 'kernel';
+  return `CPU 0 – ${task.comm} (pid ${task.pid}) ${where}`;
 };
 
 /** Reads the tasks at a stop; tells which threads came and went. */
