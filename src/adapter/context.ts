@@ -55,6 +55,8 @@ export class Context {
   hex = false;
   /** Formats of single values, by expression; they stay over a restart. */
   readonly formats = new Map<string, string>();
+  /** That code was changed was told. */
+  warnedOfCode = false;
   /** What stands in the scope `Globals (pinned)`; it stays over a restart. */
   readonly pinned: string[] = [];
   readonly consoleText: Uint8Array[] = [];

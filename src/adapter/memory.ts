@@ -3,8 +3,9 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { hitsNote } from '../debugger/breakpoint-rows';
 import { type CodeRow, CodeRows } from '../debugger/code-rows';
-import { neverNote, operandNote, patchNote, segmentNote } from '../debugger/code-notes';
+import { inlineNote, neverNote, operandNote, patchNote, segmentNote } from '../debugger/code-notes';
 import { targetNote } from '../debugger/listing';
+import { mappingsOf } from '../debugger/mappings';
 import { pageState } from '../debugger/memory-grid';
 import { parsePattern, parseRegion, REGION_FORMATS, regionText, Search } from '../debugger/memory-tools';
 import type { Debugger } from '../debugger/session';
@@ -41,6 +42,17 @@ const wantMapped = (d: Debugger, from: number, count: number, space: Space, done
       throw new RequestError(ERRORS.memory, `${hex8(at)} is not mapped; nothing was ${done}.`);
 };
 
+/** Code that was changed by hand runs as it is then, and no source says so: told once a session. */
+const warnOfCode = (s: Context, d: Debugger, from: number, length: number): void => {
+  if (s.warnedOfCode) return;
+  const symbol = d.programs.symbolAt(from);
+  if (symbol?.kind !== 'function' || symbol.offset >= Math.max(symbol.size, 1)) return;
+  s.warnedOfCode = true;
+  s.output(
+    `Note: ${length} bytes of code of ${d.programs.nameOf(from) ?? hex8(from)} were changed. The Guest runs what is there now; its source and symbols are those of before.`,
+  );
+};
+
 const writeMemory = (s: Context, args: Arguments): object => {
   const d = s.standing;
   const { address, space } = reference(s, wantText(args, 'memoryReference'));
@@ -48,6 +60,7 @@ const writeMemory = (s: Context, args: Arguments): object => {
   const bytes = fromBase64(wantText(args, 'data'));
   if (args.allowPartial !== true) wantMapped(d, from, bytes.length, space, 'written');
   const written = d.target.write(from, bytes, space);
+  if (written > 0 && space.kind === 'linear') warnOfCode(s, d, from, written);
   d.forget();
   return { bytesWritten: written };
 };
@@ -73,7 +86,7 @@ const disassemble = async (s: Context, args: Arguments, job: Job): Promise<objec
           ? row.bytes.length === 0
             ? '??'
             : '(bad)'
-          : `${decoded.text}${targetNote(d.programs, decoded)}${row.address === here ? operandNote(d, decoded) : ''}${segmentNote(d.target, row.address)}${patchNote(d.target, d.programs, row.address, row.bytes)}${neverNote(d.target, row.address, row.bytes.length)}${hitsNote(d, row.address)}`,
+          : `${decoded.text}${targetNote(d.programs, decoded)}${row.address === here ? operandNote(d, decoded) : ''}${segmentNote(d.target, row.address)}${inlineNote(d.programs, row.address)}${patchNote(d.target, d.programs, row.address, row.bytes)}${neverNote(d.target, row.address, row.bytes.length)}${hitsNote(d, row.address)}`,
     };
     if (row.bytes.length > 0) out.instructionBytes = Array.from(row.bytes, (b) => b.toString(16).padStart(2, '0')).join(' ');
     if (decoded === undefined) out.presentationHint = 'invalid';
@@ -125,10 +138,15 @@ const search = async (s: Context, args: Arguments, job: Job): Promise<object> =>
     return found.next();
   });
   const prefix = typeof args.from === 'string' ? args.from : '';
+  const { host } = d.target;
+  const maps = space.kind === 'physical' && host !== undefined && found.found.length > 0 ? mappingsOf(host, 'guest') : [];
+  const aliases = (physical: number): string[] =>
+    maps.filter((m) => physical >= m.target && physical - m.target <= m.to - m.from).map((m) => hex8(m.from + (physical - m.target)));
   return {
     matches: found.found.map((at) => ({
       reference: spaceName(prefix, at),
       name: space.kind === 'linear' ? (d.programs.nameOf(at) ?? '') : '',
+      ...(space.kind === 'physical' ? { virtual: aliases(at) } : {}),
     })),
   };
 };

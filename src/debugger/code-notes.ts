@@ -88,6 +88,20 @@ export const segmentNote = (target: Target, address: number): string => {
   return text === undefined ? '' : `  ; ${text}`;
 };
 
+/** The mark of the first instruction of inlined functions: `  ; inlined: list_add`. Empty elsewhere. */
+export const inlineNote = (programs: Programs, address: number): string => {
+  const inlined = (at: number): string[] =>
+    programs
+      .inlineChain(at)
+      .filter((f) => f.inlined)
+      .map((f) => f.name);
+  const here = inlined(address);
+  if (here.length === 0) return '';
+  const before = new Set(address === 0 ? [] : inlined(address - 1));
+  const began = here.filter((name) => !before.has(name)).reverse();
+  return began.length === 0 ? '' : `  ; inlined: ${began.join(', ')}`;
+};
+
 /** The mark of an instruction that was never executed. Empty when it was, or when nobody keeps count. */
 export const neverNote = (target: Target, address: number, length: number): string =>
   target.executed(address, length) === false ? '  ; never executed' : '';

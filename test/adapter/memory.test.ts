@@ -1,8 +1,11 @@
 // Memory and disassembly through DAP: spaces, search, regions as files, rows, notes, cancelling.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { parseRegion } from '../../src/debugger/memory-tools';
+import { openProgram } from '../../src/debugger/programs';
+import { demoFile } from './client';
 import { Inside } from './inside';
 
 test("memory references name linear, guest-physical, another directory's and the machine's memory, and may be expressions", async () => {
@@ -30,6 +33,7 @@ test('a search finds text, words and bytes, tells its progress and can be cancel
     to: 'p:0x02000000',
   });
   assert.equal(physical.matches[0].reference, `p:0x${(Number(at.reference) - 0xc0000000).toString(16).padStart(8, '0')}`);
+  assert.deepEqual(physical.matches[0].virtual, [at.reference], 'and through which addresses the Guest sees it');
   await s.evaluate('ticks = 0x1badd00d');
   const word = await s.request('lguest/memory/search', { pattern: '0x1badd00d', from: '0xc0000000', to: '0xc1000000' });
   const ticks = /0x[0-9a-f]+/.exec(await s.evaluate('&ticks'))?.[0];
@@ -176,5 +180,25 @@ test('memory bound to an expression follows it: each stop reads where it leads t
   assert.equal(after[0], await esp());
   assert.notEqual(after[0], before[0]);
   assert.deepEqual(await read('$esp - 4'), await read(`0x${(after[0] - 4).toString(16)}`));
+  await s.end();
+});
+
+test('disassembly marks where inlined functions begin, and code that is changed by hand is told once', async () => {
+  const s = await Inside.at('start_kernel');
+  const notes: string[] = [];
+  for (const name of ['start_kernel', 'show_visible_page_fault', 'show_held_interrupt', 'handle_irq', 'printk']) {
+    const { instructions } = await s.request('disassemble', { memoryReference: `&${name}`, instructionOffset: 0, instructionCount: 60 });
+    for (const r of instructions) notes.push(...(/; inlined: ((?:\w+, )*\w+)/.exec(r.instruction)?.[1].split(', ') ?? []));
+  }
+  assert.ok(notes.length > 0);
+  const { symbols } = openProgram(new Uint8Array(readFileSync(demoFile('demo.elf'))), 'demo.elf');
+  for (const name of notes) assert.ok((symbols?.functionsNamed(name).length ?? 0) > 0, name);
+  const at = (await s.evaluate('&handle_irq')).split(' ')[0];
+  const write = async (): Promise<unknown> =>
+    s.request('writeMemory', { memoryReference: at, data: Buffer.from([0x90]).toString('base64') });
+  await write();
+  await write();
+  assert.equal(s.output.match(/bytes of code of handle_irq were changed/g)?.length, 1);
+  await s.request('writeMemory', { memoryReference: '&ticks', data: Buffer.from([1]).toString('base64') });
   await s.end();
 });

@@ -233,3 +233,18 @@ test('a format chosen for a value holds wherever it is shown, over steps and a r
   assert.match(await s.failing('lguest/formats', { formats: { ticks: 'q' } }), /"ticks": "q" is no format; the letters are x d u/);
   await s.end();
 });
+
+test('a caller shows the registers that could be recovered, and says unknown of the others', async () => {
+  const s = await Inside.at('handle_irq');
+  const code = (await s.frames()).filter((f) => f.presentationHint === undefined && f.instructionPointerReference !== undefined);
+  const caller = code[1];
+  const registers = (await scopesOf(s, caller.id)).find((x) => x.name === 'Registers');
+  const rows = new Map((await s.variables(registers?.variablesReference ?? 0)).map((v) => [v.name, v]));
+  assert.equal(value(rows, 'eip'), caller.instructionPointerReference);
+  assert.ok(
+    [...rows.values()].some((r) => r.value === 'unknown' && r.memoryReference === undefined),
+    [...rows.values()].map((r) => r.value).join(),
+  );
+  assert.ok([...rows.values()].filter((r) => r.value !== 'unknown').every((r) => /^0x[0-9a-f]{8}$/.test(r.value)));
+  await s.end();
+});
