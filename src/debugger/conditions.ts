@@ -6,8 +6,21 @@
 import { RAM_BASE, W } from '../i386/state';
 import type { TrapRecord } from '../lguest/trap-record';
 import { stripType } from '../symbols/dwarf/types';
-import { compile, evaluate, ExpressionError, type FastReader, INT, type Node, number, parse, truth, UINT, type Value } from './expression';
-import { fastLocal } from './fast-locals';
+import {
+  compile,
+  evaluate,
+  ExpressionError,
+  type FastReader,
+  INT,
+  type Node,
+  number,
+  parse,
+  SLOW,
+  truth,
+  UINT,
+  type Value,
+} from './expression';
+import { fastLocal, fastPlace } from './fast-locals';
 import { FrameEnvironment } from './frame-environment';
 import { isGuestRegister } from './machine-names';
 import { trapNumber, trapText } from './trap-names';
@@ -51,6 +64,7 @@ export class Conditions {
     const node = parse(text, (name) => this.isType(name));
     const quick = compile(node, {
       reader: (name) => this.reader(name, places),
+      lvalue: (inner) => fastPlace(this.target, this.programs, places, inner),
       textIs: (name, wanted) => this.commIs(name, wanted, places),
     });
     return this.asked(text, node, quick, () => this.environment());
@@ -85,14 +99,22 @@ export class Conditions {
     quick: (() => number) | undefined,
     environment: () => Parameters<typeof evaluate>[1],
   ): () => boolean {
-    if (quick !== undefined) return () => quick() !== 0;
-    return () => {
+    const evaluated = (): boolean => {
       try {
         return truth(evaluate(node, environment()));
       } catch (error) {
         if (!(error instanceof ExpressionError)) throw error;
         this.problem = `the condition "${text}" cannot be evaluated: ${error.message}`;
         return true;
+      }
+    };
+    if (quick === undefined) return evaluated;
+    return () => {
+      try {
+        return quick() !== 0;
+      } catch (thrown) {
+        if (thrown !== SLOW) throw thrown;
+        return evaluated();
       }
     };
   }

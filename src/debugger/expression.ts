@@ -807,9 +807,13 @@ export const store = (env: Environment, to: Value, value: Value): Value => {
 export interface FastEnvironment {
   /** A reader for a register or name whose place never changes, or undefined. */
   reader(name: string): FastReader | (() => number) | undefined;
+  /** A reader for what a member, an element or a pointer leads to, or undefined. It may throw SLOW. */
+  lvalue?(node: Node): FastReader | undefined;
   /** Whether a name's text is this one, for names whose place is known. */
   textIs?(name: string, text: string): (() => boolean) | undefined;
 }
+/** Thrown by a reader that cannot tell now: the expression is to be evaluated instead. */
+export const SLOW = Symbol('slow');
 /** int32 when signed, else uint32, as a bare function is. */
 export type FastReader = { get: () => number; signed: boolean };
 type Fast = FastReader;
@@ -831,9 +835,13 @@ const fast = (node: Node, env: FastEnvironment): Fast | undefined => {
       return asFast(env.reader(node.name));
     }
     case 'member': {
-      return !node.arrow && node.a.k === 'name' ? asFast(env.reader(`${node.a.name}.${node.name}`)) : undefined;
+      const dotted = !node.arrow && node.a.k === 'name' ? asFast(env.reader(`${node.a.name}.${node.name}`)) : undefined;
+      return dotted ?? env.lvalue?.(node);
     }
+    case 'index':
+      return env.lvalue?.(node);
     case 'unary': {
+      if (node.op === '*') return env.lvalue?.(node);
       const a = fast(node.a, env);
       if (a === undefined) return undefined;
       const { get, signed } = a;

@@ -31,6 +31,13 @@ test('a line without code binds to the next that has some, columns are offered, 
   const spots = await s.request('breakpointLocations', { source: { path }, line: line - 3, endLine: line + 3 });
   assert.ok(spots.breakpoints.length >= 3 && spots.breakpoints.every((b: { column?: number }) => (b.column ?? 1) >= 1));
   const column = spots.breakpoints.find((b: { line: number }) => b.line === line)?.column;
+  const assembly = { path: demoFile('entry.S') };
+  const body = lineOf('entry.S', 'common_trap:');
+  const inAssembly = (await s.request('breakpointLocations', { source: assembly, line: body, endLine: body + 24 })).breakpoints;
+  assert.ok(inAssembly.length >= 5, JSON.stringify(inAssembly));
+  const [there] = (await s.request('setBreakpoints', { source: assembly, breakpoints: [{ line: inAssembly[1].line }] })).breakpoints;
+  assert.deepEqual([there.verified, there.line], [true, inAssembly[1].line]);
+  await s.request('setBreakpoints', { source: assembly, breakpoints: [] });
   const exact = await s.request('setBreakpoints', { source: { path }, breakpoints: [{ line, column }] });
   assert.deepEqual([exact.breakpoints[0].verified, exact.breakpoints[0].line, exact.breakpoints[0].column], [true, line, column]);
   await s.go();

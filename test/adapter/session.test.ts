@@ -127,6 +127,23 @@ test('stopOnEntry stands before the first instruction, and a death ends no sessi
   }
 });
 
+test('a Guest that panicked stays until the session is ended, which then ends with status 2', async () => {
+  const s = await Session.start();
+  try {
+    await s.launch({ program: demoFile('demo.elf'), cmdline: 'do=die null' });
+    await s.request('setExceptionBreakpoints', { filters: ['panic'] });
+    await s.done();
+    let stop = await s.stop();
+    for (let n = 0; n < 5 && !/^Guest panic: (?!panic\()/.test(stop.description ?? ''); n++) stop = await s.go('continue');
+    assert.match(stop.description ?? '', /^Guest panic: /);
+    assert.match(await s.evaluate('$eip,x'), /^0xc01/);
+    await s.request('terminate');
+    assert.equal(await s.ended, 2);
+  } finally {
+    await s.end();
+  }
+});
+
 test('a restart begins anew and keeps the breakpoints', async () => {
   const s = await Session.start();
   try {

@@ -203,3 +203,45 @@ test('a watch may cover anything up to the whole 4 GB, and stops at the first ch
   assert.deepEqual([stop.reason, stop.hitBreakpointIds], ['data breakpoint', [whole.id]]);
   await s.end();
 });
+
+test('a write of the same value is a write, and no change', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const expression = 'lguest_data.blocked_interrupts';
+  const { dataId } = await s.request('dataBreakpointInfo', { name: expression });
+  const changed = await s.request('dataBreakpointInfo', { name: `${expression}, changed` });
+  assert.equal(changed.dataId, `${dataId}:changed`);
+  await s.request('setDataBreakpoints', {
+    breakpoints: [
+      { dataId, accessType: 'write', condition: '| count' },
+      { dataId: changed.dataId, accessType: 'write', condition: '| count' },
+    ],
+  });
+  await s.functions('show_task_switches');
+  await s.go();
+  const { nodes } = await s.request('lguest/view/breakpoints');
+  const hits = nodes
+    .find((n: { label: string }) => n.label === 'Watches')
+    .children.map((c: { description: string }) => Number.parseInt(c.description, 10));
+  assert.ok(hits[0] > 0 && hits[0] > hits[1], `${hits}: set_timer() clears a bit that is clear already`);
+  await s.end();
+});
+
+test('a stop says its reason once and in at most 80 characters, however long the names are', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  await s.watch(['ticks', 'write'], ['*(char *)&ticks', 'write'], ['*(unsigned short *)(char *)&ticks', 'readWrite']);
+  await s.functions('handle_irq', 'printk');
+  await s.request('setExceptionBreakpoints', { filters: ['virq', 'hypercall', 'pf.guest'] });
+  let asked = 1; // the entry
+  for (let n = 0; n < 40; n++) {
+    await s.go(n % 3 === 0 ? 'continue' : 'next');
+    asked++;
+  }
+  await new Promise((done) => setTimeout(done, 20));
+  const stops = s.events.filter((e) => e.event === 'stopped');
+  assert.equal(stops.length, asked);
+  for (const { body } of stops) {
+    assert.ok((body.description ?? '').length <= 80 && body.description.length > 0, body.description);
+    assert.ok(Array.isArray(body.hitBreakpointIds) && body.allThreadsStopped === true);
+  }
+  await s.end();
+});

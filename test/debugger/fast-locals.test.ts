@@ -2,8 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fastLocal } from '../../src/debugger/fast-locals';
+import { parse, SLOW } from '../../src/debugger/expression';
+import { fastLocal, fastPlace } from '../../src/debugger/fast-locals';
 import type { Debugger } from '../../src/debugger/session';
+import { stripType } from '../../src/symbols/dwarf/types';
 import { ask, make, stopAfter } from './stand';
 
 /** Compares every local in sight. @returns how many were read the fast way. */
@@ -21,6 +23,65 @@ const compare = (d: Debugger, kinds: Set<string>): number => {
   }
   return read;
 };
+
+/** Compares what the pointers in sight lead to, members and all, and some globals. @returns how many were read the fast way. */
+const comparePlaces = (d: Debugger, seen: Set<string>): number => {
+  const { pc } = d.target;
+  const expressions = ['lguest_data.irq_enabled', 'trap_count[14]', 'current->pid', 'current->stats.preempted', '*current->next'];
+  for (const v of d.programs.localsAt(pc)) {
+    const t = stripType(v.type);
+    const to = t.kind === 'pointer' ? stripType(t.target) : undefined;
+    if (to?.kind === 'base') expressions.push(`*${v.name}`, `${v.name}[1]`);
+    if (to?.kind === 'struct') for (const m of to.members) expressions.push(`${v.name}->${m.name}`, `(*${v.name}).${m.name}`);
+  }
+  let read = 0;
+  for (const text of new Set(expressions)) {
+    const fast = fastPlace(
+      d.target,
+      d.programs,
+      [{ address: pc }],
+      parse(text, () => false),
+    );
+    if (fast === undefined) continue;
+    let wanted: number | undefined;
+    try {
+      const { value } = d.evaluate(text, undefined, false);
+      wanted = value.missing === undefined ? Number(value.bits) : undefined;
+    } catch {
+      wanted = undefined;
+    }
+    if (wanted === undefined) assert.throws(fast.get, (thrown) => thrown === SLOW, text);
+    else assert.equal(fast.get(), wanted, `${text} at ${d.programs.nameOf(pc)}`);
+    seen.add(text);
+    read++;
+  }
+  return read;
+};
+
+test('what pointers, members and elements lead to is read fast, and as an expression says; what is not mapped is left to the expression', async () => {
+  const { d } = make();
+  const seen = new Set<string>();
+  let read = 0;
+  for (const place of [
+    'show_demand_paging',
+    'find_pte',
+    'show_visible_page_fault',
+    'handle_page_fault',
+    'create_task',
+    'handle_irq',
+    'handle_syscall',
+  ]) {
+    ask(d, `tb ${place}`);
+    await stopAfter(d, () => d.continue());
+    for (let n = 0; n < 30; n++) {
+      read += comparePlaces(d, seen);
+      await stopAfter(d, () => d.step('in', 'instruction'));
+    }
+  }
+  assert.ok(read > 300, `${read} were read`);
+  for (const text of ['lguest_data.irq_enabled', 'trap_count[14]', 'regs->eip'])
+    assert.ok(seen.has(text), `${text} is not among ${[...seen].join(' ')}`);
+});
 
 test('over hundreds of stops each local that is read fast is what an expression says, in registers and on stacks, of any width', async () => {
   const { d } = make();
