@@ -85,6 +85,8 @@ const evaluate = (s: Context, args: Arguments): object => {
 
 const REGISTERS = [
   ...GUEST_REGISTERS,
+  ...[0, 1, 2, 3, 4, 5, 6, 7].flatMap((n) => [`st${n}`, `mm${n}`, `xmm${n}`, `dr${n}`]),
+  ...['mxcsr', 'fcw', 'fsw', 'ftw', 'tr', 'ldtr'],
   ...['cr0', 'cr2', 'cr3', 'cr4', 'al', 'ah', 'ax', 'bl', 'bh', 'bx', 'cl', 'ch', 'cx', 'dl', 'dh', 'dx'],
 ];
 

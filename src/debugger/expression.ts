@@ -44,7 +44,7 @@ const USHORT: Type = { kind: 'base', name: 'unsigned short', size: 2, encoding: 
 const SHORT: Type = { kind: 'base', name: 'short', size: 2, encoding: 'signed' };
 const CHAR: Type = { kind: 'base', name: 'char', size: 1, encoding: 'signed char' };
 export const DOUBLE: Type = { kind: 'base', name: 'double', size: 8, encoding: 'float' };
-const FLOAT: Type = { kind: 'base', name: 'float', size: 4, encoding: 'float' };
+export const FLOAT: Type = { kind: 'base', name: 'float', size: 4, encoding: 'float' };
 const VOID: Type = { kind: 'void', name: 'void', size: 0 };
 const PLAIN: Readonly<Record<string, Type>> = {
   int: INT,

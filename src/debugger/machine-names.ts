@@ -9,7 +9,8 @@ import { LDTR, TR, W } from '../i386/state';
 import { LD } from '../lguest/abi';
 import { GUEST_REGISTERS, type GuestRegister } from '../lguest/context';
 import type { Type } from '../symbols/dwarf/types';
-import { ADDRESS, ExpressionError, INT, number, UINT, type Value } from './expression';
+import { ADDRESS, DOUBLE, ExpressionError, FLOAT, INT, number, UINT, type Value } from './expression';
+import { overlaid, UWIDE } from './made-values';
 import { hex8, type SegmentName, type Target } from './target';
 
 export const FLAG_BITS: Readonly<Record<string, number>> = {
@@ -35,6 +36,7 @@ export const isGuestRegister = (name: string): name is GuestRegister => (GUEST_R
 const FPU_WORDS: Readonly<Record<string, number>> = { fcw: W.FPU_CW, fsw: W.FPU_SW, ftw: W.FPU_VALID };
 const LONG_DOUBLE: Type = { kind: 'base', name: 'long double', size: 12, encoding: 'float' };
 const USHORT: Type = { kind: 'base', name: 'unsigned short', size: 2, encoding: 'address' };
+const BYTE: Type = { kind: 'base', name: 'unsigned char', size: 1, encoding: 'address' };
 const IOPL_SHIFT = 12;
 
 /** Word index of st(n). */
@@ -54,6 +56,25 @@ export const stackEmpty = (target: Target, n: number): boolean => {
   return (m32[W.FPU_VALID] & (1 << ((((m32[W.FPU_SW] >> 11) & 7) + n) & 7))) === 0;
 };
 
+/** mm(n) is the mantissa of the physical x87 register n; xmm(n) is a register of its own. Both as every type that its instructions know. */
+const vectorRegister = (target: Target, wide: boolean, n: number): Value => {
+  const { m32 } = target.processor.cpu;
+  const at = (wide ? W.XMM : W.FPU_REGS) + 4 * n;
+  const bytes = new Uint8Array(m32.buffer, m32.byteOffset + at * 4, wide ? 16 : 8).slice();
+  return overlaid(wide ? 'vec128' : 'vec64', bytes, [
+    ...(wide
+      ? ([
+          ['v4_float', FLOAT],
+          ['v2_double', DOUBLE],
+        ] as const)
+      : []),
+    [wide ? 'v2_int64' : 'uint64', UWIDE],
+    [wide ? 'v4_int32' : 'v2_int32', ADDRESS],
+    [wide ? 'v8_int16' : 'v4_int16', USHORT],
+    [wide ? 'v16_int8' : 'v8_int8', BYTE],
+  ]);
+};
+
 /** What `$name` is, for names that are not in the Guest's saved registers. */
 export const machineRegister = (target: Target, name: string): Value | undefined => {
   const { m32 } = target.processor.cpu;
@@ -62,6 +83,9 @@ export const machineRegister = (target: Target, name: string): Value | undefined
   if (name === 'tr' || name === 'ldtr') return number(m32[W.SELECTOR + (name === 'tr' ? TR : LDTR)] & 0xffff, USHORT);
   const dr = /^dr([0-7])$/.exec(name);
   if (dr !== null) return { ...number(m32[W.DR + Number(dr[1])] >>> 0, ADDRESS), register: name };
+  if (name === 'mxcsr') return number(m32[W.MXCSR] >>> 0, ADDRESS);
+  const vector = /^(x?mm)([0-7])$/.exec(name);
+  if (vector !== null) return vectorRegister(target, vector[1] === 'xmm', Number(vector[2]));
   const st = /^st([0-7])$/.exec(name);
   if (st === null) return undefined;
   const value: Value = { type: LONG_DOUBLE, bits: 0n, bytes: stackBytes(target, Number(st[1])), register: name };

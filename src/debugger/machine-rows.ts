@@ -9,12 +9,12 @@ import { gdtRows } from './descriptors';
 import { evaluate, number, parse, realFromBytes, store } from './expression';
 import { vectorName } from './filters';
 import { fpuState } from './fpu-state';
-import type { Item } from './item';
+import { type Item, valueItem } from './item';
 import { FLAG_BITS, machineRegister, stackBytes, stackEmpty } from './machine-names';
 import type { Debugger } from './session';
 import { DWARF_REGISTERS, type Frame } from './stack';
 import { hex8, type SegmentName } from './target';
-import { formatValue } from './value';
+import { formatValue, PLAIN_FORMAT } from './value';
 
 const GENERAL = ['eax', 'ebx', 'ecx', 'edx', 'esi', 'edi', 'ebp', 'esp', 'eip'] as const;
 const SEGMENT_NAMES = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'] as const;
@@ -300,6 +300,9 @@ export const fpuRows = (d: Debugger): Item[] => {
     word('sw', 'fsw', bitNames(sw, FPU_STATUS)),
     { name: 'top', value: String((sw >> 11) & 7), type: UINT_TEXT, evaluateName: '($fsw >> 11) & 7' },
     word('tags', 'ftw', ''),
+    vectorRows(d, 'mmx', 'mm', 'MMX registers, the mantissas of the x87 ones'),
+    vectorRows(d, 'sse', 'xmm', 'SSE registers'),
+    { name: 'mxcsr', value: hex8(m32[W.MXCSR]), type: UINT_TEXT, evaluateName: '$mxcsr' },
   );
   const { host } = target;
   if (host === undefined) return rows;
@@ -311,6 +314,20 @@ export const fpuRows = (d: Debugger): Item[] => {
   );
   return rows;
 };
+/** Eight registers behind one row: most kernels never use them. */
+const vectorRows = (d: Debugger, name: string, prefix: string, value: string): Item => ({
+  name,
+  value,
+  type: 'registers',
+  open: () => {
+    const context = d.valueContext(d.environment(undefined, false));
+    return [...Array(8).keys()].flatMap((n) => {
+      const register = machineRegister(d.target, `${prefix}${n}`);
+      return register === undefined ? [] : [valueItem(`${prefix}${n}`, `$${prefix}${n}`, register, context, PLAIN_FORMAT)];
+    });
+  },
+});
+
 /** An empty register can be given a value too. */
 const assignStack =
   (d: Debugger, n: number) =>

@@ -46,6 +46,24 @@ export const structure = (name: string, members: readonly MadeMember[]): Value =
   return { type, bits: 0n, bytes: whole.bytes };
 };
 
+/** The same bytes seen as several types: each member begins at the first byte. */
+export const overlaid = (name: string, bytes: Uint8Array, members: readonly (readonly [name: string, element: Type])[]): Value => {
+  const list = members.map(([member, element]) => ({
+    name: member,
+    type: element.size === bytes.length ? element : arrayOf(element, bytes.length / element.size),
+    offset: 0,
+    bitOffset: undefined,
+    bitSize: undefined,
+    inherited: false,
+  }));
+  const size = bytes.length;
+  return {
+    type: { kind: 'union', name, size, members: list, incomplete: false, declFile: undefined, declLine: undefined, die: -1 },
+    bits: 0n,
+    bytes,
+  };
+};
+
 /** An array of values that are all of one size. */
 export const array = (elements: readonly Value[]): Value => ({
   type: arrayOf(elements[0]?.type ?? UINT, elements.length),

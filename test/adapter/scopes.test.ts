@@ -69,7 +69,10 @@ test('every row has a type, a name of its own, and an expression that gives the 
   }
   // What is told in words only.
   for (const row of without)
-    assert.match(row, /^(Trap: (entries|pushed words|decisions|nearest flip)|Segments: (IDT|GDT) .*|FPU: (owner|next use)|lguest: phase)$/);
+    assert.match(
+      row,
+      /^(Trap: (entries|pushed words|decisions|nearest flip)|Segments: (IDT|GDT) .*|FPU: (owner|next use|mmx|sse)|lguest: phase)$/,
+    );
   await s.end();
 });
 
@@ -246,5 +249,37 @@ test('a caller shows the registers that could be recovered, and says unknown of 
     [...rows.values()].map((r) => r.value).join(),
   );
   assert.ok([...rows.values()].filter((r) => r.value !== 'unknown').every((r) => /^0x[0-9a-f]{8}$/.test(r.value)));
+  await s.end();
+});
+
+test('MMX registers are the mantissas of the x87 ones, and SSE registers are seen as floats and as integers of each width', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const ask = (text: string): Promise<string> => s.evaluate(text, 'watch');
+  await s.evaluate('$st0 = 1.5');
+  const top = Number(await ask('($fsw >> 11) & 7,d'));
+  assert.equal(await ask(`$mm${top}.uint64,x`), '0xc000000000000000');
+  assert.equal(await ask(`$mm${top}.v2_int32[1]`), '0xc0000000');
+  const fpu = await rowsOf(s, 'FPU');
+  const mm = await s.variables(fpu.get('mmx')?.variablesReference ?? 0);
+  assert.deepEqual(
+    mm.map((r) => r.name),
+    ['mm0', 'mm1', 'mm2', 'mm3', 'mm4', 'mm5', 'mm6', 'mm7'],
+  );
+  const xmm = await s.variables(fpu.get('sse')?.variablesReference ?? 0);
+  const parts = await s.variables(xmm[3].variablesReference);
+  assert.deepEqual(
+    parts.map((r) => [r.name, r.evaluateName]),
+    [
+      ['v4_float', '$xmm3.v4_float'],
+      ['v2_double', '$xmm3.v2_double'],
+      ['v2_int64', '$xmm3.v2_int64'],
+      ['v4_int32', '$xmm3.v4_int32'],
+      ['v8_int16', '$xmm3.v8_int16'],
+      ['v16_int8', '$xmm3.v16_int8'],
+    ],
+  );
+  assert.equal(await ask('$xmm3.v4_float'), '{0, 0, 0, 0}');
+  assert.equal(await ask('sizeof($xmm0) + sizeof($mm0)'), '24');
+  assert.match(value(fpu, 'mxcsr'), /^0x0000[0-9a-f]{4}$/);
   await s.end();
 });
