@@ -169,8 +169,8 @@ export class Conditions {
     if ((first & 3) !== 0) return slow;
     return () => {
       const e = m32[cpu.tr + page];
-      if (e & 1) return slow();
-      const a = (first + e) | 0;
+      if ((e & 1) === 0) return slow();
+      const a = (first + e + 1) | 0;
       return a >= RAM_BASE && a + 4 <= m8.length ? m32[a >> 2] >>> 0 : slow();
     };
   }

@@ -6,25 +6,7 @@
 
 import { CallTable } from './calls';
 import { auxFor, resultFor, statusFlags } from './flags';
-import {
-  CR0,
-  CR4,
-  CS,
-  DELIVERED,
-  EXC,
-  F,
-  FL,
-  GAPS,
-  INTERCEPT,
-  LINES,
-  PAGE,
-  RAM_BASE,
-  SS,
-  TLB,
-  TLB_INVALID,
-  TLB_TABLE_BYTES,
-  W,
-} from './state';
+import { CR0, CR4, CS, DELIVERED, EXC, F, FL, GAPS, INTERCEPT, LINES, PAGE, RAM_BASE, SS, TLB, TLB_INVALID, W } from './state';
 
 /** Thrown (always the same object for one processor) when the current instruction faults; the run loop delivers it. */
 export class CpuFault {
@@ -247,8 +229,7 @@ export class Cpu {
   /** Physical regions beyond RAM: [physical start, length, physical target] for ROM aliases. */
   private aliases: { start: number; length: number; target: number }[] = [];
 
-  /** @param prepared false: whoever executes calls prepare(). */
-  constructor(options: CpuOptions, prepared = true) {
+  constructor(options: CpuOptions) {
     this.ramBytes = options.ramBytes;
     const pages = Math.ceil((RAM_BASE + options.ramBytes) / 65536) + 1;
     this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
@@ -260,10 +241,8 @@ export class Cpu {
     this.calls = new CallTable(this.m32);
     this.delivered = new Int32Array(buffer, DELIVERED, 6);
     this.intercept = new Uint8Array(buffer, INTERCEPT, 256);
-    this.m32[LINES.NO_USER >> 2] = 1;
     this.pageFlags = new Uint8Array(options.ramBytes / PAGE + 1);
     this.bus = options.bus ?? NO_BUS;
-    if (prepared) this.prepare();
   }
 
   // ---- exceptions -------------------------------------------------------------------------------------------------------------------
@@ -328,25 +307,8 @@ export class Cpu {
     this.updateMode();
   }
 
-  /** Whether the supervisor tables are there: 8 MB that a machine need not touch before its first instruction, so that it can be looked at sooner. */
-  private superTables = false;
-  /** Makes ready for accesses to linear memory; whoever executes calls it first. Until then, of all of them only translate() may be called. */
-  prepare(): void {
-    if (this.superTables) return;
-    this.m32.fill(TLB_INVALID, SUPER_READ, USER_READ);
-    this.superTables = true;
-  }
-
-  /** Whether the user tables are there: 8 MB that a machine need not touch before its first user code. */
-  private userTables = false;
-  private makeUserTables(): void {
-    this.m32.fill(TLB_INVALID, USER_READ, SUPER_READ + TLB_TABLE_BYTES);
-    this.userTables = true;
-    this.m32[LINES.NO_USER >> 2] = 0;
-  }
   /** Selects the TLB tables of a privilege. */
   selectTlb(user: boolean): void {
-    if (user && !this.userTables) this.makeUserTables();
     this.tr = user ? USER_READ : SUPER_READ;
     this.tw = user ? USER_WRITE : SUPER_WRITE;
     this.m32[W.TLB_READ] = this.tr << 2;
@@ -435,38 +397,38 @@ export class Cpu {
 
   read8(linear: number): number {
     const e = this.m32[this.tr + (linear >>> 12)];
-    return (e & 1) === 0 ? this.m8[(linear + e) | 0] : this.slowRead(linear, 1, this.tr);
+    return (e & 1) !== 0 ? this.m8[(linear + e + 1) | 0] : this.slowRead(linear, 1, this.tr);
   }
   /** uint16 */
   read16(linear: number): number {
     const e = this.m32[this.tr + (linear >>> 12)];
-    return ((e | linear) & 1) === 0 ? this.m16[((linear + e) | 0) >> 1] : this.slowRead(linear, 2, this.tr);
+    return (e & ~linear & 1) !== 0 ? this.m16[((linear + e + 1) | 0) >> 1] : this.slowRead(linear, 2, this.tr);
   }
   /** int32 */
   read32(linear: number): number {
     const e = this.m32[this.tr + (linear >>> 12)];
-    return ((e | linear) & 3) === 0 ? this.m32[((linear + e) | 0) >> 2] : this.slowRead(linear, 4, this.tr);
+    return (e & ~linear & 3) === 3 ? this.m32[((linear + e + 1) | 0) >> 2] : this.slowRead(linear, 4, this.tr);
   }
   write8(linear: number, value: number): void {
     const e = this.m32[this.tw + (linear >>> 12)];
-    if ((e & 1) === 0) this.m8[(linear + e) | 0] = value;
+    if ((e & 1) !== 0) this.m8[(linear + e + 1) | 0] = value;
     else this.slowWrite(linear, value, 1, this.tw);
   }
   write16(linear: number, value: number): void {
     const e = this.m32[this.tw + (linear >>> 12)];
-    if (((e | linear) & 1) === 0) this.m16[((linear + e) | 0) >> 1] = value;
+    if ((e & ~linear & 1) !== 0) this.m16[((linear + e + 1) | 0) >> 1] = value;
     else this.slowWrite(linear, value, 2, this.tw);
   }
   write32(linear: number, value: number): void {
     const e = this.m32[this.tw + (linear >>> 12)];
-    if (((e | linear) & 3) === 0) this.m32[((linear + e) | 0) >> 2] = value;
+    if ((e & ~linear & 3) === 3) this.m32[((linear + e + 1) | 0) >> 2] = value;
     else this.slowWrite(linear, value, 4, this.tw);
   }
 
   /** Raises the page fault that a write of `size` bytes would, and fills the TLB, without writing: first half of every read-modify-write. */
   probeWrite(linear: number, size: number): void {
     const e = this.m32[this.tw + (linear >>> 12)];
-    if ((e & 1) === 0 && (linear & 0xfff) + size <= PAGE) return;
+    if ((e & 1) !== 0 && (linear & 0xfff) + size <= PAGE) return;
     const user = this.tw === USER_WRITE;
     this.translate(linear, true, user);
     if ((linear & 0xfff) + size > PAGE) this.translate((linear + size - 1) & ~0xfff, true, user);
@@ -479,11 +441,11 @@ export class Cpu {
   }
   sysRead16(linear: number): number {
     const e = this.m32[SUPER_READ + (linear >>> 12)];
-    return ((e | linear) & 1) === 0 ? this.m16[((linear + e) | 0) >> 1] : this.slowRead(linear, 2, SUPER_READ);
+    return (e & ~linear & 1) !== 0 ? this.m16[((linear + e + 1) | 0) >> 1] : this.slowRead(linear, 2, SUPER_READ);
   }
   sysRead32(linear: number): number {
     const e = this.m32[SUPER_READ + (linear >>> 12)];
-    return ((e | linear) & 3) === 0 ? this.m32[((linear + e) | 0) >> 2] : this.slowRead(linear, 4, SUPER_READ);
+    return (e & ~linear & 3) === 3 ? this.m32[((linear + e + 1) | 0) >> 2] : this.slowRead(linear, 4, SUPER_READ);
   }
   sysWrite8(linear: number, value: number): void {
     this.slowWrite(linear, value, 1, SUPER_WRITE);
@@ -493,7 +455,7 @@ export class Cpu {
   }
   sysWrite32(linear: number, value: number): void {
     const e = this.m32[SUPER_WRITE + (linear >>> 12)];
-    if (((e | linear) & 3) === 0) this.m32[((linear + e) | 0) >> 2] = value;
+    if ((e & ~linear & 3) === 3) this.m32[((linear + e + 1) | 0) >> 2] = value;
     else this.slowWrite(linear, value, 4, SUPER_WRITE);
   }
   /** As probeWrite(), as supervisor. */
@@ -505,8 +467,8 @@ export class Cpu {
   private slowRead(linear: number, size: number, table: number): number {
     const e = this.m32[table + (linear >>> 12)];
     const offset = linear & 0xfff;
-    if ((e & 1) === 0 && offset + size <= PAGE) {
-      const a = (linear + e) | 0;
+    if ((e & 1) !== 0 && offset + size <= PAGE) {
+      const a = (linear + e + 1) | 0;
       return size === 1 ? this.m8[a] : size === 2 ? this.m8[a] | (this.m8[a + 1] << 8) : this.load32(a);
     }
     const user = table === USER_READ;
@@ -525,8 +487,8 @@ export class Cpu {
   private slowWrite(linear: number, value: number, size: number, table: number): void {
     const e = this.m32[table + (linear >>> 12)];
     const offset = linear & 0xfff;
-    if ((e & 1) === 0 && offset + size <= PAGE) {
-      const a = (linear + e) | 0;
+    if ((e & 1) !== 0 && offset + size <= PAGE) {
+      const a = (linear + e + 1) | 0;
       this.m8[a] = value;
       if (size > 1) this.m8[a + 1] = value >> 8;
       if (size > 2) {
@@ -608,9 +570,9 @@ export class Cpu {
     const m = this.m32;
     const cr0 = m[W.CR0];
     // What the TLB has holds, whatever the tables say by now: accesses across two pages and probes come by here although it has it.
-    if (!user || this.userTables) {
+    {
       const e = m[(user ? (write ? USER_WRITE : USER_READ) : write ? SUPER_WRITE : SUPER_READ) + (linear >>> 12)];
-      if ((e & 1) === 0) return (((linear + e) | 0) - RAM_BASE) >>> 0;
+      if ((e & 1) !== 0) return (((linear + e + 1) | 0) - RAM_BASE) >>> 0;
     }
     if (this.kept.size !== 0) {
       const page = this.kept.get(keptKey(linear >>> 12, write, user));
@@ -668,9 +630,7 @@ export class Cpu {
     const flags = this.pageFlags[(a - RAM_BASE) >>> 12];
     const page = linear >>> 12;
     const m = this.m32;
-    const entry = (a - (linear & ~0xfff)) | 0;
-    this.prepare();
-    if (user && !this.userTables) this.makeUserTables();
+    const entry = (a - (linear & ~0xfff) - 1) | 0;
     if (!this.isFilled(page)) {
       if (this.filledCount === FILLED_MAX) this.flushTlb();
       this.filled[this.filledCount++] = page;
@@ -685,7 +645,7 @@ export class Cpu {
   private isFilled(page: number): boolean {
     const m = this.m32;
     if (m[SUPER_READ + page] !== TLB_INVALID || m[SUPER_WRITE + page] !== TLB_INVALID) return true;
-    return this.userTables && (m[USER_READ + page] !== TLB_INVALID || m[USER_WRITE + page] !== TLB_INVALID);
+    return m[USER_READ + page] !== TLB_INVALID || m[USER_WRITE + page] !== TLB_INVALID;
   }
 
   /**
@@ -713,7 +673,8 @@ export class Cpu {
         this.filled[this.filledCount++] = page;
       }
       this.kept.delete(key);
-      m[(key & 1 ? (write ? USER_WRITE : USER_READ) : write ? SUPER_WRITE : SUPER_READ) + page] = (RAM_BASE + physical - page * PAGE) | 0;
+      m[(key & 1 ? (write ? USER_WRITE : USER_READ) : write ? SUPER_WRITE : SUPER_READ) + page] =
+        (RAM_BASE + physical - page * PAGE - 1) | 0;
     }
   }
 
@@ -734,7 +695,7 @@ export class Cpu {
     const at = (GAPS.START + (write ? GAPS.WRITE : 0) + (m[W.CPL] === 3 ? GAPS.USER : 0) + ((linear >>> 8) & GAPS.MASK)) >> 2;
     m[at] = (linear & ~0xfff) | from;
     m[at + 1] = Math.max(0, end - from - 3);
-    m[at + 2] = (a - linear) | 0;
+    m[at + 2] = (a - linear - 1) | 0;
     this.anyGaps = true;
     return true;
   }
@@ -805,7 +766,7 @@ export class Cpu {
     const m = this.m32;
     for (let i = 0; i < this.filledCount; i++) {
       const page = this.filled[i];
-      const entry = (RAM_BASE + physicalPage * PAGE - page * PAGE) | 0;
+      const entry = (RAM_BASE + physicalPage * PAGE - page * PAGE - 1) | 0;
       for (const table of flag === PageFlag.WATCH_READ ? ALL_TABLES : WRITE_TABLES) {
         if (m[table + page] !== entry) continue;
         m[table + page] = TLB_INVALID;
@@ -848,7 +809,7 @@ export class Cpu {
   /** Index into the memory of what an access that has just been made at `linear` went to, -1 when there is no memory. Changes nothing. */
   placeOf(linear: number, write: boolean): number {
     const e = this.m32[(write ? this.tw : this.tr) + (linear >>> 12)];
-    if ((e & 1) === 0) return (linear + e) | 0;
+    if ((e & 1) !== 0) return (linear + e + 1) | 0;
     const page = this.kept.get(keptKey(linear >>> 12, write, this.tw === USER_WRITE));
     const physical = page === undefined ? this.peekTranslate(linear) : page | (linear & 0xfff);
     return physical === -1 ? -1 : this.physicalOffset(physical);

@@ -38,12 +38,12 @@ const place = (c: Cpu, table: number, at: number, bytes: number): number => {
   if ((at & 3) !== 0 || (at & 0xfff) + bytes > 0x1000) return -1;
   const index = table + (at >>> 12);
   let e = m[index];
-  if ((e & 3) !== 0) {
+  if ((e & 1) === 0) {
     if (c.tryTranslate(at, (table & WRITE_TABLES) !== 0, table >= USER_READ) < 0) return -1;
     e = m[index];
-    if ((e & 3) !== 0) return -1;
+    if ((e & 1) === 0) return -1;
   }
-  return (at + e) >> 2;
+  return (at + e + 1) >> 2;
 };
 
 /** Index into c.m32 of the eight bytes of the GDT entry that `selector` names, or -1: null, in the LDT, beyond the table, not at hand. */

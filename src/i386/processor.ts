@@ -77,7 +77,7 @@ export class Processor {
 
   constructor(options: ProcessorOptions) {
     this.countRing0 = options.countRing0;
-    this.cpu = new Cpu(options, false);
+    this.cpu = new Cpu(options);
     this.blocks = new BlockCache(this.cpu);
     this.cpu.hostRing0 = !options.countRing0;
     this.cpu.tsc = () => this.now() + this.inBlock();
@@ -175,7 +175,6 @@ export class Processor {
   /** Delivers an external interrupt between two instructions. @returns false when that ended in a shutdown. */
   interrupt(vector: number): boolean {
     const c = this.cpu;
-    c.prepare();
     if (c.parked !== -1) c.flushTlb();
     c.m32[W.HALTED] = 0;
     c.m32[W.SHADOW] = 0;
@@ -197,7 +196,6 @@ export class Processor {
    */
   raise(vector: number, errorCode: number): Exit | undefined {
     const c = this.cpu;
-    c.prepare();
     if (c.parked !== -1) c.flushTlb();
     if (c.intercepts(vector)) return { kind: 'intercept', vector, errorCode, software: false };
     c.m32[W.SHADOW] = 0;
@@ -245,7 +243,6 @@ export class Processor {
 
   private guarded(single: boolean): Exit {
     const c = this.cpu;
-    c.prepare();
     if (!single && this.mayBeQuick) this.quick ??= quickRun(c);
     if (c.parked !== -1) c.flushTlb();
     for (;;) {
@@ -351,7 +348,7 @@ export class Processor {
       }
       const e = m[c.tr + (linear >>> 12)];
       let a: number;
-      if ((e & 1) === 0) a = (linear + e) | 0;
+      if ((e & 1) !== 0) a = (linear + e + 1) | 0;
       else {
         const physical = c.translate(linear, false, cpl === 3);
         a = c.physicalOffset(physical);
@@ -483,7 +480,7 @@ export class Processor {
     const c = this.cpu;
     const next = ((linear & ~0xfff) + PAGE) | 0;
     const e = next === 0 ? TLB_INVALID : c.m32[c.tr + (next >>> 12)];
-    return (e & 1) === 0 ? (next + e) | 0 : -1;
+    return (e & 1) !== 0 ? (next + e + 1) | 0 : -1;
   }
 
   /** Runs translated code and deals with the way it came back. */
@@ -593,7 +590,7 @@ export class Processor {
       if (n === 0 || (at & 0xfff) === 0) {
         // What the TLB holds counts, as for whole blocks, whatever the tables say by now.
         const e = c.m32[c.tr + (at >>> 12)];
-        a = (e & 1) === 0 ? (at + e) | 0 : c.physicalOffset(c.translate(at, false, user));
+        a = (e & 1) !== 0 ? (at + e + 1) | 0 : c.physicalOffset(c.translate(at, false, user));
       }
       if (n === 0) start = a;
       // Whole rest of the page at once, as far as the limit allows.

@@ -273,8 +273,11 @@ export const TLB = {
   USER_READ: 0x100000 + 2 * TLB_TABLE_BYTES,
   USER_WRITE: 0x100000 + 3 * TLB_TABLE_BYTES,
 } as const;
-/** An entry that takes the slow path for any width: the low two bits are set. */
-export const TLB_INVALID = -1;
+/**
+ * An entry is what to add to a linear address of its page for the index into the memory, less 1, so that its low twelve bits are set; or 0, and the access takes the slow
+ * way. Untouched memory is 0, so nobody has to prepare 16 MB of tables.
+ */
+export const TLB_INVALID = 0;
 
 /**
  * Stretches between watched bytes where translated code may go on by itself: 64 entries, by the low bits of the page number, for each kind of access and privilege.
@@ -295,9 +298,8 @@ export const LINES = {
   STOP: S.SCRATCH + 0x64,
   PASS: S.SCRATCH + 0x68,
   ON_RETURN: S.SCRATCH + 0x6c,
-  /** 1 while transfers have to take the general road; while there are no TLB tables for user code; when ring 0 is the Host's. */
+  /** 1 while transfers have to take the general road; when ring 0 is the Host's. */
   GENERAL: S.SCRATCH + 0x70,
-  NO_USER: S.SCRATCH + 0x74,
   HOST_RING0: S.SCRATCH + 0x78,
 } as const;
 /** 256 bytes: Cpu.intercept. */

@@ -49,19 +49,19 @@ export const linW = (c: Cpu, i: number, bytes: number): number => {
  */
 export const place32 = (c: Cpu, linear: number): number => {
   const e = c.m32[c.tw + (linear >>> 12)];
-  if (((e | linear) & 3) === 0) return (linear + e) >> 2;
+  if ((e & ~linear & 3) === 3) return (linear + e + 1) >> 2;
   c.probeWrite(linear, 4);
   return -1;
 };
 export const place16 = (c: Cpu, linear: number): number => {
   const e = c.m32[c.tw + (linear >>> 12)];
-  if (((e | linear) & 1) === 0) return (linear + e) >> 1;
+  if ((e & ~linear & 1) !== 0) return (linear + e + 1) >> 1;
   c.probeWrite(linear, 2);
   return -1;
 };
 export const place8 = (c: Cpu, linear: number): number => {
   const e = c.m32[c.tw + (linear >>> 12)];
-  if ((e & 1) === 0) return (linear + e) | 0;
+  if ((e & 1) !== 0) return (linear + e + 1) | 0;
   c.probeWrite(linear, 1);
   return -1;
 };

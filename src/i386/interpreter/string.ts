@@ -78,9 +78,9 @@ const bulk = (c: Cpu, kind: Kind, size: Size, seg: number, count: number): numbe
   if (((m[W.FLAT] >> ES) & 1) === 0) return 0;
   const di = m[EDI];
   const eDst = m[c.tw + (di >>> 12)];
-  if (eDst & 1) return 0;
+  if ((eDst & 1) === 0) return 0;
   let n = Math.min(count, (PAGE - (di & 0xfff)) >> size);
-  const dst = (di + eDst) | 0;
+  const dst = (di + eDst + 1) | 0;
   if (kind === Kind.STOS) {
     if (n === 0) return 0;
     store(c, size, dst, n);
@@ -90,10 +90,10 @@ const bulk = (c: Cpu, kind: Kind, size: Size, seg: number, count: number): numbe
   if (((m[W.FLAT] >> seg) & 1) === 0) return 0;
   const si = m[ESI];
   const eSrc = m[c.tr + (si >>> 12)];
-  if (eSrc & 1) return 0;
+  if ((eSrc & 1) === 0) return 0;
   n = Math.min(n, (PAGE - (si & 0xfff)) >> size);
   if (n === 0) return 0;
-  const src = (si + eSrc) | 0;
+  const src = (si + eSrc + 1) | 0;
   const bytes = n << size;
   const { m8 } = c;
   if (dst <= src || dst >= src + bytes) {
@@ -149,9 +149,9 @@ const compareBulk = (c: Cpu, kind: Kind, size: Size, seg: number, count: number,
   const unaligned = (1 << size) - 1;
   const di = m[EDI];
   const eOne = m[c.tr + (di >>> 12)];
-  if ((eOne & 1) !== 0 || (di & unaligned) !== 0) return 0;
+  if ((eOne & 1) === 0 || (di & unaligned) !== 0) return 0;
   const elements = size === 2 ? m : size === 1 ? c.m16 : c.m8;
-  const di0 = ((di + eOne) | 0) >> size;
+  const di0 = ((di + eOne + 1) | 0) >> size;
   let n = Math.min(count, (PAGE - (di & 0xfff)) >> size);
   if (kind === Kind.SCAS) {
     n = scanFor(elements, di0, n, getReg(c, size, EAX), whileEqual);
@@ -160,8 +160,8 @@ const compareBulk = (c: Cpu, kind: Kind, size: Size, seg: number, count: number,
     if (((m[W.FLAT] >> seg) & 1) === 0) return 0;
     const si = m[ESI];
     const eOther = m[c.tr + (si >>> 12)];
-    if ((eOther & 1) !== 0 || (si & unaligned) !== 0) return 0;
-    const si0 = ((si + eOther) | 0) >> size;
+    if ((eOther & 1) === 0 || (si & unaligned) !== 0) return 0;
+    const si0 = ((si + eOther + 1) | 0) >> size;
     n = scanBoth(elements, si0, di0, Math.min(n, (PAGE - (si & 0xfff)) >> size), whileEqual);
     alu(m, size, Alu.CMP, elements[si0 + n - 1], elements[di0 + n - 1]);
     m[ESI] = (si + (n << size)) | 0;

@@ -56,7 +56,7 @@ class Body extends FunctionBody {
 }
 
 /**
- * A stretch of linear addresses that was found to lie in one page with a fast TLB entry. Local `p` holds the index into the memory of its lowest byte.
+ * A stretch of linear addresses that was found to lie in one page with a fast TLB entry. Local `p` holds the index into the memory of its lowest byte, less 1.
  * `key` names the address without its constant part: which value of which registers.
  */
 export interface Proven {

@@ -10,7 +10,7 @@ import { R } from '../decode';
 import { addCarries, aux8, aux16, aux32, subBorrows } from '../flags';
 import { HANDLERS } from '../interpreter';
 import { Cause } from '../interrupts';
-import { BLOCK, CALLS, FL, PAGE, RAM_BASE, S, W } from '../state';
+import { BLOCK, CALLS, FL, PAGE, RAM_BASE, S, TLB_INVALID, W } from '../state';
 import { CELLS, J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND, LENGTHS, LENGTHS_SLOTS } from './layout';
 import { discover, type Surroundings } from './region';
 import { KERNEL, createKernel } from '../x87/kernel';
@@ -58,6 +58,8 @@ const FORCED_SHARE = 2;
 /** Slots of a new table. */
 const SLOTS = 1024;
 const FLAT_DATA = 0b001111;
+/** In the jump cache: what no TLB entry is. */
+const NO_PAGE = 2;
 
 /** Figures for `--stats`. */
 export interface JitStats {
@@ -184,6 +186,7 @@ export class Jit {
     blocks.heatAt = threshold;
     this.imports = this.runtime();
     this.newTable(SLOTS);
+    this.emptyJumpCaches();
     blocks.onDrop = (block) => this.drop(block);
     blocks.onPatch = (block) => this.patch(block);
     blocks.onClear = () => this.clear();
@@ -212,6 +215,13 @@ export class Jit {
     return cache + (((linear ^ (linear >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) << 2);
   }
 
+  /** An empty entry holds for no address: at 0 it would hold for address 0. */
+  private emptyJumpCaches(): void {
+    const m = this.cpu.m32;
+    m.fill(0, JUMP_CACHE >> 2, (JUMP_CACHE + 2 * JUMP_CACHE_BYTES) >> 2);
+    m[JUMP_CACHE >> 2] = m[(JUMP_CACHE + JUMP_CACHE_BYTES) >> 2] = -1;
+  }
+
   /** Runs translated code from `slot`. @returns see J.STATUS. */
   enter(slot: number, linear: number): number {
     const { cpu } = this;
@@ -219,7 +229,8 @@ export class Jit {
     // Whoever came here through the run loop may come directly next time.
     const at = this.jumpEntry(linear);
     m[at] = linear;
-    m[at + 1] = m[cpu.tr + (linear >>> 12)];
+    const page = m[cpu.tr + (linear >>> 12)];
+    m[at + 1] = page === TLB_INVALID ? NO_PAGE : page;
     m[at + 2] = this.cellAt[slot];
     const left = m[W.LEFT];
     const slice = Math.min(left, SLICE);
@@ -234,7 +245,7 @@ export class Jit {
     const stay = slice - m[W.LEFT];
     this.clock += stay;
     const worth = this.worth[slot] + stay - ENTRY_COST;
-    this.worth[slot] = worth < ENTRY_CREDIT ? worth : ENTRY_CREDIT;
+    this.worth[slot] = Math.min(worth, ENTRY_CREDIT);
     if (m[EXIT_NUMBER] >= 0) this.takeExit();
     m[W.LEFT] += this.held;
     this.held = 0;
@@ -559,7 +570,7 @@ export class Jit {
     this.cells.clear();
     this.cpu.m32.fill(0, CELLS >> 2, this.nextCell >> 2);
     this.nextCell = CELLS;
-    this.cpu.m32.fill(0, JUMP_CACHE >> 2, (JUMP_CACHE + 2 * JUMP_CACHE_BYTES) >> 2);
+    this.emptyJumpCaches();
   }
 
   /** After a system instruction in translated code: 0 go straight on, 2 leave for the run loop, else slot * 4 + 3 of the code to go on with. */
@@ -620,8 +631,8 @@ export class Jit {
           return fault(thrown);
         }
       }
-      let a = (linear + e) | 0;
-      if ((e & 1) !== 0) {
+      let a = (linear + e + 1) | 0;
+      if ((e & 1) === 0) {
         const physical = cpu.tryTranslate(linear, false, user());
         if (physical < 0) {
           m32[STATUS] = 1;
@@ -641,8 +652,8 @@ export class Jit {
         return;
       }
       const e = m32[cpu.tw + (linear >>> 12)];
-      let a = (linear + e) | 0;
-      if ((e & 1) !== 0) {
+      let a = (linear + e + 1) | 0;
+      if ((e & 1) === 0) {
         const physical = cpu.tryTranslate(linear, true, user());
         if (physical < 0) {
           m32[STATUS] = 1;
@@ -696,7 +707,7 @@ export class Jit {
         cpu.syncTlb();
         if (crosses(linear, size)) return punt();
         const e = m32[cpu.tw + (linear >>> 12)];
-        if ((e & 1) === 0) return (linear + e) | 0;
+        if ((e & 1) !== 0) return (linear + e + 1) | 0;
         const physical = cpu.tryTranslate(linear, true, user());
         if (physical < 0) {
           m32[STATUS] = 1;

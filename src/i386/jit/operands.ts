@@ -121,15 +121,18 @@ export abstract class Operands extends Emission {
     if (span === 1) {
       f.i32(1);
       f.op(OP.i32_and);
+      f.op(OP.i32_eqz);
       return;
     }
-    // A fast entry has its low twelve bits clear, any other has them all set.
+    // A fast entry has its low twelve bits set, so this is how many bytes follow in the page, or 0.
     f.get(this.lin);
-    f.op(OP.i32_or);
+    f.i32(-1);
+    f.op(OP.i32_xor);
+    f.op(OP.i32_and);
     f.i32(0xfff);
     f.op(OP.i32_and);
-    f.i32(0x1000 - span);
-    f.op(OP.i32_gt_u);
+    f.i32(span - 1);
+    f.op(OP.i32_lt_u);
   }
 
   /** Place of an operand of 1 << size bytes; leaves the region when it has none. */
@@ -153,7 +156,7 @@ export abstract class Operands extends Emission {
     if (key !== undefined) {
       for (const known of this.proven)
         if (known.key === key && known.lo <= d && d + bytes <= known.hi && (known.write || !write))
-          return { p: known.p, offset: d - known.lo };
+          return { p: known.p, offset: d - known.lo + 1 };
     }
     let lo = d;
     let hi = d + bytes;
@@ -181,7 +184,7 @@ export abstract class Operands extends Emission {
     f.op(OP.i32_add);
     f.set(p);
     if (key !== undefined) this.proven.push({ key, lo, hi, write: writes, p });
-    return { p, offset: d - lo };
+    return { p, offset: d - lo + 1 };
   }
 
   private rawLoad(size: number, offset: number, signed = false): void {
@@ -237,6 +240,8 @@ export abstract class Operands extends Emission {
     f.op(OP.end);
     f.get(this.lin);
     f.get(this.entry);
+    f.op(OP.i32_add);
+    f.i32(1);
     f.op(OP.i32_add);
     fast();
     this.labels.pop();

@@ -141,7 +141,7 @@ export const discover = (
   const pages = new Map<number, number>([[linear >>> 12, (a - linear) | 0]]);
   let instructions = 0;
 
-  const deltaOf = (target: number): number => pages.get(target >>> 12) ?? m32[cpu.tr + (target >>> 12)];
+  const deltaOf = (target: number): number => pages.get(target >>> 12) ?? (m32[cpu.tr + (target >>> 12)] + 1) | 0;
   /** Index into the memory of code at `target`, -1 when it is not in the TLB or another page too many. */
   const locate = (target: number, mayAdd: boolean): number => {
     const delta = deltaOf(target);
@@ -218,7 +218,7 @@ export const discover = (
     if (code[i + R.FORM] & 1 && (e & 15) === 8 && ((e >> 4) & 15) !== 8 && e >> 8 === 2) {
       for (let n = 0; n < MAX_TABLE; n++) {
         const entry = (code[i + R.DISP] + 4 * n) | 0;
-        const delta = m32[cpu.tr + (entry >>> 12)];
+        const delta = (m32[cpu.tr + (entry >>> 12)] + 1) | 0;
         if (delta & 1 || entry & 3) break;
         const target = m32[(entry + delta) >> 2];
         if ((target ^ b.linear) >>> 16 !== 0) break;

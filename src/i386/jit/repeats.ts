@@ -40,6 +40,7 @@ export abstract class Repeats extends Multiply {
       f.tee(this.entry);
       f.i32(1);
       f.op(OP.i32_and);
+      f.op(OP.i32_eqz);
       f.get(reg);
       f.i32(0xfff);
       f.op(OP.i32_and);
@@ -50,6 +51,8 @@ export abstract class Repeats extends Multiply {
       f.op(OP.i32_or);
       f.get(reg);
       f.get(this.entry);
+      f.op(OP.i32_add);
+      f.i32(1);
       f.op(OP.i32_add);
       f.set(index);
     };

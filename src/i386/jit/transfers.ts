@@ -174,11 +174,12 @@ const place = (): Body => {
   f.op(OP.i32_add);
   f.mem(OP.i32_load, 0, 2);
   f.tee(e);
-  f.with(3, OP.i32_and);
-  f.refuseIf();
+  f.with(1, OP.i32_and);
+  f.refuseUnless();
   f.get(at);
   f.get(e);
   f.op(OP.i32_add);
+  f.with(1, OP.i32_add);
   return f;
 };
 
@@ -621,12 +622,6 @@ const interruptReturn = (): Body => {
   f.at(p, 8);
   f.tee(flags);
   f.with(FL.VM | FL.AC | FL.TF, OP.i32_and);
-  f.op(OP.i32_or);
-  // The user's tables are made at the first way there.
-  f.get(rpl);
-  f.with(3, OP.i32_eq);
-  f.word(LINES.NO_USER);
-  f.op(OP.i32_and);
   f.op(OP.i32_or);
   f.refuseIf();
   f.get(selector);

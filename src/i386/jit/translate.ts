@@ -122,7 +122,7 @@ export class Translator extends Instructions {
     const { f } = this;
     f.i32(0);
     f.mem(OP.i32_load, this.tlbRead + ((target >>> 12) << 2), 2);
-    f.i32(this.region.deltaOf(target));
+    f.i32((this.region.deltaOf(target) - 1) | 0);
     f.op(OP.i32_ne);
     this.exitIf(eip, 0);
   }

@@ -156,15 +156,20 @@ export class Cases extends FunctionBody {
     this.tee(this.t);
     if (size === 0) {
       this.with(1, OP.i32_and);
+      this.op(OP.i32_eqz);
       this.toSlow();
     } else {
+      const low = (1 << size) - 1;
       this.get(a);
-      this.op(OP.i32_or);
-      this.with((1 << size) - 1, OP.i32_and);
+      this.with(-1, OP.i32_xor);
+      this.op(OP.i32_and);
+      this.with(low, OP.i32_and);
+      this.with(low, OP.i32_ne);
       // Not aligned is plain too, within the page.
       this.inside(OP.if, () => {
         this.get(this.t);
         this.with(1, OP.i32_and);
+        this.op(OP.i32_eqz);
         this.get(a);
         this.with(0xfff, OP.i32_and);
         this.with(0x1000 - (1 << size), OP.i32_gt_u);
@@ -175,6 +180,7 @@ export class Cases extends FunctionBody {
     this.get(a);
     this.get(this.t);
     this.op(OP.i32_add);
+    this.with(1, OP.i32_add);
     this.set(a);
   }
   private fetch(size: Size): void {

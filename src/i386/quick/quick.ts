@@ -165,9 +165,12 @@ const make = (pages: number, calls: boolean): Uint8Array => {
   f.tee(a);
   f.i32(1);
   f.op(OP.i32_and);
+  f.op(OP.i32_eqz);
   f.br(OP.br_if, 0);
   f.get(next);
   f.get(a);
+  f.op(OP.i32_add);
+  f.i32(1);
   f.op(OP.i32_add);
   f.set(a);
   const isThere = (): void => {

@@ -105,8 +105,8 @@ const BYTES: Record<Format, number> = { m32: 4, m64: 8, m80: 10, i16: 2, i32: 4,
 const operand = (f: Builder, bytes: number): Local => {
   const linear = f.param(0);
   const entry = f.i32(w.load32(w.add(f.param(1), w.shl(w.shr(linear, c(12)), c(2)))));
-  f.if(w.or(w.and(entry, c(1)), w.gtU(w.and(linear, c(0xfff)), c(4096 - bytes))), () => f.return(c(0)));
-  return f.i32(w.add(linear, entry));
+  f.if(w.or(w.xor(w.and(entry, c(1)), c(1)), w.gtU(w.and(linear, c(0xfff)), c(4096 - bytes))), () => f.return(c(0)));
+  return f.i32(w.add(w.add(linear, entry), c(1)));
 };
 /** The operand as a number; returns 0 from the entry for denormal and special singles and doubles. */
 const fetch = (f: Builder, format: Format, address: Code = operand(f, BYTES[format])): Number80 => {
