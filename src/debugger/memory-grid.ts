@@ -18,8 +18,6 @@ const MOST_MEMBERS = 200;
 /** A row of the grid. `highlights`: ranges of characters of the label that stand for changed bytes. */
 export interface GridRow extends TreeRow {
   highlights?: [from: number, to: number][];
-  /** Where the row begins, as a memory reference; undefined for what is no bytes. */
-  reference?: string;
   children?: GridRow[];
 }
 

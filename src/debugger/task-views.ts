@@ -109,6 +109,9 @@ export const taskTree = (d: Debugger): TreeRow[] => {
       label: `${task.pid} ${task.mm === 0 ? `[${task.comm}]` : task.comm}`,
       description: `${STATE_WORDS[task.state] ?? task.state}${waits === undefined ? '' : `, ${task.current ? waits : `in ${waits}`}`}`,
       tooltip: `task_struct at ${hex8(task.address)}`,
+      reference: hex8(task.address),
+      as: 'struct task_struct',
+      task: task.pid,
       ...(depth < 2 ? { expanded: true } : {}),
       ...(children.length === 0 ? {} : { children }),
     };

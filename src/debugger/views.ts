@@ -14,6 +14,11 @@ export interface TreeRow {
   description?: string;
   tooltip?: string;
   expanded?: boolean;
+  /** Where what the row is about lies, as a memory reference, and its type. */
+  reference?: string;
+  as?: string;
+  /** A task's number. */
+  task?: number;
   children?: TreeRow[];
 }
 

@@ -116,7 +116,8 @@ async function walkAccess({ pageWalkView }: CommandParts): Promise<void> {
 /** From a row: its own memory. From the palette: a space, then a place in it. */
 async function memoryAt({ memoryView }: CommandParts, context: unknown): Promise<void> {
   if (!(await runningSession())) return;
-  const fromRow = context && typeof context === 'object' ? addressOf(context as VariableContext) : undefined;
+  const node = nodeOf(context);
+  const fromRow = context && typeof context === 'object' ? (node?.reference ?? addressOf(context as VariableContext)) : undefined;
   let place = fromRow;
   if (place === undefined) {
     const space = await vscode.window.showQuickPick(SPACES, { placeHolder: 'Which memory?' });
@@ -128,7 +129,7 @@ async function memoryAt({ memoryView }: CommandParts, context: unknown): Promise
     });
   }
   if (place === undefined) return;
-  memoryView.ask({ memoryReference: place });
+  memoryView.ask({ memoryReference: place, ...(node?.as === undefined ? {} : { as: node.as }) });
   await vscode.commands.executeCommand('lguest.memory.focus');
 }
 
@@ -187,6 +188,15 @@ async function locate(context: unknown): Promise<void> {
 async function hostFrames(): Promise<void> {
   const session = await runningSession();
   if (session) await ask(session, REQUESTS.hostFrames, {});
+}
+
+/** Everything about one task, as a page. */
+async function taskDetails({ pages }: CommandParts, row: unknown): Promise<void> {
+  const pid = nodeOf(row)?.task;
+  const session = await runningSession();
+  if (!session || pid === undefined) return;
+  const answer = await ask<{ result: string }>(session, 'evaluate', { expression: `tasks ${pid}`, context: 'repl' });
+  if (answer) await pages.show(`Task ${pid}`, answer.result);
 }
 
 /** The scope `Globals (pinned)` shows the row's expression at every stop. */
@@ -351,6 +361,7 @@ export function registerCommands(parts: CommandParts): vscode.Disposable {
     'lguest.memoryAs': () => memoryAs(parts),
     'lguest.setBytes': (row) => setBytes(parts, row),
     'lguest.pinGlobal': pinGlobal,
+    'lguest.taskDetails': (row) => taskDetails(parts, row),
     'lguest.locateFile': locate,
     'lguest.hostFrames': hostFrames,
     'lguest.formatValue': (row) => formatValue(parts, row),

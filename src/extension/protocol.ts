@@ -14,6 +14,9 @@ export interface ViewNode {
   changed?: boolean;
   /** Memory view: where the row's bytes are, and which characters of the label stand for changed ones. */
   reference?: string;
+  /** Tasks view: the type of what lies there, and the task's number. */
+  as?: string;
+  task?: number;
   highlights?: [from: number, to: number][];
   /** The expression that this row is the value of. */
   evaluateName?: string;

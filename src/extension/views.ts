@@ -145,6 +145,16 @@ export class TrapView extends AdapterView {
 /** The Tasks view: the Guest's tasks as a tree of parents and children. */
 export class TasksView extends AdapterView {
   constructor(stops: StopTracker) {
-    super('lguest.tasks', new AdapterTree(stops, REQUESTS.tasks));
+    super(
+      'lguest.tasks',
+      new AdapterTree(
+        stops,
+        REQUESTS.tasks,
+        () => ({}),
+        (item, { node }) => {
+          if (node.task !== undefined) item.contextValue = 'lguest.task';
+        },
+      ),
+    );
   }
 }

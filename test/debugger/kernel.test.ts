@@ -219,6 +219,8 @@ test('a task shows its mappings, and its files by path through mounts', async ()
     answer.nodes[0].children.map((n) => n.label),
     ['1 [init]', '2 [worker]', '7 cat', '9 dog'],
   );
+  const [, worker] = answer.nodes[0].children as unknown as { task: number; reference: string; as: string }[];
+  assert.deepEqual([worker.task, worker.as, Number(worker.reference)], [2, 'struct task_struct', d.tasks.byPid(2).address]);
 });
 
 test('a damaged list of tasks is cut and said to be damaged', async () => {

@@ -669,3 +669,25 @@ test('a source that is not found is located once: the mapping goes to the sessio
     'another file, or one that is found already, maps nothing',
   );
 });
+
+test('a task of the Tasks view opens as a page with everything about it, and its task_struct in the Memory view', async () => {
+  const editor = activated();
+  const asked: [string, unknown][] = [];
+  const nodes = [{ label: '7 cat', reference: '0xc3801000', as: 'struct task_struct', task: 7 }];
+  const session = editor.start(guest(), (command, args) => {
+    if (command === 'evaluate' || command === 'lguest/view/memory') asked.push([command, args]);
+    return { nodes, result: 'pid 7 cat' };
+  });
+  editor.message(session, event('stopped'));
+  const tree = editor.trees.get('lguest.tasks');
+  const [cat] = (await tree?.getChildren()) ?? [];
+  assert.equal(tree?.getTreeItem(cat)['contextValue'], 'lguest.task');
+  await editor.run('lguest.taskDetails', cat);
+  assert.deepEqual(editor.pages.slice(-1), ['pid 7 cat']);
+  await editor.run('lguest.memoryAt', cat);
+  await editor.rows('lguest.memory');
+  assert.deepEqual(asked, [
+    ['evaluate', { expression: 'tasks 7', context: 'repl' }],
+    ['lguest/view/memory', { memoryReference: '0xc3801000', as: 'struct task_struct' }],
+  ]);
+});

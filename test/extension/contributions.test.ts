@@ -155,6 +155,7 @@ test('every command without a menu of its own can be run from the palette with n
     'lguest.setBytes',
     'lguest.pinGlobal',
     'lguest.formatValue',
+    'lguest.taskDetails',
   ]);
 });
 
