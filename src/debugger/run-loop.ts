@@ -125,6 +125,8 @@ export class Runner {
   private oopsHit: StopInfo | undefined;
   /** Where the run began: a breakpoint there has been seen already. */
   private startRetired = -1;
+  /** The machine has never stood anywhere that was told: a breakpoint at its very first instruction counts. */
+  private untold = true;
   private startEip = 0;
   private wasIdle = false;
   private readonly live: Live;
@@ -246,6 +248,7 @@ export class Runner {
     const hold = stepping && this.d.stepVirq === 'hold';
     if (!looking && (hold || this.d.target.host?.holdsVirqs)) this.d.target.inputs?.holdVirqs(hold ? LONGEST_HOLD_NS : 0);
     this.pending = this.stop?.pending ? this.stop.record : undefined;
+    if (this.stop !== undefined) this.untold = false;
     this.stop = undefined;
     this.live.start();
     this.d.starting();
@@ -293,7 +296,8 @@ export class Runner {
 
   noteStart(): void {
     this.counted = -1;
-    this.startRetired = this.d.target.processor.retired;
+    this.startRetired = this.untold ? -1 : this.d.target.processor.retired;
+    this.untold = false;
     this.startEip = this.d.target.pc;
   }
 

@@ -54,6 +54,27 @@ test('breakpoints on the first code fire at the physical addresses it runs at, l
   await s.end();
 });
 
+test('a breakpoint at the very first instruction stops there; "all:" is every address of a name, "v:" its virtual one only, "p:" the memory behind it', async () => {
+  const first = async (name: string): Promise<string> => {
+    const s = new Inside();
+    await s.request('initialize', { adapterID: 'lguest' });
+    await s.request('launch', { program: demoFile('demo.elf') });
+    const [b] = await s.functions(name, 'start_kernel');
+    assert.equal(b.verified, true, b.message);
+    await s.request('configurationDone');
+    const stop = await s.stop();
+    const [{ name: where, instructionPointerReference: at }] = await s.frames();
+    if (where === '_start') assert.match(await s.evaluate('when'), /^#0[.,]/);
+    const more = stop.hitBreakpointIds?.includes(b.id) ? await s.go() : stop;
+    assert.equal(more.hitBreakpointIds?.length, 1, 'once, and then the next');
+    assert.equal((await s.frames())[0].name, 'start_kernel');
+    await s.end();
+    return `${where} ${at}`;
+  };
+  for (const name of ['_start', 'all:_start', 'p:0x00100000', '0x00100000']) assert.equal(await first(name), '_start 0x00100000', name);
+  assert.match(await first('v:_start'), /^start_kernel 0xc01/, 'never at the virtual one');
+});
+
 test('assembly is stepped line by line, through the jump from physical to virtual addresses, and into C', async () => {
   const s = await atEntry();
   await s.request('configurationDone');
