@@ -284,7 +284,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 };
 /** Bochs' and gdb's words in ours. A symbol of the program with that name goes first. */
 const spelled = (c: CommandHost, text: string): string => {
-  const m = /^([a-z]+)(\/\S+)?(?:\s+(.*))?$/s.exec(text);
+  // Both gdb and Bochs let a blank stand before the slash.
+  const m = /^([a-z]+)(?:\s*(\/\d*[a-z]+))?(?:\s+(.*))?$/s.exec(text);
   if (m === null || !Object.hasOwn(SPELLINGS, m[1]) || c.debugger.programs.addressOf(m[1]) !== undefined) return text;
   if (/^(=|\+=|-=|->|\[|\.|==)/.test(m[3] ?? '')) return text;
   const ours = SPELLINGS[m[1]];
@@ -312,7 +313,7 @@ export const runCommand = (c: CommandHost, line: string): string | undefined => 
     standing(c);
     return c.print?.(text);
   }
-  const x = /^x(?:\/(\S+))?\s+(.+)$/.exec(text);
+  const x = /^x(?:\s*\/(\d*[a-z]+|\d+(?=\s)))?\s+(.+)$/.exec(text);
   if (x !== null && (x[1] !== undefined || !/^[-+*/=.[<>&|^]/.test(x[2]))) {
     standing(c);
     return examine(c, x[1] ?? '', x[2]);

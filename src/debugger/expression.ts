@@ -144,6 +144,12 @@ const tokenize = (text: string): Token[] => {
   tokens.push({ t: 'end', text: '', at: text.length });
   return tokens;
 };
+/** A leading zero makes it octal. */
+const integerOf = ({ text, at }: Token): bigint => {
+  const digits = text.replace(/[uUlL]+$/, '');
+  if (!/^0\d+$/.test(digits)) return BigInt(digits);
+  return /^[0-7]+$/.test(digits) ? BigInt(`0o${digits}`) : fail(`"${digits}" at column ${at + 1} is no octal number`);
+};
 const charValue = (text: string): number => {
   if (text[0] !== '\\') return text.charCodeAt(0);
   return { n: 10, r: 13, t: 9, '0': 0 }[text[1]] ?? text.charCodeAt(1);
@@ -354,7 +360,7 @@ class Parser {
       case 'num': {
         if (!/^0x/i.test(t.text) && /[.eE]/.test(t.text))
           return { k: 'num', value: 0n, type: DOUBLE, real: Number(t.text.replace(/[fFlL]$/, '')) };
-        const value = BigInt(t.text.replace(/[uUlL]+$/, ''));
+        const value = integerOf(t);
         const isHex = /^0[xX]/.test(t.text) || /u/i.test(t.text);
         const type = value > 0xffffffffn ? (value > 0x7fffffffffffffffn ? ULLONG : LLONG) : isHex || value > 0x7fffffffn ? UINT : INT;
         return { k: 'num', value, type };

@@ -49,6 +49,14 @@ export class Search {
     this.at = from;
   }
 
+  /** At the start of what a page table would map, and neither the Guest nor the shadow has one: most of 4 GB is like that. */
+  private emptyTable(): boolean {
+    const { host } = this.target;
+    if (host === undefined || this.space.kind !== 'linear' || this.space.directory !== undefined || this.at % TABLE !== 0) return false;
+    const isMissing = (pde: number | undefined): boolean => pde === undefined || (pde & 1) === 0;
+    return isMissing(host.guestWalk(this.at).pde) && isMissing(host.shadowWalk(this.at).pde);
+  }
+
   next(): number | undefined {
     const { pattern, target, space } = this;
     for (let n = 0; n < 256; n++) {
@@ -58,7 +66,7 @@ export class Search {
       if (bytes.length === 0) {
         this.rest = new Uint8Array();
         // Nothing at the start of a table and none of its pages: the next one.
-        this.at += size;
+        this.at += this.emptyTable() ? Math.min(TABLE, this.to - this.at) : size;
         continue;
       }
       const both = new Uint8Array(this.rest.length + bytes.length);
@@ -76,6 +84,9 @@ export class Search {
     return (this.at - this.from) / (this.to - this.from);
   }
 }
+
+/** What one page table maps. */
+const TABLE = 1 << 22;
 
 export const REGION_FORMATS = ['raw', 'hex', 'srec'] as const;
 export type RegionFormat = (typeof REGION_FORMATS)[number];

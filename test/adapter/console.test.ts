@@ -77,6 +77,17 @@ test('values that are places in code lead to their text: a function, eip, a gate
   await s.end();
 });
 
+test('examining memory takes a blank before the slash, as gdb and Bochs do', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const four = await s.evaluate('x/4wx $esp');
+  assert.match(four, /^0x\w{8}: (0x\w{8} ?){4}$/);
+  assert.equal(await s.evaluate('x /4wx $esp'), four);
+  assert.equal(await s.evaluate('x/4 $esp'), four);
+  assert.equal(await s.evaluate('xp /4bx 0x100000'), await s.evaluate('x/4bx p:0x100000'));
+  assert.match(await s.failing('evaluate', { expression: '09 + 1', context: 'repl' }), /"09" at column 1 is no octal number/);
+  await s.end();
+});
+
 test('a local variable goes before a command of its name, and what follows makes it the command', async () => {
   const s = await Inside.at('show_visible_page_fault');
   await s.go('next');

@@ -202,3 +202,16 @@ test('disassembly marks where inlined functions begin, and code that is changed 
   await s.request('writeMemory', { memoryReference: '&ticks', data: Buffer.from([1]).toString('base64') });
   await s.end();
 });
+
+test('a search of the whole address space passes over what no table maps, and finds what lies at the end of it', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const from = performance.now();
+  const { matches } = await s.request('lguest/memory/search', { pattern: '"held interrupt: timer"', from: '0x00000000' });
+  assert.ok(performance.now() - from < 5_000);
+  assert.ok(matches.length >= 1);
+  const code = Buffer.from((await s.request('readMemory', { memoryReference: '0xffc00000', count: 12 })).data, 'base64');
+  const text = [...code].map((b) => b.toString(16).padStart(2, '0')).join(' ');
+  const found = await s.request('lguest/memory/search', { pattern: `bytes ${text}`, from: '0xf0000000' });
+  assert.equal(found.matches[0]?.reference, '0xffc00000', "the Switcher's code, which only the shadow tables map");
+  await s.end();
+});

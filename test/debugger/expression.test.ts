@@ -186,6 +186,8 @@ const shown = (text: string): string => {
   return formatValue(evaluate(parse(expression), env), { env, names: { nameOf: () => undefined } }, format);
 };
 for (const [text, wanted] of [
+  ['0x10 + 010', '24'],
+  ['0', '0'],
   ['1.5 + 2', '3.5'],
   ['-1.5 * 2', '-3'],
   ['1e3 / 8', '125'],
