@@ -215,11 +215,11 @@ export class Jit {
     return cache + (((linear ^ (linear >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) << 2);
   }
 
-  /** An empty entry holds for no address: at 0 it would hold for address 0. */
+  /** An empty entry holds for no address: a 0 at the place of address 0 would, so there stands an address that belongs elsewhere. */
   private emptyJumpCaches(): void {
     const m = this.cpu.m32;
     m.fill(0, JUMP_CACHE >> 2, (JUMP_CACHE + 2 * JUMP_CACHE_BYTES) >> 2);
-    m[JUMP_CACHE >> 2] = m[(JUMP_CACHE + JUMP_CACHE_BYTES) >> 2] = -1;
+    m[JUMP_CACHE >> 2] = m[(JUMP_CACHE + JUMP_CACHE_BYTES) >> 2] = 1;
   }
 
   /** Runs translated code from `slot`. @returns see J.STATUS. */

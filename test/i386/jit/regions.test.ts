@@ -188,3 +188,17 @@ test('x87 runs with pushes, pops, exchanges, comparisons and a stack fault give 
   const overflow = Array.from({ length: 9 }, () => [0xd9, 0xe8]).flat();
   agree([...head, ...turn, 0x49, 0x0f, 0x85, ...dword(-(turn.length + 7)), ...overflow, 0xf4]);
 });
+
+test('indirect jumps to where no code is, the last byte of the address space included, end in translated code as in the interpreter', () => {
+  for (const target of [-1, 0, 0x7fffffff, -2]) {
+    const ends = [undefined, 0].map((threshold) => {
+      // mov ecx, target; jmp ecx
+      const proc = machine([0xb9, ...dword(target), 0xff, 0xe1], threshold);
+      proc.cpu.m32[0] = 0x123456;
+      proc.cpu.m8.fill(0x0f, RAM_BASE, RAM_BASE + 16);
+      const { kind } = proc.run(1000);
+      return [kind, proc.cpu.m32[W.EIP], proc.retired];
+    });
+    assert.deepEqual(ends[1], ends[0], `to ${target}`);
+  }
+});
