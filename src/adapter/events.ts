@@ -71,7 +71,7 @@ const warm = (s: Context): void => {
   warmed.add(page);
   const stack = d.stack();
   stack.need(2);
-  for (const f of stack.frames.slice(0, 2)) if (f.kind === 'code') s.sources?.at(d, f.pc, f.file, f.line);
+  for (const f of stack.frames.slice(0, 2)) if (f.kind === 'code') s.sources?.at(d, f.pc, f.file, f.line, f.afterCall);
 };
 
 export const guestEnded = (s: Context, end: EndInfo): void => {

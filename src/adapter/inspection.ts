@@ -55,7 +55,7 @@ const frameBody = (s: Context, d: Debugger, f: Frame): DebugProtocol.StackFrame 
     about === undefined || d.programs.functionAt(about)?.entry !== d.programs.functionAt(f.pc)?.entry
       ? undefined
       : d.programs.lineAt(about);
-  const place = s.sources?.at(d, f.pc, did?.file ?? f.file, did?.line ?? f.line);
+  const place = s.sources?.at(d, f.pc, did?.file ?? f.file, did?.line ?? f.line, f.afterCall);
   return {
     id,
     name: f.name,

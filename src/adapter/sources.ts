@@ -75,18 +75,19 @@ export class Sources {
     return same ?? candidates.find((path) => files.exists(path));
   }
 
-  /** Source and line of a place. Every place in code has one. */
+  /** Source and line of a place. Every place in code has one. @param afterCall a return address, which may lie behind its function. */
   at(
     d: Debugger,
     pc: number,
     file: string | undefined,
     line: number | undefined,
+    afterCall = false,
   ): { source: DebugProtocol.Source; line: number; column: number } {
     if (file !== undefined && line !== undefined && line > 0) {
       const path = this.resolve(file);
       if (path !== undefined) return { source: { name: lastPart(path), path }, line, column: 1 };
     }
-    const { reference, listing } = this.listingAt(d, pc);
+    const { reference, listing } = this.listingAt(d, afterCall ? pc - 1 : pc);
     return { source: this.listingSource(listing, reference), line: lineOf(listing, pc), column: 1 };
   }
   private listingSource(listing: Listing, sourceReference: number): DebugProtocol.Source {

@@ -88,5 +88,8 @@ export const makeListing = (target: Target, programs: Programs, disassembler: Di
 
 export const lineOf = (listing: Listing, address: number): number => {
   const i = listing.addresses.indexOf(address);
-  return i < 0 ? 1 : i + 1;
+  if (i >= 0) return i + 1;
+  // Behind the last instruction: a call that does not come back.
+  const last = listing.addresses.findLastIndex((a) => a !== undefined && a < address);
+  return Math.max(0, last) + 1;
 };

@@ -105,6 +105,8 @@ interface Cursor {
 
 /** Where a forked task begins, with the registers of its parent's trap on its stack. */
 const TASK_BEGINS = 'ret_from_fork';
+/** Where a user program begins: nobody calls it. */
+const PROGRAM_BEGINS = '_start';
 /** Where a rule of call frame information says that the caller's place was saved. */
 const EIP_RULE = 'offset';
 
@@ -357,7 +359,9 @@ export class Stack {
       }
     }
     if (plain === undefined) {
-      if (c.cpl === 3) this.note('(user stack not followed: no symbols)');
+      const known = this.programs.symbolAt((c.registers[EIP] ?? 0) - (c.afterCall ? 1 : 0));
+      if (c.cpl === 3 && known?.name !== PROGRAM_BEGINS)
+        this.note(`(user stack not followed: no ${known === undefined ? 'symbols' : 'call frame information'})`);
       return undefined;
     }
     if (plain.signalFrame) {
@@ -510,10 +514,33 @@ export class Stack {
     if (other !== undefined && other.cfa === cfa && other.registers[EIP] === call.back) return { ...other, method: 'shadow stack' };
     // A fork copies stack pages, and the copy has no calls: a frame in there is not to be passed over.
     if (other !== undefined && other.cfa < cfa && this.isBehindCall(other.registers[EIP])) return other;
-    const registers: (number | undefined)[] = new Array(9).fill(undefined);
+    const registers: (number | undefined)[] = this.atKnownPlace(c, call) ?? new Array(9).fill(undefined);
     registers[ESP] = cfa;
     registers[EIP] = call.back;
     return { registers, cfa, signalFrame: false, method: 'shadow stack' };
+  }
+
+  /**
+   * The caller's registers where call frame information counts from a register that is not known (a callee without any has lost it): the noted call tells where the frame
+   * lies, and so what that register is. Only for a call of this very function, or one through a pointer.
+   */
+  private atKnownPlace(c: Cursor, call: { at: number; back: number }): (number | undefined)[] | undefined {
+    const pc = c.registers[EIP] ?? 0;
+    const look = c.afterCall ? pc - 1 : pc;
+    const at = this.programs.linked(look);
+    const symbols = at?.program.symbols;
+    const row = symbols?.unwind((look - (at?.bias ?? 0)) >>> 0);
+    if (at === undefined || symbols === undefined || row === undefined || row.signalFrame || row.cfa.kind !== 'register') return undefined;
+    const direct = this.target.read(call.back - 5, 1, this.space)[0] === 0xe8;
+    const called = (call.back + (this.target.read32(call.back - 4, this.space) ?? 0)) >>> 0;
+    const begins = look - (this.programs.symbolAt(look)?.offset ?? look);
+    if (direct ? called !== begins >>> 0 : !this.isBehindCall(call.back)) return undefined;
+    const cfa = (call.at + 4) >>> 0;
+    const base = (cfa - row.cfa.offset) >>> 0;
+    if (c.registers[row.cfa.register] !== undefined || base < (c.registers[ESP] ?? 0) || base > cfa) return undefined;
+    c.registers[row.cfa.register] = base;
+    const found = symbols.unwindFrame(this.symbolFrame({ pc, afterCall: c.afterCall, registers: c.registers }, at.bias), cfa);
+    return found?.registers[EIP] === call.back ? [...found.registers] : undefined;
   }
 
   /** Whether the instruction before an address can be a near call: E8 with its distance, or FF /2 with its operand. */

@@ -618,10 +618,13 @@ export class ProgramSymbols {
     return this.frames.rowAt(pc);
   }
 
-  /** One step up the stack by call frame information; undefined where there is none or the CFA is not known. */
-  unwindFrame(frame: Frame): Unwound | undefined {
+  /**
+   * One step up the stack by call frame information; undefined where there is none or the CFA is not known.
+   * @param cfa the frame's CFA, when the caller knows it from elsewhere.
+   */
+  unwindFrame(frame: Frame, cfa?: number): Unwound | undefined {
     const row = this.unwind(lookupPc(frame));
-    return row && unwindByRow(row, frame, this.dwarf.anyUnit);
+    return row && unwindByRow(row, frame, this.dwarf.anyUnit, cfa);
   }
 }
 

@@ -6,6 +6,7 @@ import { openProgram, Programs } from '../../src/debugger/programs';
 import { Debugger } from '../../src/debugger/session';
 import { BareTarget } from '../../src/debugger/target';
 import { boot, CLI_HLT, ENTRY, word32 } from '../launcher/bare-kernel';
+import { counted, madeWithSymbols, TEXT, text, u32 } from '../symbols/made';
 import { stopAfter } from './stand';
 
 const ENGINES = [{ jit: false }, { jit: true, jitThreshold: 0 }, { jit: true }];
@@ -246,4 +247,57 @@ test('behind a call that never returns another function may begin: the frame is 
   await stopAfter(d, () => d.runTo([at('there')], 'step', 'there'));
   machine.processor.cpu.calls.on = false;
   assert.deepEqual(chain(), [['second', false]]);
+});
+
+test('a frame whose base register a callee without call frame information has lost lies where its call was noted, and its caller has its registers again', async () => {
+  const parts: Part[] = [
+    ...[MOV_ESP, ...word32(STACK_A), 0xbd, ...word32(0x1234)], // mov $0x1234,%ebp
+    [CALL, 'outer'],
+    'in main',
+    ...CLI_HLT,
+    'outer',
+    ...[0x55, 0x89, 0xe5], // push %ebp; mov %esp,%ebp
+    'going on',
+    ...[0x83, 0xec, 64], // sub $64,%esp
+    [CALL, 'lost'],
+    'in outer',
+    ...CLI_HLT,
+    'lost',
+    ...[0x31, 0xed], // xor %ebp,%ebp
+    [CALL, 'inner'],
+    'in lost',
+    ...CLI_HLT,
+    'inner',
+    ...[NOP, ...CLI_HLT],
+    'end',
+  ];
+  const { code, at } = assemble(parts);
+  const bias = TEXT - 0x100000;
+  const link = (label: string): number => at(label) + bias;
+  const head = counted([...u32(0xffffffff), 1, ...text(''), 1, 0x7c, 8, 0x0c, 4, 4, 0x88, 1]);
+  const pushed = [0x40 + 1, 0x0e, 8, 0x85, 2, 0x40 + 2, 0x0d, 5]; // +1: CFA esp+8, ebp at CFA-8; +2: CFA ebp+8
+  const names = ['outer', 'lost', 'inner', 'end'];
+  const file = madeWithSymbols(
+    { '.debug_frame': [...head, ...counted([...u32(0), ...u32(link('outer')), ...u32(at('lost') - at('outer')), ...pushed])] },
+    [
+      ['main', ENTRY - 0x100000, at('outer') - ENTRY],
+      ...names.slice(0, -1).map((name, i) => [name, at(name) - 0x100000, at(names[i + 1]) - at(name)] as const),
+    ],
+  );
+  for (const engine of ENGINES) {
+    const { machine } = boot(code, engine);
+    const d = new Debugger(new BareTarget(machine), new Programs([openProgram(file, 'made')]));
+    await stopAfter(d, () => d.runTo([at('inner')], 'step', 'there'));
+    const stack = d.stack();
+    stack.need(16);
+    assert.deepEqual(
+      stack.frames.map((f) => [f.pc, f.registers[5]]),
+      [
+        [at('inner'), 0],
+        [at('in lost'), 0],
+        [at('in outer'), STACK_A - 8],
+        [at('in main'), 0x1234],
+      ],
+    );
+  }
 });

@@ -47,6 +47,28 @@ export function made(sections: Readonly<Record<string, ArrayLike<number>>>, type
   return program;
 }
 
+/** As made(), with functions by name: offset from TEXT and size. */
+export const madeWithSymbols = (
+  sections: Readonly<Record<string, ArrayLike<number>>>,
+  symbols: readonly (readonly [name: string, at: number, size: number])[],
+): Uint8Array => {
+  const names = ['', ...symbols.map(([name]) => name)];
+  const offset = (i: number): number => names.slice(0, i).reduce((sum, name) => sum + name.length + 1, 0);
+  const table = symbols.flatMap(([, at, size], i) => [...u32(offset(i + 1)), ...u32(TEXT + at), ...u32(size), 0x12, 0, ...u16(1)]);
+  const file = made({ ...sections, '.strtab': names.flatMap(text), '.symtab': [...new Array<number>(16).fill(0), ...table] });
+  const view = new DataView(file.buffer, file.byteOffset);
+  const [headers, count] = [view.getUint32(32, true), view.getUint16(48, true)];
+  for (const [row, type, link, size] of [
+    [count - 2, 3, 0, 0],
+    [count - 1, 2, count - 2, 16],
+  ] as const) {
+    view.setUint32(headers + 40 * row + 4, type, true);
+    view.setUint32(headers + 40 * row + 24, link, true);
+    view.setUint32(headers + 40 * row + 36, size, true);
+  }
+  return file;
+};
+
 // ---- debug information of version 4 ---------------------------------------------------------------------------------------------------
 
 const DW_FORM = { addr: 1, data4: 6, string: 8, ref4: 0x13, offset: 0x17, expression: 0x18, refAddr: 0x10, present: 0x19 } as const;

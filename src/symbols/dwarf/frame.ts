@@ -50,9 +50,9 @@ export function cfaOf(rule: CfaRule, frame: Frame, unit: DebugUnit): number | un
   return evaluateNumber(rule.bytes, unit, plainContext(frame));
 }
 
-/** Steps from a frame to its caller by its row. `unit` is any unit of the file: expressions of rules need its address size. */
-export function unwindByRow(row: UnwindRow, frame: Frame, unit: DebugUnit): Unwound | undefined {
-  const cfa = cfaOf(row.cfa, frame, unit);
+/** Steps from a frame to its caller by its row. `unit` is any unit of the file: expressions of rules need its address size. @param known the CFA, where the row need not tell it. */
+export function unwindByRow(row: UnwindRow, frame: Frame, unit: DebugUnit, known?: number): Unwound | undefined {
+  const cfa = known ?? cfaOf(row.cfa, frame, unit);
   if (cfa === undefined) return undefined;
   const registers: (number | undefined)[] = [];
   for (let number = 0; number <= 8; number++) {
