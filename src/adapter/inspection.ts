@@ -10,7 +10,7 @@ import { type Item, valueItem } from '../debugger/item';
 import { Scopes, type ScopeItem } from '../debugger/scopes';
 import type { Debugger } from '../debugger/session';
 import { heldWhileStepping } from '../debugger/irq-state';
-import type { Frame } from '../debugger/stack';
+import type { Frame, Method } from '../debugger/stack';
 import { hex8 } from '../debugger/target';
 import { FORMAT_LETTERS } from '../debugger/value';
 import { formatPosition } from '../lguest/trap-record';
@@ -29,7 +29,8 @@ const stackTrace = (s: Context, args: Arguments): object => {
   return { stackFrames, ...(stack.complete ? { totalFrames: stack.frames.length } : { totalFrames: stack.frames.length + 20 }) };
 };
 
-const frameBody = (s: Context, d: Debugger, f: Frame): DebugProtocol.StackFrame => {
+/** A frame as DAP has it; `method`, beside the protocol, tells a client how the frame was found. */
+const frameBody = (s: Context, d: Debugger, f: Frame): DebugProtocol.StackFrame & { method?: Method } => {
   const id = s.nextHandle++;
   s.frames.set(id, f);
   if (f.decision !== undefined && s.sources !== undefined) {
@@ -62,6 +63,7 @@ const frameBody = (s: Context, d: Debugger, f: Frame): DebugProtocol.StackFrame 
     line: s.outLine(place?.line ?? 1),
     column: s.columnsStartAt1 ? (place?.column ?? 1) : 0,
     instructionPointerReference: hex8(f.pc),
+    method: f.method,
     canRestart: mayRestart(d, f),
     ...(place === undefined ? {} : { source: place.source }),
   };

@@ -38,6 +38,19 @@ test('with "hostFrames" the functions that decided about a trap stand behind its
   await s.end();
 });
 
+test('a frame of code tells how it was found, a label does not', async () => {
+  const s = await inHandler({});
+  await s.functions('handle_page_fault');
+  await s.go();
+  const frames = (await s.frames()) as { name: string; method?: string; presentationHint?: string }[];
+  const label = frames.findIndex((f) => f.presentationHint === 'label');
+  assert.deepEqual(
+    frames.slice(0, label + 2).map((f) => f.method),
+    ['exact', ...new Array<string>(label - 1).fill('shadow stack'), undefined, 'trap record'],
+  );
+  await s.end();
+});
+
 test('without it the console shows them all the same, and a call that went direct has none', async () => {
   const s = await inHandler({});
   assert.ok((await s.frames()).every((f) => f.presentationHint !== 'subtle'));
