@@ -5,7 +5,7 @@
 
 import { CpuFault } from '../i386/cpu';
 import { setControlRegister, setDebugRegister } from '../i386/interpreter/system';
-import { LDTR, TR, W } from '../i386/state';
+import { FL, LDTR, TR, W } from '../i386/state';
 import { LD } from '../lguest/abi';
 import { GUEST_REGISTERS, type GuestRegister } from '../lguest/context';
 import type { Type } from '../symbols/dwarf/types';
@@ -13,22 +13,10 @@ import { ADDRESS, DOUBLE, ExpressionError, FLOAT, INT, number, UINT, type Value 
 import { overlaid, UWIDE } from './made-values';
 import { hex8, type SegmentName, type Target } from './target';
 
-export const FLAG_BITS: Readonly<Record<string, number>> = {
-  CF: 1,
-  PF: 4,
-  AF: 0x10,
-  ZF: 0x40,
-  SF: 0x80,
-  TF: 0x100,
-  IF: 0x200,
-  DF: 0x400,
-  OF: 0x800,
-  NT: 0x4000,
-  RF: 0x10000,
-  VM: 0x20000,
-  AC: 0x40000,
-  ID: 0x200000,
-};
+/** The flags that are one bit of EFLAGS, lowest first. */
+export const FLAG_BITS: Readonly<Record<string, number>> = Object.fromEntries(
+  Object.entries(FL).filter(([, mask]) => (mask & (mask - 1)) === 0),
+);
 /** Words of the processor's control registers. */
 export const CONTROL_REGISTERS: Readonly<Record<string, number>> = { cr0: W.CR0, cr2: W.CR2, cr3: W.CR3, cr4: W.CR4 };
 export const isGuestRegister = (name: string): name is GuestRegister => (GUEST_REGISTERS as readonly string[]).includes(name);

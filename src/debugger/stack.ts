@@ -52,6 +52,17 @@ export interface Frame {
   /** Set when this is not a frame of what the processor runs: where its addresses and names count. */
   view?: FrameView;
 }
+/** Of a frame that is no code at work. */
+const NO_CODE = {
+  pc: 0,
+  registers: [],
+  file: undefined,
+  line: undefined,
+  column: undefined,
+  inlineDepth: 0,
+  afterCall: false,
+  cpl: undefined,
+};
 
 /** The address space and names of another task. */
 export interface FrameView {
@@ -151,21 +162,8 @@ export const hostFrames = (record: TrapRecord): Frame[] => {
     const { fn, condition, taken } = steps[index];
     // What is set up beforehand, or done by the processor, is no function at work.
     if (record.kind === 'direct' || steps[index + 1]?.fn === fn) continue;
-    frames.push({
-      kind: 'host',
-      name: `${fn}: ${condition} → ${taken}`,
-      pc: 0,
-      registers: [],
-      method: 'trap record',
-      file: undefined,
-      line: undefined,
-      column: undefined,
-      inlineDepth: 0,
-      afterCall: false,
-      record,
-      decision: { record, steps, index },
-      cpl: undefined,
-    });
+    const decision = { record, steps, index };
+    frames.push({ ...NO_CODE, kind: 'host', name: `${fn}: ${condition} → ${taken}`, method: 'trap record', record, decision });
   }
   return frames;
 };
@@ -261,21 +259,7 @@ export class Stack {
     this.label('note', text, 0, 'exact', undefined);
   }
   private label(kind: 'boundary' | 'note', name: string, pc: number, method: Method, record: TrapRecord | undefined): void {
-    this.frames.push({
-      kind,
-      name,
-      pc,
-      registers: [],
-      method,
-      file: undefined,
-      line: undefined,
-      column: undefined,
-      inlineDepth: 0,
-      afterCall: false,
-      record,
-      cpl: undefined,
-      ...this.seen,
-    });
+    this.frames.push({ ...NO_CODE, kind, name, pc, method, record, ...this.seen });
   }
   private get seen(): { view?: FrameView } {
     return this.view === undefined ? {} : { view: this.view };

@@ -570,10 +570,8 @@ export class Cpu {
     const m = this.m32;
     const cr0 = m[W.CR0];
     // What the TLB has holds, whatever the tables say by now: accesses across two pages and probes come by here although it has it.
-    {
-      const e = m[(user ? (write ? USER_WRITE : USER_READ) : write ? SUPER_WRITE : SUPER_READ) + (linear >>> 12)];
-      if ((e & 1) !== 0) return (((linear + e + 1) | 0) - RAM_BASE) >>> 0;
-    }
+    const e = m[(user ? (write ? USER_WRITE : USER_READ) : write ? SUPER_WRITE : SUPER_READ) + (linear >>> 12)];
+    if ((e & 1) !== 0) return (((linear + e + 1) | 0) - RAM_BASE) >>> 0;
     if (this.kept.size !== 0) {
       const page = this.kept.get(keptKey(linear >>> 12, write, user));
       if (page !== undefined) return (page | (linear & 0xfff)) >>> 0;

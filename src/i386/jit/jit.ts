@@ -15,7 +15,7 @@ import { CELLS, J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND, LENGT
 import { discover, type Surroundings } from './region';
 import { KERNEL, createKernel } from '../x87/kernel';
 import { EXIT, KERNEL_SLOT, MODULE_TYPES, REGION_TYPE } from './emission';
-import { createTransfers } from './transfers';
+import { createTransfers, type Transfers } from './transfers';
 import { Translator } from './translate';
 import { encodeModule, FunctionBody, I32, OP } from './wasm';
 
@@ -123,6 +123,7 @@ export class Jit {
   private bail!: () => void;
   private runSlot!: (slot: number) => void;
   private readonly imports: WebAssembly.ModuleImports;
+  private madeTransfers: Transfers | undefined;
   private readonly pages: number;
   private readonly cells = new Map<number, { cell: number; linear: number }>();
   /** By slot: instructions that must be left to enter. */
@@ -424,6 +425,22 @@ export class Jit {
     });
   }
 
+  /** INT, IRET and segment loads for regions; made with the first module. */
+  private get transfers(): Transfers {
+    const { cpu } = this;
+    this.madeTransfers ??= createTransfers(cpu.memory, {
+      transfer: (vector, cs, eip, cpl) => {
+        cpu.syncTlb();
+        cpu.onTransfer?.(vector, Cause.INT_N, -1, cs, eip, cpl, true);
+      },
+      returned: (esp, cpl) => {
+        cpu.syncTlb();
+        cpu.onReturn?.(esp, cpl);
+      },
+    });
+    return this.madeTransfers;
+  }
+
   /** Compiles what is queued and opens its cells. */
   private flush(): void {
     let batch = this.pending.filter((t) => !t.dead);
@@ -444,7 +461,9 @@ export class Jit {
       MODULE_TYPES,
       batch.map(({ body }) => ({ type: 0, body })),
     );
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { e: this.imports });
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), {
+      e: { ...this.imports, ...this.transfers },
+    });
     this.instances++;
     this.stats.modules++;
     this.stats.bytes += bytes.length;
@@ -581,16 +600,7 @@ export class Jit {
     if ((eflags & FL.TF) | m[W.SHADOW] | m[W.HALTED] | (m[W.DR + 7] & 0xff)) return 2;
     if (this.dropped || cpu.stopRequested || (cpu.intr && eflags & FL.IF) || !this.modeAllows()) return 2;
     if (straight && (eflags & FL.RF) === 0) return 0;
-    const cpl = m[W.CPL];
-    if (cpu.hostRing0 && cpl === 0) return 2;
-    const eip = m[W.EIP];
-    const at = this.jumpEntry(eip);
-    if (m[at] !== eip || m[at + 1] !== m[cpu.tr + (eip >>> 12)]) return 2;
-    const slot = m[m[at + 2] >> 2];
-    // Whoever clears RF must be sure that an instruction follows.
-    if (slot === 0 || m[W.LEFT] - 1 < this.lengths[slot]) return 2;
-    m[W.EFLAGS] = eflags & ~FL.RF;
-    return slot * 4 + 3;
+    return cpu.hostRing0 && m[W.CPL] === 0 ? 2 : this.transfers.go();
   }
 
   // ---- what translated code calls -----------------------------------------------------------------------------------------------------
@@ -684,19 +694,8 @@ export class Jit {
         m8[a + 3] = value >> 24;
       }
     };
-    const transfers = createTransfers(cpu.memory, {
-      transfer: (vector, cs, eip, cpl) => {
-        cpu.syncTlb();
-        cpu.onTransfer?.(vector, Cause.INT_N, -1, cs, eip, cpl, true);
-      },
-      returned: (esp, cpl) => {
-        cpu.syncTlb();
-        cpu.onReturn?.(esp, cpl);
-      },
-    });
     return {
       m: cpu.memory,
-      ...transfers,
       r8: (linear: number): number => read(linear, 1),
       r16: (linear: number): number => read(linear, 2),
       r32: (linear: number): number => read(linear, 4),

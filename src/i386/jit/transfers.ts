@@ -12,7 +12,7 @@ import { encodeModule, FunctionBody, I32, OP } from './wasm';
 export const TRANSFER_IMPORTS = { TRANSFER: 0, RETURNED: 1 } as const;
 const IMPORTS = 2;
 /** The functions: see make() for each. */
-export const TRANSFERS = { DELIVER: 0, IRET: 1, LOAD_DATA: 2, PLACE: 3, DESCRIPTOR: 4, GO: 5 } as const;
+const TRANSFERS = { DELIVER: 0, IRET: 1, LOAD_DATA: 2, PLACE: 3, DESCRIPTOR: 4, GO: 5 } as const;
 
 type Push = () => void;
 const seg = (field: number, n: number): number => field + 4 * n;
@@ -210,7 +210,7 @@ const descriptor = (): Body => {
 };
 
 /**
- * go(): where to go on after a transfer, as Jit.goOn() has it: 2 = out to the run loop, else slot * 4 + 3. RF is cleared only where an instruction follows for sure.
+ * go(): where to go on after a transfer to flat code: 2 = out to the run loop, else slot * 4 + 3. RF is cleared only where an instruction follows for sure.
  */
 const go = (): Body => {
   const f = new Body(0);
@@ -889,11 +889,11 @@ export interface TransferHooks {
   returned: (esp: number, cpl: number) => void;
 }
 
-/** The functions that regions import, for a memory. */
-export const createTransfers = (
-  memory: WebAssembly.Memory,
-  hooks: TransferHooks,
-): Record<'deliver' | 'iret' | 'loadData', () => number> => {
+/** Of the module's functions those that others call; they take int32s. */
+export type Transfers = Record<'deliver' | 'iret' | 'loadData' | 'go', (...values: number[]) => number>;
+
+/** The functions for a memory. */
+export const createTransfers = (memory: WebAssembly.Memory, hooks: TransferHooks): Transfers => {
   const pages = memory.buffer.byteLength / 65536;
   const imports = [
     { name: 'transfer', type: takes(4, 0) },
@@ -911,5 +911,11 @@ export const createTransfers = (
   const bytes = encodeModule(pages, imports, TYPES, functions);
   const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { e: { m: memory, t: table, ...hooks } });
-  return { deliver: exports.f0 as () => number, iret: exports.f1 as () => number, loadData: exports.f2 as () => number };
+  const named = (n: number): Transfers['go'] => exports[`f${n}`] as Transfers['go'];
+  return {
+    deliver: named(TRANSFERS.DELIVER),
+    iret: named(TRANSFERS.IRET),
+    loadData: named(TRANSFERS.LOAD_DATA),
+    go: named(TRANSFERS.GO),
+  };
 };
