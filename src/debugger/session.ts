@@ -188,8 +188,11 @@ export class Debugger {
     if (logMessage !== undefined && logMessage !== '') b.log = this.conditions.message(logMessage);
   }
 
-  /** @param whole nothing is shortened, up to 20,000 values. */
-  /** @param hex whether numbers are wanted in hexadecimal; asked anew for each text, since rows are opened later than they are made. */
+  /**
+   * How values become text in an environment.
+   * @param hex whether numbers are wanted in hexadecimal; asked anew for each text, since rows are opened later than they are made.
+   * @param whole nothing is shortened, up to 20,000 values.
+   */
   valueContext(env: FrameEnvironment, hex: () => boolean = () => false, whole = false): ValueContext {
     const { programs, printers, formats } = this;
     return {
