@@ -54,7 +54,6 @@ export interface EnvironmentOptions {
   onWrite?: (address: number, length: number) => void;
 }
 
-/** The value of a DWARF variable in a frame. */
 /** A frame as symbols see it, and its callers, which know what they passed. */
 export const withCaller = (frame: Frame, programs: Programs, stack: Stack): SymbolFrame => ({
   ...stack.symbolFrame(frame, programs.linked(frame.pc - (frame.afterCall ? 1 : 0))?.bias ?? 0),
@@ -73,6 +72,7 @@ export const withCaller = (frame: Frame, programs: Programs, stack: Stack): Symb
   },
 });
 
+/** The value of a DWARF variable in a frame. */
 export const variableValue = (variable: Variable, frame: Frame, target: Target, programs: Programs, stack: Stack): Value => {
   const type = variable.type;
   const at = programs.linked(frame.afterCall ? frame.pc - 1 : frame.pc);

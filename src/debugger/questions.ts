@@ -60,7 +60,6 @@ const codeRanges = (d: Debugger): { low: number; high: number }[] =>
   );
 const instructionAt = (d: Debugger, r: TrapRecord): string | undefined => d.decode(r.eip)?.text;
 
-/** What a page walk is asked for: the address (default: the fault's, else eip) and the access. */
 /** Address and access of a walk. Without them: cr2 of the newest trap, else eip; and the access that faulted there, else a read. */
 export const walkArguments = (d: Debugger, a: Arguments): { va: number; access: PageAccess } => {
   const { record } = d;

@@ -69,10 +69,10 @@ const goneStop = (gone: FrameGone | undefined): Outcome =>
 /** What a stop of the machine means. */
 export type Verdict = StopInfo | 'ended' | 'go on' | 'temporary';
 
-/** What this needs of the debugger. */
 /** The Switcher's way into the Guest is some dozen instructions. */
 const SWITCHER_STEPS = 1000;
 
+/** What this needs of the debugger. */
 export interface RunOwner {
   readonly target: Target;
   readonly programs: Programs;
