@@ -1,11 +1,11 @@
 // The adapter on Node: files, stdio and a TCP port on the loopback interface. Left out: everything that runs elsewhere too (session.ts).
 
-import { existsSync, openSync, readdirSync, readFileSync, statSync, writeSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { existsSync, fstatSync, openSync, readdirSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { type AddressInfo, createServer, type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
 import { dirname, isAbsolute, join } from 'node:path';
 import type { Files } from './launch';
 import { type AdapterOptions, AdapterSession } from './session';
-import { connect } from './transport';
+import { type Connection, connect } from './transport';
 
 const LARGE = 1 << 16;
 
@@ -41,6 +41,19 @@ export const nodeFiles = (demo: string): Files => ({
   demo,
 });
 
+/** Bytes from stdin. A pipe is read into one buffer again and again: Node's own stream makes one of 64 KB for each message. */
+const readStdin = (connection: Connection): NodeJS.ReadableStream => {
+  const kind = fstatSync(0);
+  if (!kind.isFIFO() && !kind.isSocket()) return process.stdin.on('data', (chunk: Buffer) => connection.receive(chunk));
+  const buffer = Buffer.alloc(LARGE);
+  const callback = (length: number): boolean => {
+    connection.receive(buffer.subarray(0, length), true);
+    return true;
+  };
+  const options: SocketConstructorOpts & { onread: OnReadOpts } = { fd: 0, readable: true, writable: false, onread: { buffer, callback } };
+  return new Socket(options).resume();
+};
+
 /** One session on stdin and stdout; ends with it. */
 export const serveStdio = (options: AdapterOptions): void => {
   const session = new AdapterSession(options);
@@ -51,10 +64,11 @@ export const serveStdio = (options: AdapterOptions): void => {
     process.stdout.write('', () => setTimeout(() => (process.stdout.writableLength > 0 ? leave() : process.exit(0)), 100));
   };
   session.on('finished', leave);
-  process.stdin.on('close', () => process.exit(0));
-  process.stdin.on('error', (error) => say(`stdin: ${error.message}`));
   process.stdout.on('error', (error) => say(`stdout: ${error.message}`));
-  const connection = connect(session, process.stdin, process.stdout, say);
+  const connection = connect(session, process.stdout, say);
+  const input = readStdin(connection);
+  input.on('close', () => process.exit(0));
+  input.on('error', (error) => say(`stdin: ${error.message}`));
 };
 
 /** Sessions on a port of the loopback interface, one a connection. @returns the port (a free one for 0). */
@@ -64,7 +78,8 @@ export const serveTcp = (options: AdapterOptions, port: number, onError: (messag
       const session = new AdapterSession(options);
       socket.setNoDelay(true);
       socket.on('error', () => socket.destroy());
-      const connection = connect(session, socket, socket, () => socket.destroy());
+      const connection = connect(session, socket, () => socket.destroy());
+      socket.on('data', (chunk) => connection.receive(chunk));
       session.on('finished', () => {
         connection.flush();
         socket.end();

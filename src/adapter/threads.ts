@@ -28,7 +28,9 @@ interface Known {
   next: number;
   /** At the newest stop. */
   tasks: Map<number, Task>;
-  list: Thread[];
+  /** The processor's, the name as it was last asked for: most stops of a row of steps are told and not looked at. */
+  cpu: Thread;
+  others: Thread[];
   /** Whose names are gone through, or will be. */
   prepared: Debugger | undefined;
 }
@@ -36,7 +38,17 @@ const sessions = new WeakMap<Context, Known>();
 const knownOf = (s: Context): Known => {
   let known = sessions.get(s);
   if (known === undefined)
-    sessions.set(s, (known = { ids: new Map(), next: HOST_THREAD + 1, tasks: new Map(), list: [], prepared: undefined }));
+    sessions.set(
+      s,
+      (known = {
+        ids: new Map(),
+        next: HOST_THREAD + 1,
+        tasks: new Map(),
+        cpu: { id: THREAD, name: 'CPU 0' },
+        others: [],
+        prepared: undefined,
+      }),
+    );
   return known;
 };
 
@@ -72,7 +84,7 @@ export const refreshThreads = (s: Context): void => {
   if (d === undefined || d.running) return;
   if (s.launchArguments?.threads !== 'tasks' || !d.tasks.known) {
     prepare(s);
-    known.list = [{ id: THREAD, name: d.tasks.ready ? cpuName(d) : 'CPU 0' }];
+    known.others = [];
     return;
   }
   const before = known.tasks;
@@ -81,12 +93,12 @@ export const refreshThreads = (s: Context): void => {
     .tasks.filter((t) => !t.current)
     .slice(0, MOST);
   known.tasks = new Map();
-  known.list = [{ id: THREAD, name: cpuName(d) }];
+  known.others = [];
   for (const task of sleeping) {
     let id = known.ids.get(task.key);
     if (id === undefined) known.ids.set(task.key, (id = known.next++));
     known.tasks.set(id, task);
-    known.list.push({ id, name: sleeping.length <= EAGER ? taskName(d, task) : `pid ${task.pid} ${task.comm} [${task.state}]` });
+    known.others.push({ id, name: sleeping.length <= EAGER ? taskName(d, task) : `pid ${task.pid} ${task.comm} [${task.state}]` });
   }
   for (const id of known.tasks.keys()) if (!before.has(id)) s.event('thread', { reason: 'started', threadId: id });
   for (const id of before.keys()) if (!known.tasks.has(id)) s.event('thread', { reason: 'exited', threadId: id });
@@ -114,8 +126,12 @@ export const stackOfThread = (s: Context, id: unknown): Pick<Stack, 'frames' | '
 
 export const threadRequests = (s: Context): Handlers => ({
   threads: () => {
-    const { list } = knownOf(s);
-    const [cpu = { id: THREAD, name: 'CPU 0' }, ...others] = list;
-    return { threads: hasHostThread(s) ? [cpu, { id: HOST_THREAD, name: 'Host – run_guest' }, ...others] : [cpu, ...others] };
+    const { d } = s;
+    const known = knownOf(s);
+    if (d !== undefined && !d.running) {
+      const named = d.tasks.ready || (s.launchArguments?.threads === 'tasks' && d.tasks.known);
+      known.cpu = { id: THREAD, name: named ? cpuName(d) : 'CPU 0' };
+    }
+    return { threads: [known.cpu, ...(hasHostThread(s) ? [{ id: HOST_THREAD, name: 'Host – run_guest' }] : []), ...known.others] };
   },
 });

@@ -81,11 +81,17 @@ export class Following {
   /** Looks at what the kernel has loaded; breakpoints find their places in what is new. Cheap when nothing is. */
   loaded(): void | Promise<void> {
     this.due = false;
+    if (!this.wanted) return;
     return this.d.inPieces('Reading symbols of what the Guest has loaded', this.look());
   }
   /** As loaded(), at once. */
   lookNow(): void {
     whole(this.look());
+  }
+  /** Unless this, nobody asked for modules, and to know what one is would cost a pass over all names. */
+  private get wanted(): boolean {
+    const { modules, userPrograms, tasks } = this.d;
+    return modules.searched || userPrograms.wanted || tasks.ready;
   }
   /** A look on its way is joined: two would open the same file twice. */
   private current: Pieces<void> | undefined;
@@ -101,9 +107,8 @@ export class Following {
     }
   }
   private *looking(): Pieces<void> {
-    // Nobody asked for modules, and to know what one is would cost a pass over all names.
-    const { modules, userPrograms, tasks } = this.d;
-    if (!modules.searched && !userPrograms.wanted && !tasks.ready) return;
+    if (!this.wanted) return;
+    const { modules, userPrograms } = this.d;
     const { added, removed, freed } = yield* modules.syncing();
     const programs = userPrograms.sync();
     if (added.length === 0 && removed.length === 0 && !freed && !programs) return;

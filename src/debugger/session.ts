@@ -330,8 +330,9 @@ export class Debugger {
     this.following.follow();
   }
   /** Every file with symbols: the kernel's, its modules, user programs. */
-  allPrograms(): Program[] {
+  allPrograms(): readonly Program[] {
     const { programs, userPrograms } = this;
+    if (userPrograms.named.length === 0 && userPrograms.opened.size === 0) return programs.list;
     return [
       ...programs.list,
       ...userPrograms.named.map((n) => n.program),

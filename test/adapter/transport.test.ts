@@ -28,7 +28,8 @@ const open = () => {
     },
   };
   output.on('data', (chunk: Buffer) => written.push(chunk.toString()));
-  const connection = connect(peer, input, output, (line) => problems.push(line));
+  const connection = connect(peer, output, (line) => problems.push(line));
+  input.on('data', (chunk: Buffer) => connection.receive(chunk));
   return { input, taken, written, problems, connection, send: (m: object) => send(m) };
 };
 
