@@ -8,6 +8,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { stepTimes, summary } from './stop-paint.mjs';
 import { stopTimes } from './stop-times.mjs';
 import { Workbench } from './workbench.mjs';
 
@@ -18,6 +19,7 @@ const { values: options } = parseArgs({
     extension: { type: 'string', default: root },
     shots: { type: 'string', default: path.join(root, 'test/workbench/shots') },
     only: { type: 'string' },
+    steps: { type: 'string', default: '20' },
   },
 });
 
@@ -52,7 +54,7 @@ async function onWorkbench(title, setup, steps) {
     const file = setup(folder);
     bench = await Workbench.start({
       cache: options.cache,
-      extension: [options.extension, path.join(root, 'test/workbench/timing')],
+      extension: [options.extension, path.join(root, 'test/workbench/timing'), path.join(root, 'test/workbench/mock')],
       workspace: folder,
       shots: options.shots,
       file,
@@ -83,13 +85,15 @@ async function onWorkbench(title, setup, steps) {
   }
 }
 
-const copyDemo = (configuration) => (folder) => {
-  fs.cpSync(path.join(root, 'examples/demo'), folder, { recursive: true });
-  const launch = { version: '0.2.0', configurations: [{ type: 'lguest', request: 'launch', ...configuration }] };
-  fs.mkdirSync(path.join(folder, '.vscode'), { recursive: true });
-  fs.writeFileSync(path.join(folder, '.vscode/launch.json'), JSON.stringify(launch));
-  return 'boot.c';
-};
+const copyDemo =
+  (configuration, file = 'boot.c') =>
+  (folder) => {
+    fs.cpSync(path.join(root, 'examples/demo'), folder, { recursive: true });
+    const launch = { version: '0.2.0', configurations: [{ type: 'lguest', request: 'launch', ...configuration }] };
+    fs.mkdirSync(path.join(folder, '.vscode'), { recursive: true });
+    fs.writeFileSync(path.join(folder, '.vscode/launch.json'), JSON.stringify(launch));
+    return file;
+  };
 
 const frame = (page, name) => page.locator(`.debug-call-stack .monaco-list-row[aria-label^="Stack Frame ${name}"]`).first().waitFor();
 
@@ -242,6 +246,51 @@ async function emptyFolder() {
   );
 }
 
+/** Steps with nothing else going on, by the page's own clock: ours, and a mock debugger's that knows nothing, which is the editor's own share. */
+async function speed() {
+  const say = (name, steps) => {
+    console.log(`      ${name}: ${steps.length} steps`);
+    for (const [leg, { median, low, worst, of }] of Object.entries(summary(steps)))
+      if (of > 0)
+        console.log(`        ${leg.padEnd(18)} median ${median.toFixed(1)}  quarter ${low.toFixed(1)}  worst ${worst.toFixed(1)}  (${of})`);
+  };
+  const stepsOf = { count: Number(options.steps), pause: 1200 };
+  await onWorkbench(
+    'mock',
+    copyDemo({ type: 'floor-mock', name: 'Mock', program: `\${workspaceFolder}/paging.c` }, 'paging.c'),
+    async (bench, page, step) => {
+      await bench.toggleBreakpoint(20); // the editor knows the extensions now
+      await bench.command('View: Show Run and Debug');
+      await page.locator('.editor-instance .view-line').first().click();
+      await step('F5 stops', async () => {
+        await page.keyboard.press('F5');
+        await bench.stopped({});
+      });
+      await page.waitForTimeout(3000);
+      await step('steps', async () => say('mock', await stepTimes(page, bench.timing, stepsOf)));
+    },
+  );
+  const inLoop = lineOf('paging.c', 'u8 *page = __va(physical);');
+  await onWorkbench('ours', copyDemo({ name: 'Demo', program: `\${workspaceFolder}/demo.elf` }, 'paging.c'), async (bench, page, step) => {
+    await page.keyboard.press('Control+KeyG');
+    await page.locator('.quick-input-widget:visible input[type=text]').fill(`:${inLoop}`);
+    await page.keyboard.press('Enter');
+    await bench.toggleBreakpoint(inLoop);
+    await step('F5 stops', async () => {
+      await page.keyboard.press('F5');
+      await bench.stopped({ reason: 'breakpoint' });
+    });
+    await step('the Registers view opens', async () => {
+      for (const section of ['Watch', 'Breakpoints', 'cr2 & Trap', 'Registers'])
+        await page.locator(`.pane-header[aria-label="${section} Section"]`).click();
+      await page.locator('[role=tree][aria-label="Registers"] .monaco-list-row').filter({ hasText: 'eax' }).first().waitFor();
+    });
+    await bench.shot('speed');
+    await page.waitForTimeout(3000);
+    await step('steps', async () => say('ours', await stepTimes(page, bench.timing, { ...stepsOf, registers: true })));
+  });
+}
+
 const setup = spawnSync('bash', [path.join(root, 'test/workbench/setup.sh'), options.cache], { stdio: 'inherit' });
 if (setup.status !== 0) {
   console.log(
@@ -250,7 +299,7 @@ if (setup.status !== 0) {
   process.exit(1);
 }
 fs.rmSync(options.shots, { recursive: true, force: true });
-const parts = { journey, empty: emptyFolder };
+const parts = { speed, journey, empty: emptyFolder };
 for (const [name, run] of Object.entries(parts)) if (!options.only || options.only === name) await run();
 console.log(`\npictures: ${path.relative(process.cwd(), options.shots)}`);
 console.log(`${passed} passed, ${failed} failed`);
