@@ -27,6 +27,8 @@ export interface Value {
   bitSize?: number;
   /** An lvalue in a register. */
   register?: string;
+  /** An lvalue that is some bytes of a wide register, from `offset` on. */
+  part?: { register: string; offset: number };
   /** Why there is no value. */
   missing?: string;
   /** What is shown instead of the number: an answer in words. */
@@ -91,6 +93,8 @@ export interface Environment {
   write?(address: number, bytes: Uint8Array): boolean;
   /** `real`: the value when it is a floating-point number, for x87 registers. */
   setRegister?(name: string, value: number, real?: number): void;
+  /** Writes bytes of a wide register. */
+  setRegisterPart?(register: string, offset: number, bytes: Uint8Array): void;
   /** Help with a name that is not known. */
   similar?(name: string): string | undefined;
 }
@@ -534,8 +538,13 @@ export const member = (env: Pick<Environment, 'read'>, v: Value, m: Member): Val
   if (v.address !== undefined) return load(env, m.type, (v.address + m.offset) >>> 0);
   const bytes = v.bytes?.subarray(m.offset, m.offset + sizeOf(m.type));
   if (bytes === undefined) return { ...out, missing: 'not readable' };
-  return isAggregate(m.type) || isReal(m.type) ? { ...out, bytes } : { ...out, bits: fromBytes(bytes, m.type) };
+  const part = partOf(v, m.offset);
+  return isAggregate(m.type) || isReal(m.type) ? { ...out, ...part, bytes } : { ...out, ...part, bits: fromBytes(bytes, m.type) };
 };
+
+/** Where a member or an element of a wide register lies in that. */
+export const partOf = ({ part }: Value, offset: number): Pick<Value, 'part'> =>
+  part === undefined ? {} : { part: { register: part.register, offset: part.offset + offset } };
 
 /** A member by name, anonymous structures and unions looked through. */
 export const findMember = (env: Pick<Environment, 'read'>, v: Value, name: string): Value | undefined => {
@@ -693,9 +702,8 @@ export const evaluate = (node: Node, env: Environment): Value => {
         const from = Number(decay(evaluate(node.b, env)).bits) * size;
         const bytes = array.bytes.subarray(from, from + size);
         if (from < 0 || bytes.length < size) return fail('there are not that many elements');
-        return isAggregate(t.element)
-          ? { type: t.element, bits: 0n, bytes }
-          : { type: t.element, bits: fromBytes(bytes, t.element), bytes };
+        const bits = isAggregate(t.element) ? 0n : fromBytes(bytes, t.element);
+        return { type: t.element, bits, bytes, ...partOf(array, from) };
       }
       const a = decay(array);
       const at = binary('+', stripType(a.type).kind === 'pointer' ? a : { ...a, type: pointerTo(UINT) }, evaluate(node.b, env));
@@ -788,6 +796,13 @@ export const store = (env: Environment, to: Value, value: Value): Value => {
     env.setRegister(to.register, exact === undefined ? Number(BigInt.asUintN(32, value.bits)) : Math.trunc(exact), exact);
     return env.register(to.register) ?? env.variable(to.register) ?? value;
   }
+  if (to.part !== undefined) {
+    if (env.setRegisterPart === undefined) return fail('nothing can be changed from here; use the Debug Console');
+    if (isAggregate(to.type)) return fail('assign to its members one by one');
+    const bytes = bytesFor(to.type, value);
+    env.setRegisterPart(to.part.register, to.part.offset, bytes);
+    return isReal(to.type) ? { ...to, bytes } : { ...to, bits: fromBytes(bytes, to.type), bytes };
+  }
   if (to.address === undefined) return fail(to.missing ?? 'this cannot be assigned to');
   if (env.write === undefined) return fail('nothing can be changed from here; use the Debug Console');
   if (isAggregate(to.type)) return fail('assign to its members one by one');
@@ -799,12 +814,16 @@ export const store = (env: Environment, to: Value, value: Value): Value => {
     const mask = ((1n << BigInt(to.bitSize)) - 1n) << shift;
     const merged = (fromBytes(old, ULLONG) & ~mask) | ((value.bits << shift) & mask);
     bytes = toLittleEndian(merged, size);
-  } else if (isReal(to.type)) {
-    if (sizeOf(to.type) > 8) return fail(`${typeName(to.type)} is only read here`);
-    bytes = real(realOf(value), sizeOf(to.type) === 4 ? FLOAT : DOUBLE).bytes ?? fail('not a number');
-  } else bytes = toLittleEndian((isReal(value.type) ? decay(value) : value).bits, sizeOf(to.type));
+  } else bytes = bytesFor(to.type, value);
   if (!env.write(to.address, bytes)) return fail(`memory at 0x${to.address.toString(16).padStart(8, '0')} cannot be written`);
   return to.bitSize !== undefined ? { ...to, bits: fit(value.bits, to.type) } : load(env, to.type, to.address);
+};
+
+/** What is written where a value of this type lies. */
+const bytesFor = (type: Type, value: Value): Uint8Array => {
+  if (!isReal(type)) return toLittleEndian((isReal(value.type) ? decay(value) : value).bits, sizeOf(type));
+  if (sizeOf(type) > 8) return fail(`${typeName(type)} is only read here`);
+  return real(realOf(value), sizeOf(type) === 4 ? FLOAT : DOUBLE).bytes ?? fail('not a number');
 };
 
 // ---- conditions at speed ----------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import type { Variable } from '../symbols/dwarf/variables';
 import { ADDRESS, type Environment, ExpressionError, fromBytes, INT, load, number, pointerTo, UINT, type Value } from './expression';
 import { hostName } from './host-values';
 import { callMachine, type MachineQuestions } from './machine-functions';
-import { isGuestRegister, machineRegister, partOf, setRegister } from './machine-names';
+import { isGuestRegister, machineRegister, partOf, setRegister, setVectorPart } from './machine-names';
 import { textValue } from './made-values';
 import type { Programs } from './programs';
 import { DWARF_REGISTERS, type Frame, type Stack } from './stack';
@@ -100,6 +100,7 @@ export class FrameEnvironment implements Environment {
   readonly read: (address: number, size: number) => Uint8Array | undefined;
   write?: (address: number, bytes: Uint8Array) => boolean;
   setRegister?: (name: string, value: number, real?: number) => void;
+  setRegisterPart?: (register: string, offset: number, bytes: Uint8Array) => void;
 
   constructor(private readonly o: EnvironmentOptions) {
     const { target } = o;
@@ -110,11 +111,17 @@ export class FrameEnvironment implements Environment {
       if (done > 0) o.onWrite?.(address, done);
       return done === bytes.length;
     };
-    this.setRegister = (name, value, real) => {
-      const frame = o.frame;
-      if (frame !== undefined && frame.method !== 'exact')
+    const ownRegisters = (): void => {
+      if (o.frame !== undefined && o.frame.method !== 'exact')
         throw new ExpressionError('registers of a caller cannot be changed; select the top frame');
+    };
+    this.setRegister = (name, value, real) => {
+      ownRegisters();
       setRegister(target, name, value, real);
+    };
+    this.setRegisterPart = (register, offset, bytes) => {
+      ownRegisters();
+      setVectorPart(target, register, offset, bytes);
     };
   }
 

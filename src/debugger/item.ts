@@ -6,7 +6,7 @@ import { stripType } from '../symbols/dwarf/types';
 import { evaluate, parse, store, type Value } from './expression';
 import type { FrameEnvironment } from './frame-environment';
 import { hex8 } from './target';
-import { children, type Format, formatValue, hasChildren, typeText, type ValueContext } from './value';
+import { children, type Format, formatValue, hasChildren, PLAIN_FORMAT, typeText, type ValueContext } from './value';
 import type { TreeRow } from './views';
 
 export interface Item {
@@ -57,7 +57,13 @@ export const valueItem = (
       description: `${evaluateName ?? name}: ${sizeFor(v)} bytes at ${hex8(v.address)}`,
     };
   }
-  if (assign !== undefined && v.missing === undefined && (v.address !== undefined || v.register !== undefined)) item.set = assign;
+  if (v.part !== undefined && v.missing === undefined)
+    item.watch = {
+      id: `reg:${v.part.register}${v.part.offset === 0 && isWhole(v) ? '' : `@${v.part.offset}:${sizeFor(v)}`}`,
+      description: evaluateName ?? name,
+    };
+  const isPlace = v.address !== undefined || v.register !== undefined || (v.part !== undefined && !hasChildren(v, PLAIN_FORMAT));
+  if (assign !== undefined && v.missing === undefined && isPlace) item.set = assign;
   if (hasChildren(v, format)) {
     const { total } = children(v, context, format, 0, 0);
     item.open = (start, count) =>
@@ -92,6 +98,8 @@ const codeOf = (v: Value, format: Format): number | undefined => {
     ? at
     : undefined;
 };
+/** The register, not one of the ways in which it is seen. */
+const isWhole = (v: Value): boolean => v.type.kind === 'union';
 const sizeFor = (v: Value): number => Math.max(1, 'size' in v.type ? v.type.size : 4);
 const needsParens = (expression: string): boolean => !/^[\w$.>\-[\]:']+$/.test(expression) || expression.startsWith('-');
 

@@ -5,13 +5,15 @@
 
 import { CpuFault } from '../i386/cpu';
 import { setControlRegister, setDebugRegister } from '../i386/interpreter/system';
+import { enterMmx, mm, wroteMmx, xmm } from '../i386/sse/unit';
 import { FL, LDTR, TR, W } from '../i386/state';
+import { MXCSR_MASK } from '../i386/x87/control';
 import { LD } from '../lguest/abi';
 import { GUEST_REGISTERS, type GuestRegister } from '../lguest/context';
 import type { Type } from '../symbols/dwarf/types';
 import { ADDRESS, DOUBLE, ExpressionError, FLOAT, INT, number, UINT, type Value } from './expression';
 import { overlaid, UWIDE } from './made-values';
-import { hex8, type SegmentName, type Target } from './target';
+import { hex8, hiddenOf, type SegmentName, type Target } from './target';
 
 /** The flags that are one bit of EFLAGS, lowest first. */
 export const FLAG_BITS: Readonly<Record<string, number>> = Object.fromEntries(
@@ -48,8 +50,9 @@ export const stackEmpty = (target: Target, n: number): boolean => {
 const vectorRegister = (target: Target, wide: boolean, n: number): Value => {
   const { m32 } = target.processor.cpu;
   const at = (wide ? W.XMM : W.FPU_REGS) + 4 * n;
-  const bytes = new Uint8Array(m32.buffer, m32.byteOffset + at * 4, wide ? 16 : 8).slice();
-  return overlaid(wide ? 'vec128' : 'vec64', bytes, [
+  // The register itself, not a copy: a row that is open shows what was just written to one of its parts.
+  const bytes = new Uint8Array(m32.buffer, m32.byteOffset + at * 4, wide ? 16 : 8);
+  const value = overlaid(wide ? 'vec128' : 'vec64', bytes, [
     ...(wide
       ? ([
           ['v4_float', FLOAT],
@@ -61,6 +64,17 @@ const vectorRegister = (target: Target, wide: boolean, n: number): Value => {
     [wide ? 'v8_int16' : 'v4_int16', USHORT],
     [wide ? 'v16_int8' : 'v8_int8', BYTE],
   ]);
+  return { ...value, part: { register: `${wide ? 'xmm' : 'mm'}${n}`, offset: 0 } };
+};
+/** Writes bytes of an MMX or SSE register. What an MMX instruction does to the x87 unit is done too: all registers in use, TOP 0, this one's exponent all ones. */
+export const setVectorPart = (target: Target, register: string, offset: number, bytes: Uint8Array): void => {
+  const { m32, m8 } = target.processor.cpu;
+  const n = Number(register.slice(-1));
+  const at = register.startsWith('x') ? xmm(n) : mm(n);
+  m8.set(bytes, at * 4 + offset);
+  if (register.startsWith('x')) return;
+  enterMmx(m32);
+  wroteMmx(m32, at);
 };
 
 /** What `$name` is, for names that are not in the Guest's saved registers. */
@@ -71,7 +85,7 @@ export const machineRegister = (target: Target, name: string): Value | undefined
   if (name === 'tr' || name === 'ldtr') return number(m32[W.SELECTOR + (name === 'tr' ? TR : LDTR)] & 0xffff, USHORT);
   const dr = /^dr([0-7])$/.exec(name);
   if (dr !== null) return { ...number(m32[W.DR + Number(dr[1])] >>> 0, ADDRESS), register: name };
-  if (name === 'mxcsr') return number(m32[W.MXCSR] >>> 0, ADDRESS);
+  if (name === 'mxcsr') return { ...number(m32[W.MXCSR] >>> 0, ADDRESS), register: name };
   const vector = /^(x?mm)([0-7])$/.exec(name);
   if (vector !== null) return vectorRegister(target, vector[1] === 'xmm', Number(vector[2]));
   const st = /^st([0-7])$/.exec(name);
@@ -80,9 +94,9 @@ export const machineRegister = (target: Target, name: string): Value | undefined
   return stackEmpty(target, Number(st[1])) ? { ...value, missing: 'empty' } : value;
 };
 
-/** `cs.base`, `ss.limit`, `gs.dpl`; `gdtr.base`, `idtr.limit`; `eflags.ZF`, `eflags.IOPL`. */
+/** `cs.base`, `ss.limit`, `gs.dpl`, `tr.access`; `gdtr.base`, `idtr.limit`; `eflags.ZF`, `eflags.IOPL`. */
 export const partOf = (target: Target, name: string): Value | undefined => {
-  const m = /^(eflags|[c-gs]s|gdtr|idtr)\.([A-Za-z]+)$/.exec(name);
+  const m = /^(eflags|[c-gs]s|ldtr|tr|gdtr|idtr)\.([A-Za-z]+)$/.exec(name);
   if (m === null) return undefined;
   const [, whole, part] = m;
   if (whole === 'eflags') {
@@ -95,9 +109,11 @@ export const partOf = (target: Target, name: string): Value | undefined => {
     const [base, limit] = whole === 'gdtr' ? [W.GDT_BASE, W.GDT_LIMIT] : [W.IDT_BASE, W.IDT_LIMIT];
     return part === 'base' ? number(m32[base] >>> 0, ADDRESS) : part === 'limit' ? number(m32[limit] >>> 0, ADDRESS) : undefined;
   }
-  const hidden = target.segment(whole as SegmentName);
+  const hidden =
+    whole === 'tr' || whole === 'ldtr' ? hiddenOf(target.processor.cpu, whole === 'tr' ? TR : LDTR) : target.segment(whole as SegmentName);
   if (part === 'base') return number(hidden.base, ADDRESS);
   if (part === 'limit') return number(hidden.limit, ADDRESS);
+  if (part === 'access') return number(hidden.access, ADDRESS);
   return part === 'dpl' ? number((hidden.access >> 5) & 3, UINT) : undefined;
 };
 /** Sets a register by name; flags as `eflags.IF`. @param real the value as a floating-point number, for x87 registers. @throws Error with one line. */
@@ -111,7 +127,11 @@ export const setRegister = (target: Target, name: string, value: number, real?: 
   else if (name.startsWith('cr2.')) setCr2(target, name, value);
   else if (/^(cr|dr)\d$/.test(name)) setSystemRegister(target, name, value);
   else if (/^st[0-7]$/.test(name)) setStack(target, Number(name[2]), real ?? value);
-  else if (Object.hasOwn(FPU_WORDS, name)) target.processor.cpu.m32[FPU_WORDS[name]] = name === 'ftw' ? value & 0xff : value & 0xffff;
+  else if (name === 'mxcsr') {
+    // As LDMXCSR checks it.
+    if (value & ~MXCSR_MASK) throw new ExpressionError(`the processor refuses ${hex8(value)} for mxcsr: only the low 16 bits are there`);
+    target.processor.cpu.m32[W.MXCSR] = value;
+  } else if (Object.hasOwn(FPU_WORDS, name)) target.processor.cpu.m32[FPU_WORDS[name]] = name === 'ftw' ? value & 0xff : value & 0xffff;
   else throw new ExpressionError(`${name} cannot be changed`);
 };
 

@@ -72,12 +72,17 @@ export const flagRows = (d: Debugger): Item[] => {
     set: assign(d, `eflags.${name}`),
   });
   const rows = Object.entries(FLAG_BITS).map(([name, bit]) => row(name, flags & bit ? 1 : 0));
-  const { watch: _, ...iopl } = row('IOPL', (flags >> 12) & 3);
-  rows.push(iopl);
+  rows.push(row('IOPL', (flags >> 12) & 3));
   const { host } = target;
   if (host !== undefined) {
     const enabled = host.lg.ld < 0 ? 'unknown before LGUEST_INIT' : host.lg.ld32(LD.irqEnabled) & 0x200 ? '1' : '0';
-    rows.push({ name: 'irq_enabled (guest believes)', value: enabled, type: 'flag', evaluateName: 'virt.irq_enabled' });
+    rows.push({
+      name: 'irq_enabled (guest believes)',
+      value: enabled,
+      type: 'flag',
+      evaluateName: 'virt.irq_enabled',
+      watch: { id: 'reg:irq_enabled', description: 'irq_enabled' },
+    });
   }
   return rows;
 };
@@ -105,7 +110,7 @@ export const segmentRows = (d: Debugger): Item[] => {
       value: hex4(m32[W.SELECTOR + n]),
       type: 'selector',
       evaluateName: `$${name}`,
-      open: () => partRows(undefined, { base: m32[W.BASE + n] >>> 0, limit: m32[W.LIMIT + n] >>> 0, access }),
+      open: () => partRows(name, { base: m32[W.BASE + n] >>> 0, limit: m32[W.LIMIT + n] >>> 0, access }),
     });
   }
   const table = (name: string, base: number, limit: number): Item => ({
@@ -118,13 +123,13 @@ export const segmentRows = (d: Debugger): Item[] => {
   rows.push(table('gdtr', m32[W.GDT_BASE], m32[W.GDT_LIMIT]), table('idtr', m32[W.IDT_BASE], m32[W.IDT_LIMIT]));
   return [...rows, ...tableRows(d)];
 };
-const partRows = (segment: SegmentName | undefined, hidden: { base: number; limit: number; access: number }): Item[] => {
-  const named = (part: string): { evaluateName?: string } => (segment === undefined ? {} : { evaluateName: `${segment}.${part}` });
+const partRows = (segment: SegmentName | 'tr' | 'ldtr', hidden: { base: number; limit: number; access: number }): Item[] => {
+  const named = (part: string): { evaluateName: string } => ({ evaluateName: `${segment}.${part}` });
   return [
     { name: 'base', value: hex8(hidden.base), type: UINT_TEXT, memory: hidden.base, ...named('base') },
     { name: 'limit', value: hex8(hidden.limit), type: UINT_TEXT, ...named('limit') },
     { name: 'dpl', value: String((hidden.access >> 5) & 3), type: UINT_TEXT, ...named('dpl') },
-    { name: 'type', value: accessText(hidden.access), type: 'text' },
+    { name: 'type', value: accessText(hidden.access), type: 'text', ...named('access') },
   ];
 };
 /** What the processor has of a segment, and the privilege that the Guest gave it: lguest makes 1 of 0. */
@@ -221,12 +226,19 @@ export const controlRows = (d: Debugger): Item[] => {
     rows.push(
       { name: 'cr3 (guest)', value: hex8(slot.gpgdir), type: 'guest-physical', evaluateName: 'lg.gpgdir' },
       { name: 'cr3 (shadow)', value: hex8(slot.shadow), type: 'physical', evaluateName: 'lg.pgdirs[lg.pgdidx].shadow' },
-      { name: 'TS (guest believes)', value: lg.ts === 0 ? '0' : '1', type: 'flag', evaluateName: 'lg.ts != 0' },
+      {
+        name: 'TS (guest believes)',
+        value: lg.ts === 0 ? '0' : '1',
+        type: 'flag',
+        evaluateName: 'lg.ts != 0',
+        watch: { id: 'fld:lguest.ts', description: 'lg.ts' },
+      },
       {
         name: 'TS (machine has)',
         value: m32[W.CR0] & CR0_NAMES.TS ? '1' : '0',
         type: 'flag',
         evaluateName: `($cr0 & ${CR0_NAMES.TS}) != 0`,
+        watch: { id: `reg:cr0&${CR0_NAMES.TS}`, description: 'cr0.TS' },
       },
     );
   }
@@ -298,11 +310,17 @@ export const fpuRows = (d: Debugger): Item[] => {
       `${['24', 'reserved', '53', '64'][(cw >> 8) & 3]} bits, ${['nearest', 'down', 'up', 'to zero'][(cw >> 10) & 3]}; masked ${bitNames(cw, FPU_FAULTS)}`,
     ),
     word('sw', 'fsw', bitNames(sw, FPU_STATUS)),
-    { name: 'top', value: String((sw >> 11) & 7), type: UINT_TEXT, evaluateName: '($fsw >> 11) & 7' },
+    {
+      name: 'top',
+      value: String((sw >> 11) & 7),
+      type: UINT_TEXT,
+      evaluateName: '($fsw >> 11) & 7',
+      watch: { id: 'reg:fsw&0x3800', description: 'TOP of fsw' },
+    },
     word('tags', 'ftw', ''),
     vectorRows(d, 'mmx', 'mm', 'MMX registers, the mantissas of the x87 ones'),
     vectorRows(d, 'sse', 'xmm', 'SSE registers'),
-    { name: 'mxcsr', value: hex8(m32[W.MXCSR]), type: UINT_TEXT, evaluateName: '$mxcsr' },
+    { name: 'mxcsr', value: hex8(m32[W.MXCSR]), type: UINT_TEXT, evaluateName: '$mxcsr', set: assign(d, '$mxcsr') },
   );
   const { host } = target;
   if (host === undefined) return rows;
@@ -320,10 +338,10 @@ const vectorRows = (d: Debugger, name: string, prefix: string, value: string): I
   value,
   type: 'registers',
   open: () => {
-    const context = d.valueContext(d.environment(undefined, false));
+    const context = d.valueContext(d.environment(undefined, true));
     return [...Array(8).keys()].flatMap((n) => {
       const register = machineRegister(d.target, `${prefix}${n}`);
-      return register === undefined ? [] : [valueItem(`${prefix}${n}`, `$${prefix}${n}`, register, context, PLAIN_FORMAT)];
+      return register === undefined ? [] : [valueItem(`${prefix}${n}`, `$${prefix}${n}`, register, context, PLAIN_FORMAT, () => {})];
     });
   },
 });

@@ -9,7 +9,13 @@ const CHAR: Type = { kind: 'base', name: 'char', size: 1, encoding: 'signed char
 export const UWIDE: Type = { kind: 'base', name: 'unsigned long long', size: 8, encoding: 'unsigned' };
 /** A place in code: shown with its name. */
 export const CODE: Type = pointerTo({ kind: 'function', returns: UINT, parameters: [], variadic: false, prototyped: false, size: 1 });
-const arrayOf = (element: Type, count: number): Type => ({ kind: 'array', element, count, size: element.size * count, vector: false });
+export const arrayOf = (element: Type, count: number): Type => ({
+  kind: 'array',
+  element,
+  count,
+  size: element.size * count,
+  vector: false,
+});
 
 /** A text as a char array. */
 export const textValue = (text: string): Value => {

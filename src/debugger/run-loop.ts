@@ -468,6 +468,19 @@ export class Runner {
 
   /** What a stop of the machine means. */
   async judge(stop: Stop): Promise<Verdict> {
+    // What the Host did on the way here may be watched too.
+    const { kind } = stop;
+    const first = kind === 'idle' || kind === 'power-off' || ((kind === 'panic' || kind === 'killed') && !this.traps.isOn(kind));
+    const early = first ? this.watchStops.stop() : undefined;
+    if (early !== undefined) return early;
+    const verdict = await this.judgeStop(stop);
+    if (typeof verdict === 'string' || kind === 'world-switch' || this.d.watches.hits.length === 0) return verdict;
+    const watched = this.watchStops.stop();
+    if (watched === undefined) return verdict;
+    const text = [verdict.text ?? verdict.description, watched.text].join('; ');
+    return { ...verdict, text, hitBreakpoints: [...verdict.hitBreakpoints, ...watched.hitBreakpoints] };
+  }
+  private async judgeStop(stop: Stop): Promise<Verdict> {
     this.wasIdle = stop.kind === 'idle';
     switch (stop.kind) {
       case 'budget':

@@ -36,7 +36,7 @@ export interface Hidden {
   limit: number;
   access: number;
 }
-const hiddenOf = (cpu: Cpu, n: number): Hidden => ({
+export const hiddenOf = (cpu: Cpu, n: number): Hidden => ({
   base: cpu.m32[W.BASE + n] >>> 0,
   limit: cpu.m32[W.LIMIT + n] >>> 0,
   access: cpu.m32[W.ACCESS + n],

@@ -6,7 +6,7 @@
 
 import { typeName } from '../symbols/dwarf/type-names';
 import { type Member, type Type, stripType } from '../symbols/dwarf/types';
-import { type Environment, load, member, realFromBytes, toLittleEndian, UINT, type Value } from './expression';
+import { type Environment, load, member, partOf, realFromBytes, toLittleEndian, UINT, type Value } from './expression';
 
 export interface Format {
   letter: string | undefined;
@@ -256,10 +256,9 @@ export const children = (
     const element: Type = t.kind === 'pointer' ? t.target : v.address !== undefined ? v.type : UINT;
     // `array,[8]` of a symbol without a type is about what lies there; a number, as in a register, is an address.
     const from = t.kind === 'base' && v.address !== undefined ? v.address : Number(BigInt.asUintN(32, v.bits));
-    return elements(env, element, from, undefined, format.count, start, count);
+    return elements(env, element, from, v, format.count, start, count);
   }
-  if (t.kind === 'array')
-    return elements(env, t.element, v.address, v.bytes, Math.min(format.count ?? t.count ?? 0, 1 << 20), start, count);
+  if (t.kind === 'array') return elements(env, t.element, v.address, v, Math.min(format.count ?? t.count ?? 0, 1 << 20), start, count);
   if (t.kind === 'struct' || t.kind === 'union' || t.kind === 'class') {
     const more = count > 0 && format.letter === undefined ? context.printers?.more(env, v) : undefined;
     if (more !== undefined && more.length > 0) {
@@ -302,7 +301,7 @@ const elements = (
   env: Pick<Environment, 'read'>,
   element: Type,
   address: number | undefined,
-  bytes: Uint8Array | undefined,
+  { bytes, part }: Value,
   total: number,
   start: number,
   count: number,
@@ -314,7 +313,10 @@ const elements = (
       address !== undefined
         ? load(env, element, (address + i * size) >>> 0)
         : load({ read: (at, n) => bytes?.subarray(at, at + n) }, element, i * size);
-    if (address === undefined) delete value.address;
+    if (address === undefined) {
+      delete value.address;
+      Object.assign(value, partOf({ part } as Value, i * size));
+    }
     items.push({ name: `[${i}]`, path: `[${i}]`, value });
   }
   return { items, total };

@@ -52,6 +52,16 @@ export const watchBytes = (d: Debugger, address: number, space: Space, bytes: nu
   return offered(d, `mem:${name}:${hex8(address)}:${bytes}`);
 };
 
+const indexOf = (d: Debugger, text: string, frame: Frame | undefined): number =>
+  Number(BigInt.asUintN(32, d.evaluate(text, frame, false).value.bits));
+/** The id of what `lg.…` and `virt.…` name; indexes are expressions. Words of the page that are also registers by name keep that. */
+const hostPath = (d: Debugger, text: string, frame: Frame | undefined): string | undefined => {
+  const m = /^(lg|lguest|virt)((?:\.\w+|\[[^\]]+\])+)$/.exec(text);
+  if (m === null || d.target.host === undefined || d.programs.addressOf(m[1]) !== undefined) return undefined;
+  const path = m[2].slice(1).replace(/\[([^\]]+)\]/g, (_, index: string) => `[${indexOf(d, index, frame)}]`);
+  return m[1] === 'virt' ? `fld:lguest_data.${path}` : `fld:lguest.${path}`;
+};
+
 /** A register by its name with or without `$`: `eflags.IF`, `cr3`, `lg.ts`, `irq_enabled`. A symbol of that name goes first unless `$` is there. */
 const registerName = (d: Debugger, text: string): string | undefined => {
   const m = /^(\$?)([\w.]+)$/.exec(text);
@@ -72,7 +82,8 @@ const registerName = (d: Debugger, text: string): string | undefined => {
 export const watchNamed = (d: Debugger, given: string, frame: Frame | undefined): Watchable | string => {
   const changed = /,\s*changed\s*$/.test(given);
   const text = given.replace(/,\s*changed\s*$/, '').trim();
-  const as = (id: string): Watchable | string => offered(d, changed && /^(mem|sym|local):/.test(id) ? `${id}:changed` : id);
+  const as = (id: string): Watchable | string =>
+    offered(d, changed && /^(mem|sym|local|ring|fld:lguest_data)\b/.test(id) ? `${id}:changed` : id);
   const cr2 = /^cr2\.(hw|host|guest)$/.exec(text);
   if (cr2 !== null) return as(`cr2:${cr2[1]}`);
   try {
@@ -83,6 +94,17 @@ export const watchNamed = (d: Debugger, given: string, frame: Frame | undefined)
     if (table !== null) {
       const va = Number(BigInt.asUintN(32, d.evaluate(table[3], frame, false).value.bits));
       return as(`${table[2]}:${table[1] === 's' ? 's' : 'g'}:${hex8(va)}${mask}`);
+    }
+    const entry = /^(gdt|idt|tls)\s*\((.+)\)$/.exec(subject);
+    if (entry !== null && mask === '') return as(`desc:${entry[1]}:${indexOf(d, entry[2], frame)}`);
+    const ring = /^ring:hcall(?:\[(.+)\])?$/.exec(text);
+    if (ring !== null) return as(`ring:hcall${ring[1] === undefined ? '' : `[${indexOf(d, ring[1], frame)}]`}`);
+    const kept = hostPath(d, subject, frame);
+    if (kept !== undefined) {
+      const masks = kept.startsWith('fld:lguest.') ? mask : '';
+      return masks === mask
+        ? as(`${kept}${masks}`)
+        : `${subject} is memory: it is watched whole, with a condition such as (new & ${masked?.[2]}) != (old & ${masked?.[2]})`;
     }
     const register = registerName(d, subject);
     if (register !== undefined) return as(`reg:${register}${mask}`);

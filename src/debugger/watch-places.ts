@@ -1,12 +1,14 @@
 // What a data breakpoint can be about, by its id: memory of an address space, a symbol, a page table entry, a register, a field of the Host.
 //
 // An id is a text, so that clients keep it: `mem:v:0x…:4`, `mem:p:…`, `mem:host:…`, `mem:v@0x<cr3>:0x…:4`, `sym:jiffies+0x4:4`, `local:0x…:4:0x<return>:0x<esp>`,
-// `pte:g:0x…`, `pte:s:0x…`, `pgd:g:…`, `pgd:s:…`, `reg:eflags.IF`, each of the last with `&mask`; `cr2:hw`. Memory may end in `:changed`.
+// `pte:g:0x…`, `pte:s:0x…`, `pgd:g:…`, `pgd:s:…`, `reg:eflags.IF`, `fld:lguest.ts`, each of the last with `&mask`; `fld:lguest_data.cr2`, `ring:hcall[3]`,
+// `desc:gdt:2`, `desc:idt:14`, `desc:tls:0`; `cr2:hw`. Memory may end in `:changed`.
 // What it leaves out: noticing accesses (watches.ts).
 
 import { CR0, CR4, W } from '../i386/state';
-import { LD } from '../lguest/abi';
+import { GDT, GDT_ENTRIES, IDT_ENTRIES, LD, RING_ENTRIES } from '../lguest/abi';
 import type { Host, Walk } from '../lguest/host';
+import { HOST_PATHS, hostField, SHARED_PATHS, type SharedPart, SLOT_BYTES, sharedPart } from './host-values';
 import { CONTROL_REGISTERS, FLAG_BITS, isGuestRegister, machineRegister, partOf } from './machine-names';
 import type { Programs } from './programs';
 import { hex8, LINEAR, type Space, type Target } from './target';
@@ -23,6 +25,9 @@ export interface Place {
   follow: Range[];
 }
 
+/** A value that is compared: uint32 as a number, wider ones as bigint, texts. */
+export type Probed = number | bigint | string;
+
 /** What an id is about. Exactly one of `memory` and `probe` is there, or `cr2`. */
 export interface Subject {
   /** What it is called in texts. */
@@ -32,12 +37,14 @@ export interface Subject {
   length: number;
   memory?: { space: Space; changedOnly: boolean };
   /** The value, masked. */
-  probe?: () => number;
+  probe?: () => Probed;
   mask: number;
-  /** Which act of the Host changes it, when there is one. */
-  by?: string;
-  /** When a probe is to be compared: after every instruction, at world switches, or when its memory is written. */
-  when: 'memory' | 'step' | 'switch';
+  /** When a probe is to be compared: after every instruction, after every act of the Host, or when its memory is written. */
+  when: 'memory' | 'step' | 'host';
+  /** Memory that lies where the Host says: looked up again at every world switch. */
+  floating?: boolean;
+  /** What of it lies at a place of the machine's memory, for what has parts with names. */
+  partAt?: (physical: number) => string;
   place: () => Place;
   cr2?: 'hw' | 'host' | 'guest';
   /** What the Host does there is no hit. */
@@ -105,23 +112,13 @@ export const locateRange = (target: Target, address: number, length: number, spa
   return place;
 };
 
-/** Fields of the Host and of the Guest's shared page, as the debugger names them. */
-const hostFields = (host: Host): Readonly<Record<string, () => number>> => {
-  const { lg } = host;
-  const slot = (): { gpgdir: number; shadow: number } => lg.pgdirs[lg.pgdidx];
-  return {
-    cr3: () => slot().gpgdir,
-    'cr3.guest': () => slot().gpgdir,
-    'cr3.shadow': () => slot().shadow,
-    'lg.gpgdir': () => slot().gpgdir,
-    'lg.ts': () => lg.ts,
-    'lg.halted': () => (lg.halted ? 1 : 0),
-    'lg.irqs_pending': () => lg.irqsPending,
-    'lg.esp1': () => lg.esp1,
-    'lg.pgdidx': () => lg.pgdidx,
-    'lg.syscall_vector': () => lg.syscallVector,
-  };
+/** What the debugger calls fields of the Host beside `lg.…`. */
+const HOST_NAMES: Readonly<Record<string, (host: Host) => number>> = {
+  cr3: ({ lg }) => lg.pgdirs[lg.pgdidx].gpgdir,
+  'cr3.guest': ({ lg }) => lg.pgdirs[lg.pgdidx].gpgdir,
+  'cr3.shadow': ({ lg }) => lg.pgdirs[lg.pgdidx].shadow,
 };
+/** Words of the shared page of which changes are watched, whoever makes them. */
 const SHARED: Readonly<Record<string, number>> = {
   irq_enabled: LD.irqEnabled,
   'virt.irq_enabled': LD.irqEnabled,
@@ -131,9 +128,14 @@ const SHARED: Readonly<Record<string, number>> = {
 
 /** Names that can be watched as registers, for completion and messages. */
 export const watchableRegisters = (target: Target): string[] => [
-  ...(target.host === undefined ? Object.keys(CONTROL_REGISTERS) : [...Object.keys(hostFields(target.host)), ...Object.keys(SHARED)]),
+  ...(target.host === undefined
+    ? Object.keys(CONTROL_REGISTERS)
+    : [...Object.keys(HOST_NAMES), 'irq_enabled', ...HOST_PATHS.map((p) => `lg.${p}`), ...SHARED_PATHS.map((p) => `virt.${p}`)]),
   ...Object.keys(FLAG_BITS).map((f) => `eflags.${f}`),
 ];
+
+/** Bytes as one number, lowest first. */
+const wide = (bytes: Uint8Array = new Uint8Array()): bigint => bytes.reduceRight((sum, b) => (sum << 8n) | BigInt(b), 0n);
 
 const register = (target: Target, name: string, mask: number): Subject | string => {
   const base = { name, address: 0, length: 4, mask, place: () => NOWHERE };
@@ -141,11 +143,23 @@ const register = (target: Target, name: string, mask: number): Subject | string 
   const flag = /^eflags\.([A-Z]+)$/.exec(name)?.[1];
   if (flag !== undefined && flag in FLAG_BITS)
     return { ...base, when: 'step', probe: () => ((target.register('eflags') & FLAG_BITS[flag]) === 0 ? 0 : 1) };
+  const part = /^(x?mm[0-7])@(\d+):(\d+)$/.exec(name);
+  if (part !== null) {
+    const [from, length] = [Number(part[2]), Number(part[3])];
+    const bytes = (): Uint8Array | undefined => machineRegister(target, part[1])?.bytes?.subarray(from, from + length);
+    if (length < 1 || bytes()?.length !== length) return `${part[1]} has no ${length} bytes from ${from} on`;
+    const whole = `${part[1]} bytes ${from} to ${from + length - 1}`;
+    return { ...base, name: whole, length, when: 'step', probe: () => wide(bytes()) };
+  }
   if (isGuestRegister(name)) return { ...base, when: 'step', probe: () => (target.register(name) & mask) >>> 0 };
   // Control registers under a Host are the Guest's as the Host keeps them; all else is as an expression shows it.
   const machine =
     host === undefined || !['cr2', 'cr3'].includes(name) ? (partOf(target, name) ?? machineRegister(target, name)) : undefined;
-  if (machine !== undefined && machine.bytes === undefined) {
+  if (machine?.bytes !== undefined) {
+    // x87, MMX and SSE registers: all their bytes as one number.
+    return { ...base, length: machine.bytes.length, when: 'step', probe: () => wide(machineRegister(target, name)?.bytes) };
+  }
+  if (machine !== undefined) {
     const now = (): number => Number((partOf(target, name) ?? machineRegister(target, name))?.bits ?? 0n);
     return { ...base, when: 'step', probe: () => (now() & mask) >>> 0 };
   }
@@ -154,18 +168,9 @@ const register = (target: Target, name: string, mask: number): Subject | string 
       return { ...base, when: 'step', probe: () => (target.processor.cpu.m32[CONTROL_REGISTERS[name]] & mask) >>> 0 };
     return `no register "${name}" can be watched; ${watchableRegisters(target).join(' ')} and the general registers can`;
   }
-  const fields = hostFields(host);
-  const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
-  const by = /cr3|gpgdir|pgdidx/.test(name)
-    ? 'NEW_PGTABLE'
-    : name === 'lg.ts'
-      ? 'TS'
-      : name === 'lg.esp1'
-        ? 'SET_STACK'
-        : name === 'lg.halted'
-          ? 'HALT'
-          : undefined;
-  if (field !== undefined) return { ...base, ...(by === undefined ? {} : { by }), when: 'switch', probe: () => (field() & mask) >>> 0 };
+  if (name.startsWith('lg.')) return hostSubject(host, name.slice(3), mask);
+  const kept = Object.hasOwn(HOST_NAMES, name) ? HOST_NAMES[name] : undefined;
+  if (kept !== undefined) return { ...base, when: 'host', probe: () => (kept(host) & mask) >>> 0 };
   if (Object.hasOwn(SHARED, name)) {
     const offset = SHARED[name];
     return {
@@ -177,6 +182,84 @@ const register = (target: Target, name: string, mask: number): Subject | string 
     };
   }
   return `no register "${name}" can be watched; ${watchableRegisters(target).join(' ')} and the general registers can`;
+};
+
+/** A field of `lg` by its path. */
+const hostSubject = (host: Host, path: string, mask: number): Subject | string => {
+  const now = hostField(host, path);
+  if (now === undefined)
+    return `lg.${path} is no field with one value: ${HOST_PATHS.join(' ')} pgdirs[n].gpgdir pgdirs[n].shadow gdt[n] idt[n] are`;
+  return {
+    name: `lg.${path}`,
+    address: 0,
+    length: 4,
+    mask,
+    when: 'host',
+    probe: () => {
+      const value = now();
+      return typeof value === 'number' ? (value & mask) >>> 0 : value;
+    },
+    place: () => NOWHERE,
+  };
+};
+
+/** Stretches of the shared page, wherever the Guest has it. */
+const sharedSubject = (
+  host: Host,
+  name: string,
+  parts: SharedPart[],
+  changedOnly: boolean,
+  partAt?: (offset: number) => string,
+): Subject => {
+  const { lg, layout } = host;
+  const start = (): number => layout.memBase + lg.ld;
+  return {
+    name,
+    address: parts[0].offset,
+    length: parts.reduce((sum, p) => sum + p.length, 0),
+    mask: -1,
+    memory: { space: { kind: 'physical' }, changedOnly },
+    when: 'memory',
+    floating: true,
+    partAt: (physical) => partAt?.(physical - start()) ?? `${name}+0x${(physical - start() - parts[0].offset).toString(16)}`,
+    place: () =>
+      lg.ld < 0
+        ? NOWHERE
+        : {
+            ranges: parts
+              .filter((p) => lg.ldReachable(p.offset, p.length))
+              .map((p) => ({ physical: start() + p.offset, length: p.length })),
+            follow: [],
+          },
+  };
+};
+/** The ring of hypercalls, or one slot of it with its status. */
+const ringSubject = (host: Host, slot: number | undefined, changedOnly: boolean): Subject | string => {
+  if (slot !== undefined && slot >= RING_ENTRIES) return `the ring of hypercalls has slots 0 to ${RING_ENTRIES - 1}, not ${slot}`;
+  const which = slot === undefined ? '' : `[${slot}]`;
+  const parts = [sharedPart(`hcall_status${which}`), sharedPart(`hcalls${which}`)].filter((p) => p !== undefined);
+  const partAt = (offset: number): string => {
+    if (offset < LD.hcalls) return `ring:hcall[${offset - LD.hcallStatus}] status`;
+    const at = offset - LD.hcalls;
+    return `ring:hcall[${Math.floor(at / SLOT_BYTES)}].${['eax', 'ebx', 'ecx', 'edx'][(at % SLOT_BYTES) >> 2]}`;
+  };
+  return sharedSubject(host, `ring:hcall${which}`, parts, changedOnly, partAt);
+};
+
+/** An entry of a descriptor table: the Guest's as the Host keeps it; the bare machine's own in its memory. */
+const descriptor = (target: Target, programs: Programs, table: 'gdt' | 'idt' | 'tls', n: number): Subject | string => {
+  const { host } = target;
+  const most = table === 'tls' ? GDT.TLS_MAX - GDT.TLS_MIN + 1 : table === 'idt' ? IDT_ENTRIES : host === undefined ? 8192 : GDT_ENTRIES;
+  if (n >= most) return `${table} has entries 0 to ${most - 1}, not ${n}`;
+  const name = `${table}(${n})`;
+  if (host !== undefined) {
+    const s = hostSubject(host, table === 'idt' ? `idt[${n}]` : `gdt[${table === 'tls' ? GDT.TLS_MIN + n : n}]`, -1);
+    return typeof s === 'string' ? s : { ...s, name, length: 8 };
+  }
+  if (table === 'tls') return 'a bare machine has no TLS entries of its own: watch gdt(n)';
+  const base = target.processor.cpu.m32[table === 'gdt' ? W.GDT_BASE : W.IDT_BASE];
+  const s = subjectOf(target, programs, `mem:v:${hex8(base + 8 * n)}:8`);
+  return typeof s === 'string' ? s : { ...s, name };
 };
 
 /** An entry of the Guest's or the shadow tables, in the directory that is current when the watch is made. */
@@ -232,8 +315,23 @@ export const subjectOf = (target: Target, programs: Programs, id: string): Subje
         : { ranges: [{ physical: host.layout.memBase + host.lg.ld + LD.cr2, length: 4 }], follow: [] };
     return { name: `cr2.${cr2}`, address: 0, length: 4, mask: -1, when: 'memory', cr2, guestOnly: true, place };
   }
-  const reg = /^reg:([\w.$]+)(?:&(0x[0-9a-f]+|\d+))?$/i.exec(id);
+  const reg = /^reg:([\w.$]+(?:@\d+:\d+)?)(?:&(0x[0-9a-f]+|\d+))?$/i.exec(id);
   if (reg !== null) return register(target, reg[1].replace(/^\$/, ''), reg[2] === undefined ? -1 : Number(reg[2]) | 0);
+  const field = /^fld:lguest\.([\w.[\]]+?)(?:&(0x[0-9a-f]+|\d+))?$/i.exec(id);
+  const shared = /^(?:fld:lguest_data\.([\w.[\]]+)|ring:hcall(?:\[(\d+)\])?)(:changed)?$/i.exec(id);
+  if (field !== null || shared !== null) {
+    const { host } = target;
+    if (host === undefined) return 'a bare machine has no Host: nothing is kept of a Guest';
+    if (field !== null) return hostSubject(host, field[1], field[2] === undefined ? -1 : Number(field[2]) | 0);
+    if (shared?.[1] === undefined)
+      return ringSubject(host, shared?.[2] === undefined ? undefined : Number(shared[2]), shared?.[3] !== undefined);
+    const part = sharedPart(shared[1]);
+    if (part === undefined)
+      return `virt.${shared[1]} is nothing on the page that Guest and Host share: ${SHARED_PATHS.join(' ')} hcall_status[n] hcalls[n] are`;
+    return sharedSubject(host, `virt.${shared[1]}`, [part], shared[3] !== undefined);
+  }
+  const entryId = /^desc:(gdt|idt|tls):(\d+)$/i.exec(id);
+  if (entryId !== null) return descriptor(target, programs, entryId[1] as 'gdt', Number(entryId[2]));
   const table = /^(pte|pgd):(g|s):(0x[0-9a-f]+)(?:&(0x[0-9a-f]+|\d+))?$/i.exec(id);
   if (table !== null)
     return entry(target, table[1] as 'pte', table[2] as 'g', Number(table[3]) >>> 0, table[4] === undefined ? -1 : Number(table[4]) | 0);
@@ -302,7 +400,7 @@ export const describe = (target: Target, subject: Subject): string => {
   if (memory === undefined) {
     const how = {
       step: 'after every instruction: the Guest runs step by step while this is on',
-      switch: 'whenever the Host acts',
+      host: 'after every act of the Host',
       memory: 'Guest and Host writers',
     };
     return `${subject.name}${subject.mask === -1 ? '' : ` & 0x${(subject.mask >>> 0).toString(16)}`}, ${how[subject.when]}`;

@@ -13,7 +13,7 @@ import { handlerAtWork } from './record-query';
 import { type StopInfo, stopInfo } from './stops';
 import { hex8, type Target } from './target';
 import type { Tasks } from './tasks';
-import { numberOf, numberText, type Watch, type WatchHit, type WatchWish, type Watches } from './watches';
+import { numberOf, numberText, probedText, type Watch, type WatchHit, type WatchWish, type Watches } from './watches';
 
 /** What this needs of the debugger. */
 export interface WatchOwner {
@@ -135,24 +135,46 @@ export class WatchStops {
           pc: hit.eip,
           by: hit.by,
           kind: hit.kind,
-          old: numberText(hit.before),
-          new: numberText(after),
+          old: hit.change === undefined ? numberText(hit.before) : probedText(hit.change.old),
+          new: hit.change === undefined ? numberText(after) : probedText(hit.change.now),
         });
     }
     const [first] = found;
     if (first === undefined) return undefined;
-    const { hit, after } = first;
-    const name = this.accessed(hit);
-    const where = hit.eip === undefined ? '' : ` at ${this.d.programs.nameOf(hit.eip) ?? hex8(hit.eip)}: ${this.d.textAt(hit.eip) ?? ''}`;
+    const { hit } = first;
+    const change = this.changeText(first);
+    const where = this.whereText(hit);
     const around = [this.taskText(), hit.eip === undefined ? '' : this.handlerText()].filter((x) => x !== '').join(', ');
-    const change = hit.kind === 'read' ? `read as ${numberText(after)}` : `${numberText(hit.before)} → ${numberText(after)}`;
+    // The Host may have done several things before the Guest goes on.
+    const more = found
+      .slice(1)
+      .filter((f) => f.hit.change !== undefined)
+      .map((f) => `; ${this.changeText(f)} by ${f.hit.by}${this.whereText(f.hit)}`)
+      .join('');
     const { problem } = conditions;
     conditions.problem = undefined;
-    return stopInfo('data breakpoint', `${name}: ${change}`, {
-      text: `${name}: ${change} by ${hit.by}${where}${around === '' ? '' : ` (${around})`}${problem === undefined ? '' : ` (${problem})`}`,
+    return stopInfo('data breakpoint', change, {
+      text: `${change} by ${hit.by}${where}${more}${around === '' ? '' : ` (${around})`}${problem === undefined ? '' : ` (${problem})`}`,
       hitBreakpoints: [...new Set(found.map((f) => f.hit.watch.id))],
       ...(hit.eip === undefined ? {} : { instruction: hit.eip }),
     });
+  }
+  /** What was touched, from what to what. */
+  private changeText({ hit, after }: { hit: WatchHit; after: Uint8Array }): string {
+    const name = this.accessed(hit);
+    if (hit.change !== undefined) return `${name}: ${probedText(hit.change.old)} → ${probedText(hit.change.now)}`;
+    return hit.kind === 'read' ? `${name}: read as ${numberText(after)}` : `${name}: ${numberText(hit.before)} → ${numberText(after)}`;
+  }
+  /** The instruction that did it, or for which the Host did it. */
+  private whereText({ eip, record, exitAt }: WatchHit): string {
+    const { programs } = this.d;
+    if (eip !== undefined) return ` at ${programs.nameOf(eip) ?? hex8(eip)}: ${this.d.textAt(eip) ?? ''}`;
+    if (exitAt !== undefined) return `, exit at ${programs.nameOf(exitAt) ?? hex8(exitAt)}`;
+    if (record === undefined) return '';
+    const place = programs.nameOf(record.eip) ?? hex8(record.eip);
+    const slot = record.hypercall?.slot;
+    if (record.hypercall !== undefined) return `${slot === undefined ? ', hypercall' : `, slot ${slot} of the ring,`} at ${place}`;
+    return record.kind === 'trap' ? `, trap ${record.k} ${mnemonic(record)} at ${place}` : '';
   }
   /** `pid 7 cat`, where the kernel's debug information tells what a task is. */
   private taskText(): string {
@@ -170,6 +192,7 @@ export class WatchStops {
     const { subject, place } = watch;
     if (subject === undefined) return watch.wish.dataId;
     if (at < 0 || subject.length <= 8) return subject.name;
+    if (subject.partAt !== undefined) return subject.partAt(at);
     let before = 0;
     for (const r of place.ranges) {
       if (at >= r.physical && at < r.physical + r.length) {

@@ -3,15 +3,15 @@
 // Memory is watched by its place in the machine, so that every alias counts; the page table entries that lead to it are watched too, and when one changes the place is
 // looked up again. Pages with a watch take the processor's slow path; everything else runs at full speed. A Guest's access is stopped before it happens and then done
 // as one step, so that old and new value and the instruction are known; what the Host writes is noticed when the Guest would go on. Registers are compared after every
-// instruction, fields of the Host at every world switch. What it leaves out: stops (watch-stops.ts), ids (watch-places.ts).
+// instruction, fields of the Host after every act of it. What it leaves out: stops (watch-stops.ts), ids (watch-places.ts).
 
 import { type MemoryWatcher, PageFlag, WatchStop } from '../i386/cpu';
 import { RAM_BASE, W } from '../i386/state';
-import { formatPosition } from '../lguest/trap-record';
+import { formatPosition, type TrapRecord } from '../lguest/trap-record';
 import { LastWrites } from './last-writes';
 import type { Programs } from './programs';
 import type { Target } from './target';
-import { type Place, type Range, type Subject, subjectOf } from './watch-places';
+import { type Place, type Probed, type Range, type Subject, subjectOf } from './watch-places';
 
 export type WatchAccess = 'read' | 'write' | 'readWrite';
 export interface WatchWish {
@@ -31,7 +31,7 @@ export interface Watch {
   mode: 'stop' | 'log' | 'count';
   place: Place;
   /** A probe's value when it was last looked at. */
-  last: number;
+  last: Probed;
   hits: number;
   /** Position at which it was set. */
   since: string;
@@ -46,10 +46,15 @@ export interface WatchHit {
   /** Address of the instruction, or undefined when the Host did it. */
   eip: number | undefined;
   by: string;
-  /** What was accessed, in the machine's memory, at most 8 bytes; and its content before. Probes: one number. */
+  /** The trap for which the Host did it, where that is known. */
+  record?: TrapRecord | undefined;
+  /** Where the Guest was left, while no record tells it yet. */
+  exitAt?: number;
+  /** What was accessed, in the machine's memory, at most 8 bytes; and its content before. Probes: -1, and `change` has the values. */
   at: number;
   before: Uint8Array;
   old: number;
+  change?: { old: Probed; now: Probed };
 }
 
 /** One access of a watch that only logs. */
@@ -115,6 +120,8 @@ export class Watches implements MemoryWatcher {
   /** Some watch needs a look after every instruction, or at every world switch. */
   needsSteps = false;
   needsSwitches = false;
+  /** Watches of what the Host keeps, compared after each of its acts. */
+  private kept: Watch[] = [];
 
   constructor(
     private readonly target: Target,
@@ -178,7 +185,10 @@ export class Watches implements MemoryWatcher {
       w.last = w.subject.probe?.() ?? 0;
     }
     this.needsSteps = this.list.some((w) => w.subject?.when === 'step');
-    this.needsSwitches = this.list.some((w) => w.subject?.probe !== undefined && w.subject.when !== 'step');
+    this.needsSwitches = this.list.some((w) => w.subject?.floating || (w.subject?.probe !== undefined && w.subject.when !== 'step'));
+    this.kept = this.list.filter((w) => w.subject?.when === 'host');
+    const { host } = this.target;
+    if (host !== undefined) host.onAct = this.kept.length === 0 ? undefined : (entered) => this.compareAct(entered);
     this.index();
   }
   remove(watch: Watch): void {
@@ -348,33 +358,57 @@ export class Watches implements MemoryWatcher {
   compareSteps(eip: number): void {
     for (const watch of this.list) if (watch.subject?.when === 'step') this.compare(watch, eip, 'the Guest');
   }
-  /** Compares the probes that only the Host changes, and those whose place it may have moved. */
+  /** The Host has done something: compares what it keeps. On its way into the Guest nothing else would stop it. */
+  private compareAct(entered: boolean): void {
+    const had = this.hits.length;
+    for (const watch of this.kept) this.compare(watch, undefined, this.writer(false));
+    if (entered && this.hits.length > had) this.target.processor.requestStop();
+  }
+  /** Compares the probes whose memory the Host may have written or moved. */
   compareSwitches(): void {
     this.compareTouched();
     for (const watch of this.list) {
       const { subject } = watch;
-      if (subject?.probe === undefined || subject.when === 'step') continue;
-      if (subject.when === 'memory') {
+      if (subject === undefined || subject.when !== 'memory') continue;
+      if (subject.probe !== undefined || subject.floating) {
         const place = subject.place();
         if (!same(place.ranges, watch.place.ranges) || !same(place.follow, watch.place.follow)) {
           watch.place = place;
           this.index();
         }
       }
-      this.compare(watch, undefined, subject.by === undefined ? this.writer(false) : `the Host (${subject.by})`);
+      if (subject.probe !== undefined) this.compare(watch, undefined, this.writer(false));
     }
   }
   private compare(watch: Watch, eip: number | undefined, by: string): void {
-    const value = watch.subject?.probe?.() ?? 0;
+    const now = watch.subject?.probe?.() ?? 0;
     const old = watch.last;
-    if (value === old) return;
-    watch.last = value;
-    this.hits.push({ watch, kind: 'write', eip, by, at: -1, before: bytesOf(old), old });
+    if (now === old) return;
+    watch.last = now;
+    this.hits.push({
+      watch,
+      kind: 'write',
+      eip,
+      by,
+      ...this.causeOf(watch),
+      at: -1,
+      before: bytesOf(old),
+      old: probedNumber(old),
+      change: { old, now },
+    });
+  }
+
+  /** For what the Host does something: the trap at hand; right behind an exit, before that is known, the place of the exit. */
+  private causeOf({ subject }: Watch): Pick<WatchHit, 'record' | 'exitAt'> {
+    const { host } = this.target;
+    if (subject?.when !== 'host' || host === undefined || host.lg.doing === 'Launcher') return {};
+    if (host.lg.doing !== 'lguest_arch_run_guest') return { record: host.current };
+    return host.inSwitcher ? {} : { exitAt: host.context.get('eip') };
   }
 
   /** What a hit's access covers, as it is now. */
   after(hit: WatchHit): Uint8Array {
-    if (hit.at < 0) return bytesOf(hit.watch.last);
+    if (hit.change !== undefined) return bytesOf(hit.change.now);
     return this.target.processor.cpu.m8.slice(RAM_BASE + hit.at, RAM_BASE + hit.at + hit.before.length);
   }
 
@@ -399,7 +433,16 @@ export class Watches implements MemoryWatcher {
 
 const same = (a: readonly Range[], b: readonly Range[]): boolean =>
   a.length === b.length && a.every((r, i) => r.physical === b[i].physical && r.length === b[i].length);
-const bytesOf = (value: number): Uint8Array => Uint8Array.of(value, value >>> 8, value >>> 16, value >>> 24);
+/** A number as four bytes, a wider one as eight or more, a text as it is. */
+const bytesOf = (value: Probed): Uint8Array => {
+  if (typeof value === 'string') return new TextEncoder().encode(value);
+  if (typeof value === 'number') return Uint8Array.of(value, value >>> 8, value >>> 16, value >>> 24);
+  const bytes: number[] = [];
+  for (let rest = value; rest !== 0n || bytes.length < 8; rest >>= 8n) bytes.push(Number(rest & 0xffn));
+  return Uint8Array.from(bytes);
+};
+const probedNumber = (value: Probed): number => numberOf(bytesOf(value));
+export const probedText = (value: Probed): string => (typeof value === 'string' ? JSON.stringify(value) : numberText(bytesOf(value)));
 /** The first word as a number. */
 export const numberOf = (bytes: Uint8Array): number => {
   let value = 0;

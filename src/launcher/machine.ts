@@ -261,6 +261,7 @@ export class Machine {
   /** Device work that a misbehaving Guest can end. */
   private guarded(work: () => void): void {
     if (this.ended !== undefined) return;
+    this.host.lg.doing = 'Launcher';
     try {
       work();
     } catch (thrown) {

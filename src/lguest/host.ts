@@ -158,6 +158,11 @@ export class Host {
   /** Host steps at the newest transfer out of rings 1 and 3. */
   private transferSteps = 0;
 
+  /**
+   * Called after every act that may change what the Host keeps of the Guest; `lg.doing` names the act. For whoever looks, never for whoever changes.
+   * @param entered the processor stands in the Switcher, on its way into the Guest.
+   */
+  onAct: ((entered: boolean) => void) | undefined;
   private readonly worldSwitch: WorldSwitch | undefined;
   private readonly plan = new TrapPlan();
   private readonly virqPlan = new VirqPlan();
@@ -459,7 +464,11 @@ export class Host {
       switch (this.phase) {
         case 'read': // the Launcher calls read()
           if (lg.dead !== undefined) return { kind: 'reason', message: lg.dead };
-          lg.pendingNotify = 0;
+          if (lg.pendingNotify !== 0) {
+            lg.doing = 'read';
+            lg.pendingNotify = 0;
+            this.onAct?.(false);
+          }
           this.phase = 'loop';
           break;
         case 'loop':
@@ -502,6 +511,7 @@ export class Host {
           entries--;
           this.enter();
           this.phase = 'guest';
+          this.onAct?.(true);
           if (onePhase) return { kind: 'budget' };
           this.worldSwitch?.enter();
           break;
@@ -532,6 +542,7 @@ export class Host {
           // Handed on, or done in the Guest's place: either way the step is over when the Guest is back.
           if (this.plan.outcome === 'reflected' || this.plan.outcome === 'emulated') this.delivered = true;
           applyTrap(lg, this.plan);
+          this.onAct?.(false);
           if (!lg.hcallPending) this.currentK = -1;
           this.phase = 'loop';
           break;
@@ -559,8 +570,10 @@ export class Host {
     const { lg } = this;
     const now = this.nowNs;
     if (lg.timer >= 0 && now >= lg.timer) {
+      lg.doing = 'clock event';
       lg.timer = -1;
       lg.irqsPending |= 1;
+      this.onAct?.(false);
     }
     if (now >= this.nextTick) this.nextTick = (Math.floor(now / TICK_NS) + 1) * TICK_NS;
   }
@@ -571,6 +584,7 @@ export class Host {
     if (lg.ld < 0) {
       initialize(lg, argsFromRegs(lg), this.nowNs);
       lg.hcallPending = false;
+      this.onAct?.(false);
       this.currentK = -1;
       return undefined;
     }
@@ -602,6 +616,7 @@ export class Host {
           if (stop !== undefined) return stop;
         }
         runSlot(lg, drain, slot, entry, this.nowNs);
+        this.onAct?.(false);
         this.drainSlot = -1;
         if (lg.pendingNotify !== 0) break;
       }
@@ -612,6 +627,7 @@ export class Host {
     if (lg.pendingNotify === 0) {
       doHypercall(lg, argsFromRegs(lg), this.nowNs);
       lg.hcallPending = false;
+      this.onAct?.(false);
       this.currentK = -1;
     }
     return undefined;
@@ -654,6 +670,7 @@ export class Host {
     const { lg, virqPlan: plan } = this;
     lg.doing = 'maybe_do_interrupt';
     applyVirq(lg, plan, this.nowNs);
+    this.onAct?.(false);
     if (plan.result === 'deliver') {
       this.delivered = true;
       this.injectedIrqs &= ~(1 << plan.irq);
@@ -666,6 +683,7 @@ export class Host {
   private enter(): void {
     const { lg, cpu } = this;
     const m = cpu.m32;
+    lg.doing = 'lguest_arch_run_guest';
     lg.switcherFaulted = false;
     if (lg.ts !== 0) m[W.CR0] |= CR0.TS;
     m[W.SYSENTER_CS] = 0;
@@ -766,11 +784,13 @@ export class Host {
   /** What must be saved right after the Switcher came back, before anything else can change it. Our documentation, 6.1. */
   private capture(): void {
     const { lg, cpu } = this;
+    lg.doing = 'lguest_arch_run_guest';
     this.notePosition();
     const trapnum = lg.reg(REGS.trapnum);
     if (trapnum === EXC.PF) lg.lastPagefault = cpu.m32[W.CR2] >>> 0;
     else if (trapnum === EXC.NM) cpu.m32[W.CR0] &= ~CR0.TS;
     cpu.m32[W.SYSENTER_CS] = 0x60;
+    this.onAct?.(false);
   }
 
   private decide(): TrapRecord | undefined {
@@ -786,7 +806,10 @@ export class Host {
 
   /** LHREQ_IRQ. @returns false for a number beyond 31. */
   raiseIrq(irq: number): boolean {
-    return raiseIrq(this.lg, irq);
+    this.lg.doing = 'Launcher';
+    const raised = raiseIrq(this.lg, irq);
+    this.onAct?.(false);
+    return raised;
   }
   /** As raiseIrq(), and the record of its delivery says that it was injected. */
   injectIrq(irq: number): void {
@@ -806,7 +829,9 @@ export class Host {
   }
   /** LHREQ_BREAK. */
   setBreak(on: boolean): void {
+    this.lg.doing = 'Launcher';
     this.lg.breakOut = on;
+    this.onAct?.(false);
   }
   /** Sleeping: go to the clock event at once. @returns false when none is set. */
   skipIdle(): boolean {

@@ -252,6 +252,38 @@ test('a caller shows the registers that could be recovered, and says unknown of 
   await s.end();
 });
 
+test('MMX and SSE registers and MXCSR are changed part by part, as their instructions would change them', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const ask = (text: string): Promise<string> => s.evaluate(text, 'watch');
+  const fpu = await rowsOf(s, 'FPU');
+  const parts = async (whole: string, n: number, row: number): Promise<number> => {
+    const registers = await s.variables(fpu.get(whole)?.variablesReference ?? 0);
+    return (await s.variables(registers[n].variablesReference))[row].variablesReference;
+  };
+  const floats = await parts('sse', 3, 0);
+  const set = await s.request('setVariable', { variablesReference: floats, name: '[1]', value: '2.5' });
+  assert.equal(set.value, '2.5');
+  assert.equal(await ask('$xmm3.v4_float'), '{0, 2.5, 0, 0}');
+  await s.request('setExpression', { expression: '$xmm3.v8_int16[7]', value: '0x1234' });
+  assert.equal(await ask('$xmm3.v2_int64[1],x'), '0x1234000000000000');
+  await s.evaluate('$xmm3.v2_double[0] = -1');
+  assert.equal(await ask('$xmm3.v4_int32'), '{0x00000000, 0xbff00000, 0x00000000, 0x12340000}');
+  // As MOVQ does it: TOP is 0, every register is in use, sign and exponent are all ones.
+  await s.evaluate('$fsw = 0x3800');
+  await s.request('setExpression', { expression: '$mm2.uint64', value: '0x8000000000000001' });
+  assert.equal(await ask('$mm2.v2_int32'), '{0x00000001, 0x80000000}');
+  assert.equal(await ask('$fsw & 0x3800,d'), '0');
+  assert.equal(await ask('$ftw,x'), '0x00ff');
+  assert.match(await ask('$st2'), /nan/);
+  await s.evaluate('$mxcsr = 0x1f81');
+  assert.equal(await ask('$mxcsr,x'), '0x00001f81');
+  assert.match(await s.failing('setExpression', { expression: '$mxcsr', value: '0x10000' }), /the processor refuses 0x00010000 for mxcsr/);
+  assert.match(await s.failing('setExpression', { expression: '$xmm3.v4_float', value: '1' }), /one by one/);
+  await s.watch(['$xmm3.v4_int32[1]', 'write']);
+  assert.equal((await s.request('dataBreakpointInfo', { variablesReference: floats, name: '[1]' })).dataId, 'reg:xmm3@4:4');
+  await s.end();
+});
+
 test('MMX registers are the mantissas of the x87 ones, and SSE registers are seen as floats and as integers of each width', async () => {
   const s = await Inside.at('show_held_interrupt');
   const ask = (text: string): Promise<string> => s.evaluate(text, 'watch');

@@ -86,7 +86,10 @@ test('registers, flags and control registers are watched by name', async () => {
   assert.match((await s.go()).text ?? '', /^irq_enabled: 0x00000\d00 → 0x00000\d00 by the /);
   await s.watch(['cr3.guest', 'write']);
   await s.functions('shell');
-  assert.match((await s.go()).text ?? '', /^cr3.guest: 0x\w+ → 0x\w+ by the Host \(NEW_PGTABLE\)$/);
+  assert.match(
+    (await s.go()).text ?? '',
+    /^cr3.guest: 0x\w+ → 0x\w+ by the Host \(NEW_PGTABLE\), slot \d+ of the ring, at hypercall\+0x\w+$/,
+  );
   assert.equal((await s.request('dataBreakpointInfo', { name: 'nothing_like_it' })).dataId, null);
   for (const name of ['cs.base', 'ss.limit', 'eflags.IOPL', 'cr0', 'cr4', 'dr7', 'gdtr.limit', 'tr', '$eip'])
     assert.equal((await s.request('dataBreakpointInfo', { name })).dataId, `reg:${name.replace('$', '')}`, name);
@@ -244,4 +247,138 @@ test('a stop says its reason once and in at most 80 characters, however long the
     assert.ok(Array.isArray(body.hitBreakpointIds) && body.allThreadsStopped === true);
   }
   await s.end();
+});
+
+test('every row of the scopes that show the machine and the Host can be watched, but for those that are no value', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const scopes = await s.scopes();
+  const refused: string[] = [];
+  const ids = new Set<string>();
+  const look = async (variablesReference: number, path: string, deep: number): Promise<void> => {
+    for (const v of (await s.variables(variablesReference)).slice(0, 40)) {
+      const info = await s.request('dataBreakpointInfo', { variablesReference, name: v.name });
+      if (info.dataId === null) refused.push(`${path}${v.name}`);
+      else ids.add(info.dataId);
+      if (v.variablesReference !== 0 && deep > 0) await look(v.variablesReference, `${path}${v.name}/`, deep - 1);
+    }
+  };
+  for (const name of ['Registers', 'Flags', 'Segments', 'Control & cr2', 'FPU', 'Debug registers', 'lguest', 'lguest_data'])
+    await look(scopes[name], `${name}/`, 1);
+  assert.deepEqual(
+    refused.filter((r) => !r.includes('guest believes')),
+    [
+      ...[
+        'Segments/IDT (Guest)',
+        'Segments/GDT (Guest)',
+        'FPU/mmx',
+        'FPU/sse',
+        'FPU/owner',
+        'FPU/next use',
+        'lguest/phase',
+        'lguest/position',
+      ],
+      ...['lguest/pgdirs', 'lguest/pgdirs/[0]', 'lguest/pgdirs/[1]', 'lguest/pgdirs/[2]', 'lguest/pgdirs/[3]'],
+      ...['lguest/dead/[0]', 'lguest/gdt', 'lguest/idt'],
+    ],
+  );
+  assert.ok(ids.size > 300, String(ids.size));
+  const breakpoints = [...ids].map((dataId) => ({ dataId, accessType: 'write' }));
+  const made = (await s.request('setDataBreakpoints', { breakpoints })).breakpoints as Body[];
+  assert.deepEqual(
+    made.filter((b) => !b.verified).map((b) => b.message),
+    [],
+  );
+  await s.end();
+});
+
+test('fields of the Host stop with both values, the act that wrote them and the instruction that it was for', async () => {
+  const call = 'hypercall at hypercall\\+0x12';
+  for (const [name, text] of [
+    ['lg.changed', `0x00000000 → 0x00000002 by the Host \\(LOAD_GDT\\), ${call}$`],
+    [
+      'lg.next_hcall',
+      '0x0+ → 0x0+1 by the Host \\(SET_PTE\\), slot 0 of the ring, at hypercall\\+0x12; lg.next_hcall: 0x0+1 → 0x0+2 by the Host',
+    ],
+    ['lg.esp1', `0x0+ → 0xc0\\w+ by the Host \\(SET_STACK\\), ${call}$`],
+    ['lg.pgdirs[lg.pgdidx].gpgdir', `0x\\w+ → 0x\\w+ by the Host \\(NEW_PGTABLE\\), ${call}$`],
+    ['lg.pgdirs[1].shadow', `0x00000000 → 0x\\w+ by the Host \\(NEW_PGTABLE\\), ${call}$`],
+    ['idt(0x80)', `0x0000000000000000 → 0x\\w{8}0061\\w{4} by the Host \\(LOAD_IDT_ENTRY\\), ${call}$`],
+    ['lg.gdt[6]', `0x0000000000000000 → 0x0000210000000000 by the Host \\(LOAD_GDT\\), ${call}$`],
+    ['tls(0)', `0x0000000000000000 → 0x0000210000000000 by the Host \\(LOAD_GDT\\), ${call}$`],
+    ['virt.cr2', '0x00000000 → 0xd0000000 by the Host \\(\\w+\\)$'],
+    ['lg.last_pagefault', '0x\\w+ → 0x\\w+ by the Host \\(lguest_arch_run_guest\\), exit at \\w+'],
+  ]) {
+    const s = await Inside.at('start_kernel');
+    await s.watch([name, 'write']);
+    const stop = await s.go();
+    assert.equal(stop.reason, 'data breakpoint', name);
+    const shown = name.replace('lg.pgdidx', '0');
+    const escaped = shown.replace(/[[\]().]/g, '\\$&').replace('0x80', '128');
+    assert.match(stop.text ?? '', new RegExp(`^${escaped}: ${text}`));
+    await s.end();
+  }
+});
+
+test('a field that the Host sets and clears before the Guest goes on is seen, while the Guest sleeps and when it dies', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  await s.watch(['lg.halted', 'write']);
+  assert.match((await s.go()).text ?? '', /^lg.halted: 0x00000000 → 0x00000001 by the Host \(HALT\), hypercall at /);
+  assert.match((await s.go()).text ?? '', /^lg.halted: 0x00000001 → 0x00000000 by the Host \(\w+\)/, 'the timer woke it');
+  await s.watch(['lg.irqs_pending & 1', 'write']);
+  assert.match(
+    (await s.go()).text ?? '',
+    /^lg.irqs_pending: 0x0+ → 0x0+1 by the Host \(clock event\).*; lg.irqs_pending: 0x0+1 → 0x0+ by the Host \(set_guest_interrupt\)/,
+  );
+  await s.watch(['lg.ts', 'write', 'new == 0 && host']);
+  assert.match((await s.go()).text ?? '', /^lg.ts: 0x00000008 → 0x00000000 by the Host \(TS\)/);
+  await s.watch(['lg.dead', 'write']);
+  await s.evaluate('send off');
+  assert.match((await s.go()).text ?? '', /^lg.dead: "" → "CRASH: Power down" by the Host \(CRASH\), hypercall at /);
+  await s.request('continue', { threadId: 1 });
+  await s.end();
+});
+
+test('the ring of hypercalls and the shared page are watched as memory: who fills a slot and who frees it', async () => {
+  const s = await Inside.at('start_kernel');
+  await s.watch(['ring:hcall[0]', 'write']);
+  assert.match((await s.go()).text ?? '', /^ring:hcall\[0\]\.eax: 0x0+ → 0x0000000e by the Guest at queue_hypercall\+0x\w+: mov /);
+  await s.watch(['ring:hcall[0]', 'write', 'host']);
+  assert.match((await s.go()).text ?? '', /^ring:hcall\[0\] status: 0x00 → 0xff by the Host \(SET_PTE\)/);
+  const info = await s.request('dataBreakpointInfo', { name: 'virt.blocked_interrupts' });
+  assert.deepEqual(info.accessTypes, ['read', 'write', 'readWrite']);
+  assert.match(info.description, /^guest-physical 0x\w+, 4 bytes \(virt.blocked_interrupts\), all aliases, Guest and Host writers$/);
+  assert.match((await s.request('dataBreakpointInfo', { name: 'ring:hcall[64]' })).description, /slots 0 to 63/);
+  assert.match((await s.request('dataBreakpointInfo', { name: 'idt(256)' })).description, /entries 0 to 255/);
+  assert.match(
+    (await s.request('dataBreakpointInfo', { name: 'lg.nothing' })).description,
+    /^lg.nothing is no field with one value: irqs_pending/,
+  );
+  assert.match(await s.evaluate('watch lg.pgdirs[2].gpgdir'), /^Watch \d+: lg.pgdirs\[2\].gpgdir, after every act of the Host/);
+  await s.end();
+});
+
+test('what watches of the Host see is the same with and without the translator', async () => {
+  const seen: string[] = [];
+  for (const jit of [true, false]) {
+    const s = await Inside.at('start_kernel', { jit });
+    const names = [
+      'lg.ts',
+      'lg.halted',
+      'lg.changed',
+      'lg.irqs_pending',
+      'lg.timer',
+      'lg.last_pagefault',
+      'gdt(12)',
+      'ring:hcall',
+      'virt.cr2',
+    ];
+    await s.watch(...names.map((name): [string, string, string] => [name, 'write', '| log']));
+    await s.functions('shell');
+    assert.equal((await s.go()).reason, 'function breakpoint');
+    const { text } = await s.request('lguest/watchLog', { format: 'csv' });
+    seen.push(`${text}${await s.evaluate('insns,d')}`);
+    await s.end();
+  }
+  assert.ok(seen[0].split('\n').length > 200, `${seen[0].split('\n').length} rows`);
+  assert.equal(seen[0], seen[1]);
 });
