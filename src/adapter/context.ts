@@ -51,6 +51,8 @@ export class Context {
   readonly hitsTold = { total: 0, byId: new Map<number, number>() };
   readonly registersView = new RegistersView();
   readonly memoryGrid = new MemoryGrid();
+  /** Tells what the client follows; undefined: it follows nothing. */
+  followed: (() => void) | undefined;
   /** The client asks for hexadecimal numbers: its newest request for values said so. */
   hex = false;
   /** Formats of single values, by expression; they stay over a restart. */

@@ -57,6 +57,7 @@ export const stopped = (s: Context, stop: StopInfo): void => {
   if (s.supports.supportsMemoryEvent)
     for (const [memoryReference, count] of s.memoryRead) s.event('memory', { memoryReference, offset: 0, count });
   if (s.memoryRead.size > 0) s.memoryRead.clear();
+  s.followed?.();
 };
 
 /**

@@ -4,16 +4,13 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import { hitLines } from '../debugger/breakpoint-rows';
 import { neverLines } from '../debugger/coverage';
 import { store } from '../debugger/expression';
-import { parseGroups } from '../debugger/registers-view';
 import { mayRestart } from '../debugger/restart-frame';
 import { type Item, valueItem } from '../debugger/item';
 import { Scopes, type ScopeItem } from '../debugger/scopes';
 import type { Debugger } from '../debugger/session';
-import { heldWhileStepping } from '../debugger/irq-state';
 import type { Frame, Method } from '../debugger/stack';
 import { hex8 } from '../debugger/target';
 import { FORMAT_LETTERS } from '../debugger/value';
-import { formatPosition } from '../lguest/trap-record';
 import type { Context } from './context';
 import { type Arguments, ERRORS, type Handlers, RequestError, wantNumber, wantText } from './requests';
 import { lastPart } from './sources';
@@ -250,16 +247,6 @@ export const inspectionRequests = (s: Context): Handlers => ({
   setExpression: (a) => setExpression(s, a),
   locations: (a) => locations(s, a),
   source: (a) => source(s, a),
-  'lguest/info': () => {
-    const { target } = s.standing;
-    return {
-      position: formatPosition(target.position),
-      ns: target.nowNs,
-      traps: target.records.count,
-      held: heldWhileStepping(target.host),
-    };
-  },
-  'lguest/view/registers': (a) => ({ nodes: s.registersView.tree(s.standing, parseGroups(a.groups)) }),
   'lguest/source/missing': (a) => missingSource(s, a),
   'lguest/source/map': (a) => mapSource(s, a),
   'lguest/hostFrames': (a) => showHost(s, a),

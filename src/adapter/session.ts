@@ -13,6 +13,7 @@ import { dataBreakpointRequests } from './data-breakpoints';
 import { evaluationRequests } from './evaluation';
 import { stopMachine } from './events';
 import { hitCountRequests } from './hit-counts';
+import { followRequests } from './following';
 import { inspectionRequests } from './inspection';
 import { LaunchProblem } from './launch';
 import { memoryRequests } from './memory';
@@ -49,6 +50,7 @@ export class AdapterSession extends ProtocolServer {
       ...dataBreakpointRequests(s),
       ...hitCountRequests(s),
       ...inspectionRequests(s),
+      ...followRequests(s),
       ...evaluationRequests(s),
       ...memoryRequests(s),
       ...moduleRequests(s),

@@ -1,7 +1,7 @@
 // Requests about traps: what this one was, the log, tables and statistics.
 
 import { injectRequest, QUESTIONS, walkArguments } from '../debugger/questions';
-import { trapTree, walkTree } from '../debugger/views';
+import { walkTree } from '../debugger/views';
 import type { Context } from './context';
 import { type Arguments, ERRORS, type Handler, type Handlers, RequestError } from './requests';
 
@@ -34,7 +34,6 @@ const pageWalk = (s: Context, args: Arguments): object => {
 
 export const trapRequests = (s: Context): Handlers => ({
   exceptionInfo: () => exceptionInfo(s),
-  'lguest/view/trap': () => ({ nodes: trapTree(s.standing) }),
   'lguest/view/pageWalk': (a) => pageWalk(s, a),
   'lguest/inject': (a) => injectRequest(s.standing, a),
   ...Object.fromEntries(Object.entries(QUESTIONS).map(([name, ask]): [string, Handler] => [`lguest/${name}`, (a) => ask(s.standing, a)])),

@@ -13,16 +13,14 @@ const anySession = (): vscode.DebugSession | undefined => {
 
 export class BreakpointsView extends AdapterView {
   constructor(stops: StopTracker) {
-    const tree = new AdapterTree(
-      stops,
-      REQUESTS.viewBreakpoints,
-      () => ({}),
-      (item, { node }) => {
+    const tree = new AdapterTree(stops, {
+      request: REQUESTS.viewBreakpoints,
+      paint: (item, { node }) => {
         if (node.kind !== undefined) item.contextValue = `lguest.${node.kind}${node.own ? '.own' : ''}`;
       },
-      anySession,
-    );
-    super('lguest.breakpoints', tree, [
+      session: anySession,
+    });
+    super('lguest.breakpoints', tree, stops, [
       vscode.debug.onDidReceiveDebugSessionCustomEvent(({ event }) => event === LIVE_EVENT && tree.refresh()),
       vscode.debug.onDidChangeBreakpoints(() => tree.refresh()),
     ]);

@@ -24,11 +24,10 @@ export class MemoryView extends AdapterView {
 
   constructor(stops: StopTracker) {
     const question: MemoryQuestion = {};
-    const tree = new AdapterTree(
-      stops,
-      REQUESTS.viewMemory,
-      () => ({ ...question }),
-      (item, { node }) => {
+    const tree = new AdapterTree(stops, {
+      request: REQUESTS.viewMemory,
+      argumentsOf: () => ({ ...question }),
+      paint: (item, { node }) => {
         if (node.reference === undefined) return;
         item.contextValue = 'lguest.bytes';
         if (node.highlights === undefined) return;
@@ -36,8 +35,8 @@ export class MemoryView extends AdapterView {
         item.iconPath = new vscode.ThemeIcon('circle-small-filled', new vscode.ThemeColor('charts.orange'));
         item.accessibilityInformation = { label: `${node.label}, ${node.highlights.length} bytes changed` };
       },
-    );
-    super('lguest.memory', tree);
+    });
+    super('lguest.memory', tree, stops);
     this.question = question;
   }
 

@@ -64,6 +64,12 @@ export interface InfoAnswer {
   held: number[];
 }
 
+/** Body of the event `lguest/stop`: the answers of `lguest/info` and of the views that are followed, by the names of their requests. */
+export interface StopDetails {
+  info: InfoAnswer;
+  views: Record<string, ViewAnswer>;
+}
+
 /** Body of the event `lguest/live`: a running Guest, at most four times a second. */
 export interface LiveNumbers {
   position: string;
@@ -87,6 +93,8 @@ export interface MissingSource {
 export const REQUESTS = {
   /** `{groups?}` -> ViewAnswer: registers in groups, what changed since the stop before marked. */
   viewRegisters: 'lguest/view/registers',
+  /** `{views: {request: arguments}}` -> `{views}`: what is to come with each stop, in STOP_EVENT. */
+  follow: 'lguest/follow',
   /** `{}` -> InfoAnswer. */
   info: 'lguest/info',
   /** `{}` -> TasksAnswer and ViewAnswer. */
@@ -124,5 +132,7 @@ export const REQUESTS = {
   console: 'lguest/console',
 } as const;
 
+/** Event behind each stop, once `lguest/follow` was asked: its body is a StopDetails. */
+export const STOP_EVENT = 'lguest/stop';
 export const LIVE_EVENT = 'lguest/live';
 export const CONSOLE_EVENT = 'lguest/consoleData';

@@ -22,20 +22,25 @@ export class RegistersView extends AdapterView {
     stops: StopTracker,
     private readonly memory: vscode.Memento,
   ) {
-    const tree = new AdapterTree(
-      stops,
-      REQUESTS.viewRegisters,
-      () => ({ groups: groups(memory) }),
-      (item, { node, id }) => {
+    const tree = new AdapterTree(stops, {
+      request: REQUESTS.viewRegisters,
+      followed: true,
+      argumentsOf: () => ({ groups: groups(memory) }),
+      paint: (item, { node, id }, open) => {
+        // How many have changed is said of a closed group; in an open one it can be seen, and the editor would ask for all its rows again.
+        if (node.children !== undefined && open) {
+          item.description = '';
+          item.tooltip = node.label;
+        }
         if (node.evaluateName !== undefined) item.contextValue = id.startsWith(`/${PINNED_GROUP}/`) ? 'lguest.pinned' : 'lguest.register';
         if (!node.changed) return;
         item.label = { label: node.label, highlights: [[0, node.label.length]] };
         item.iconPath = new vscode.ThemeIcon('circle-small-filled', new vscode.ThemeColor('charts.orange'));
         item.accessibilityInformation = { label: `${node.label} ${node.description ?? ''}, changed` };
       },
-    );
-    super('lguest.registers', tree, [
-      vscode.workspace.onDidChangeConfiguration((change) => change.affectsConfiguration('lguest.registers') && tree.refresh()),
+    });
+    super('lguest.registers', tree, stops, [
+      vscode.workspace.onDidChangeConfiguration((change) => change.affectsConfiguration('lguest.registers') && tree.askAnew()),
     ]);
   }
 

@@ -46,7 +46,7 @@ export class Status implements vscode.Disposable {
     const session = this.stops.stoppedSession();
     if (!session) return;
     try {
-      const info: InfoAnswer = await session.customRequest(REQUESTS.info, {});
+      const info: InfoAnswer = this.stops.told(session)?.info ?? (await session.customRequest(REQUESTS.info, {}));
       const held = info.held.length === 0 ? '' : '; the interrupts held back while stepping are delivered once the Guest continues';
       this.show(
         stopText(info),

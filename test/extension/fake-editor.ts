@@ -105,7 +105,14 @@ export class FakeEditor {
       }
     | undefined;
   active: FakeSession | undefined;
+  /** How often the editor was told that a view may have other rows, and of which rows if not of all. */
   refreshed = 0;
+  readonly news: { view: string; rows: string[] | undefined }[] = [];
+  /** The adapter knows how to tell what comes with each stop, and what it was asked to tell. */
+  follows = false;
+  readonly followed: unknown[] = [];
+  /** Views that cannot be seen. */
+  readonly hidden = new Set<string>();
   readonly remembered = new Map<string, unknown>();
   /** Lines, from 0, that were painted last. */
   painted: number[] = [];
@@ -132,7 +139,15 @@ export class FakeEditor {
 
   /** Starts a session as the editor does: tracker, active session, event. */
   start(session: Omit<FakeSession, 'customRequest'>, answer: (command: string, args: unknown) => unknown = () => ({})): FakeSession {
-    const full: FakeSession = { ...session, customRequest: async (command, args) => answer(command, args) };
+    const full: FakeSession = {
+      ...session,
+      customRequest: async (command, args) => {
+        if (command !== 'lguest/follow') return answer(command, args);
+        if (!this.follows) throw new Error('Unknown request.');
+        this.followed.push(args);
+        return {};
+      },
+    };
     const tracker = this.trackerFactory?.createDebugAdapterTracker(full);
     if (tracker && full.type === 'lguest') this.trackers.set(full.id, tracker);
     this.active = full;
@@ -311,8 +326,22 @@ export class FakeEditor {
       showTextDocument: async ({ uri }: { uri: Uri }) => void this.pages.push(this.content?.provideTextDocumentContent(uri) ?? ''),
       createTreeView: (id: string, { treeDataProvider }: { treeDataProvider: never }) => {
         this.trees.set(id, treeDataProvider);
-        (treeDataProvider as { onDidChangeTreeData(listener: () => void): void }).onDidChangeTreeData(() => this.refreshed++);
-        return { description: '', dispose() {} };
+        (treeDataProvider as { onDidChangeTreeData(listener: (rows?: { id: string }[]) => void): void }).onDidChangeTreeData((rows) => {
+          this.refreshed++;
+          this.news.push({ view: id, rows: rows?.map((row) => row.id) });
+        });
+        const nothing = () => ({ dispose() {} });
+        const editor = this;
+        return {
+          description: '',
+          get visible() {
+            return !editor.hidden.has(id);
+          },
+          onDidChangeVisibility: nothing,
+          onDidExpandElement: nothing,
+          onDidCollapseElement: nothing,
+          dispose() {},
+        };
       },
       createTerminal: ({ name, pty }: { name: string; pty: Pseudoterminal }) => {
         const terminal: FakeTerminal = {

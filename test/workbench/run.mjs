@@ -126,7 +126,7 @@ async function journey() {
     });
     await step('the changed registers are marked', async () => {
       const rows = page.locator('[role=tree][aria-label="Registers"] .monaco-list-row');
-      await rows.filter({ hasText: 'changed' }).first().waitFor();
+      await rows.and(page.locator('[aria-label$=", changed"]')).first().waitFor();
       await rows.locator('.codicon-circle-small-filled').first().waitFor();
     });
     await step('the status bar says where the Guest is', () =>

@@ -11,7 +11,9 @@ function observe() {
     // The arrow beside the line: where it is drawn says on which line it stands.
     arrow: () => document.querySelector('.editor-instance .codicon-debug-stackframe')?.style.top ?? '',
     registers: () =>
-      Array.from(document.querySelectorAll('[role=tree][aria-label="Registers"] .monaco-list-row'), (row) => row.textContent).join('|'),
+      Array.from(document.querySelectorAll('[role=tree][aria-label="Registers"] .monaco-list-row'), (row) =>
+        row.getAttribute('aria-label'),
+      ).join('|'),
   };
   const notes = [];
   const last = {};
