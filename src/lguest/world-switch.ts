@@ -1,11 +1,12 @@
 // The world switch in one go: what the Switcher's some thirty instructions each way do to registers, memory and counters, without running them.
 //
-// The Switcher is real code and the Host can be stepped through it; but when nobody looks (no breakpoint there, no watch, no stepping), the same effects come
+// The Switcher is real code and the Host can be stepped through it; but when nobody looks (no breakpoint there, no watch on its pages, no stepping), the same effects come
 // from one function each way, twenty times faster. Each answers false, having changed nothing, whenever anything is not as it nearly always is: a selector or
 // frame that would fault, flags with a meaning of their own, a Switcher that faulted. Then the instructions run. test/lguest/world-switch.test.ts compares the
 // two bit for bit. What it leaves out: the trap's own delivery to the Switcher's stub, which is the processor's (i386/plain.ts).
 
 import { accessOf, baseOf, isFlatStack, limitOf, setNull } from '../i386/descriptors';
+import { PageFlag } from '../i386/cpu';
 import type { Processor } from '../i386/processor';
 import { CS, DS, EAX, EBP, EBX, ECX, EDI, EDX, ES, ESI, ESP, F, FL, FS, GS, pushesErrorCode, RAM_BASE, SS, TR, W } from '../i386/state';
 import { GDT, KERNEL_CS, KERNEL_DS, LGUEST_DS, PAGE, PAGES, REGS, SWITCHER_ADDR, TSS, TSS_SELECTOR } from './abi';
@@ -18,6 +19,7 @@ const ENTER_COUNT = 29;
 const RETURN_COUNT = 33;
 const DELIVER_COUNT = 41;
 const NMI = 2;
+const WATCH = PageFlag.WATCH_READ | PageFlag.WATCH_WRITE;
 /** Access rights of flat 32-bit ring-0 segments, as in the state block. */
 const FLAT_CODE_0 = 0xc09b;
 const FLAT_DATA_0 = 0xc093;
@@ -32,6 +34,8 @@ export class WorldSwitch {
   private readonly pages: number;
   private readonly hostStack: number;
   private readonly regsLinear: number;
+  /** Pages of the machine's memory that the Switcher's instructions and the Host's stubs read or write. */
+  private readonly touched: readonly number[];
 
   constructor(
     private readonly processor: Processor,
@@ -47,6 +51,8 @@ export class WorldSwitch {
     this.pages = (RAM_BASE + layout.statePage - PAGE) >> 2;
     this.hostStack = (RAM_BASE + stackTop - HOST_BASE) >> 2;
     this.regsLinear = (pagesAddress + PAGE - REGS.size) | 0;
+    const touched = [layout.regs, layout.statePage - PAGE, layout.statePage, stackTop - HOST_BASE - 4, HOST.gdt, HOST.idt, HOST.tss];
+    this.touched = touched.map((at) => at >>> 12);
     const stub = [layout.stubEip >>> 0, layout.stubEnd >>> 0];
     processor.isHidden = (linear) => linear >= SWITCHER_ADDR || (linear >= stub[0] && linear < stub[1]);
   }
@@ -55,7 +61,8 @@ export class WorldSwitch {
   private get watched(): boolean {
     const { processor } = this;
     const { cpu } = processor;
-    return processor.hiddenBreakpoints > 0 || cpu.watcher !== undefined || cpu.stopRequested || (cpu.m32[W.DR + 7] & 0xff) !== 0;
+    if (processor.hiddenBreakpoints > 0 || cpu.stopRequested || (cpu.m32[W.DR + 7] & 0xff) !== 0) return true;
+    return cpu.watcher !== undefined && this.touched.some((page) => (cpu.pageFlags[page] & WATCH) !== 0);
   }
 
   /** Word index of an entry of the Guest's live GDT that may be loaded without a fault or a write at privilege `cpl`, or -1. */

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { PageFlag } from '../../src/i386/cpu';
 import { Machine } from '../../src/launcher/machine';
 import { toJson } from '../../src/lguest/trap-record';
 import { Hostile } from './hostile';
@@ -30,6 +31,28 @@ test('with every switch of a boot the machine is the same, whether the Switcher 
   }
 });
 
+test('a watcher of Guest memory and shadow tables is told the same by both', () => {
+  const seen = [false, true].map((fastSwitch) => {
+    const m = make(fastSwitch);
+    const { cpu } = m.processor;
+    const { memBase, pool } = m.host.layout;
+    const events: string[] = [];
+    cpu.watcher = {
+      read: (at, linear, size) => void events.push(`r ${at} ${linear} ${size} ${m.processor.now()}`),
+      write: (at, linear, size, value) => void events.push(`w ${at} ${linear} ${size} ${value} ${m.processor.now()}`),
+    };
+    for (let page = 0; page < 24; page++) {
+      cpu.setPageFlag((pool >>> 12) + page, PageFlag.WATCH_WRITE);
+      cpu.setPageFlag((memBase >>> 12) + 0x100 + page, PageFlag.WATCH_WRITE);
+      cpu.setPageFlag((memBase >>> 12) + 0x100 + page, PageFlag.WATCH_READ);
+    }
+    m.run({ instructions: 300_000 });
+    return { events, hash: m.stateHash() };
+  });
+  assert.ok(seen[0].events.length > 10_000, `${seen[0].events.length} events`);
+  assert.deepEqual(seen[1], seen[0]);
+});
+
 test('hostile Guests see no difference either: faults in the Switcher, odd selectors, deaths', () => {
   const slow = new Hostile(false, false);
   const fast = new Hostile(false, true);
@@ -40,7 +63,7 @@ test('hostile Guests see no difference either: faults in the Switcher, odd selec
   }
 });
 
-test('the short cut is taken when nobody looks, and not under a breakpoint in the Switcher, a watch or a step', () => {
+test('the short cut is taken when nobody looks, and not under a breakpoint in the Switcher, a watch on what the Switcher touches or a step', () => {
   const m = make(true);
   const { processor } = m;
   const decide = processor.shortCut;
@@ -60,8 +83,15 @@ test('the short cut is taken when nobody looks, and not under a breakpoint in th
   assert.deepEqual([stop.kind, taken], ['breakpoint', before]);
   processor.removeBreakpoint(stub);
   processor.cpu.watcher = { read: () => {}, write: () => {} };
+  processor.cpu.setPageFlag((m.host.layout.memBase >>> 12) + 0x101, PageFlag.WATCH_WRITE);
+  m.run({ instructions: 50_000 });
+  assert.ok(taken > before, 'only memory of the Guest is watched');
+  const { regs } = m.host.layout;
+  processor.cpu.setPageFlag(regs >>> 12, PageFlag.WATCH_READ);
+  before = taken;
   m.run({ instructions: 50_000 });
   assert.equal(taken, before);
+  processor.cpu.clearPageFlag(regs >>> 12, PageFlag.WATCH_READ);
   processor.cpu.watcher = undefined;
   m.run({ instructions: 50_000 });
   assert.ok(taken > before);
