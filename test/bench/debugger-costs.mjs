@@ -19,6 +19,7 @@ const now = () => Number(process.hrtime.bigint()) / 1e9;
 /** name: what it says, unit, goal; `least`: the figure must be at least that. */
 const FIGURES = {
   'dap-steps': { text: 'single steps through DAP (stdio)', unit: '/s', goal: 20_000, least: true },
+  'dap-steps-of-echo': { text: 'the same, of what a program does that only answers "stopped"', unit: 'x' },
   'dap-step-cpu': { text: "the adapter's processor time for one of them", unit: 'us' },
   'dap-editor-steps': { text: 'the same, with stack, scopes and registers as an editor asks', unit: '/s' },
   'core-steps': { text: 'single steps inside', unit: '/s', goal: 1_000_000, least: true },
@@ -35,11 +36,22 @@ const FIGURES = {
   'memory-after-work': { text: 'most resident memory, Guest of 64 MB that used 48', unit: 'MB', goal: 300 },
 };
 
+/** A program that answers each request with what a step is answered with, and does nothing: what the pipes and Node allow. */
+const ECHO = `
+const frame = (json) => 'Content-Length: ' + json.length + '\\r\\n\\r\\n' + json;
+const answer =
+  frame('{"type":"response","seq":0,"request_seq":1,"command":"stepIn","success":true}') +
+  frame(JSON.stringify({ type: 'event', seq: 0, event: 'stopped', body: { reason: 'step', description: 'Paused on step', threadId: 1, allThreadsStopped: true, hitBreakpointIds: [] } }));
+process.stdin.on('data', () => process.stdout.write(answer, 'latin1'));
+process.stdin.on('close', () => process.exit());
+`;
+
 /**
  * A client that speaks DAP to dist/adapter.js and does nothing else: it blocks on two named pipes, so that what is measured is the adapter and not the client's event loop.
  */
 class Client {
-  constructor() {
+  /** @param program arguments of Node. */
+  constructor(program = [path.join(root, 'dist/adapter.js')]) {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'lguest-costs-'));
     const [to, from] = ['to', 'from'].map((name) => path.join(folder, name));
     execFileSync('mkfifo', [to, from]);
@@ -48,31 +60,31 @@ class Client {
     this.to = fs.openSync(to, 'r+');
     this.from = fs.openSync(from, 'r+');
     fs.rmSync(folder, { recursive: true });
-    this.p = spawn(process.execPath, [path.join(root, 'dist/adapter.js')], { stdio: [...theirs, 'inherit'] });
+    this.p = spawn(process.execPath, program, { stdio: [...theirs, 'inherit'] });
     for (const file of theirs) fs.closeSync(file);
     this.data = Buffer.alloc(1 << 20);
     this.start = 0;
-    this.end = 0;
+    this.last = 0;
     this.seq = 1;
   }
   /** The next message. */
   next() {
     for (;;) {
-      const head = this.data.subarray(this.start, this.end).indexOf('\r\n\r\n');
+      const head = this.data.subarray(this.start, this.last).indexOf('\r\n\r\n');
       if (head >= 0) {
         const at = this.start + head + 4;
         const length = Number.parseInt(this.data.latin1Slice(this.start + 'Content-Length: '.length, at - 4), 10);
-        if (this.end >= at + length) {
+        if (this.last >= at + length) {
           this.start = at + length;
           const message = JSON.parse(this.data.utf8Slice(at, at + length));
           if (message.success === false) throw new Error(`${message.command}: ${message.message}`);
           return message;
         }
       }
-      this.data.copyWithin(0, this.start, this.end);
-      this.end -= this.start;
+      this.data.copyWithin(0, this.start, this.last);
+      this.last -= this.start;
       this.start = 0;
-      this.end += fs.readSync(this.from, this.data, this.end, this.data.length - this.end);
+      this.last += fs.readSync(this.from, this.data, this.last, this.data.length - this.last);
     }
   }
   until(wanted) {
@@ -125,8 +137,13 @@ class Client {
     this.event('stopped');
   }
   async close() {
-    const gone = new Promise((done) => this.p.on('close', done));
     this.request('disconnect');
+    await this.end();
+  }
+  /** Waits for the program's end. @param kill it does not end by itself. */
+  async end(kill = false) {
+    const gone = new Promise((done) => this.p.on('close', done));
+    if (kill) this.p.kill();
     await gone;
     for (const file of [this.to, this.from]) fs.closeSync(file);
   }
@@ -140,8 +157,17 @@ const rate = (work) => {
   return n / (now() - from);
 };
 
+const echoed = async () => {
+  const c = new Client(['-e', ECHO]);
+  for (let i = 0; i < WARM_STEPS; i++) c.step();
+  const steps = rate(() => c.step());
+  await c.end(true);
+  return steps;
+};
+
 const throughAdapter = async (guest, turns) => {
   const steps = [];
+  const echo = [];
   const editor = [];
   const stepCpu = [];
   const first = [];
@@ -167,6 +193,7 @@ const throughAdapter = async (guest, turns) => {
       }),
     );
     stepCpu.push(((c.cpu() - before) * 1e6) / n);
+    echo.push(steps.at(-1) / (await echoed()));
     editor.push(
       rate(() => {
         c.step();
@@ -180,6 +207,7 @@ const throughAdapter = async (guest, turns) => {
   }
   return {
     'dap-steps': median(steps),
+    'dap-steps-of-echo': median(echo),
     'dap-step-cpu': median(stepCpu),
     'dap-editor-steps': median(editor),
     'first-stop': median(first),
