@@ -26,6 +26,7 @@ u8  *plat_arena(void);               /* >= 32 MB zeroed RAM, 4 KB aligned, execu
 #define CAP_TRAPS  2                 /* plat_user + int 0x80 usable */
 #define CAP_FLUSH  4                 /* plat_flush_tlb really flushes */
 #define CAP_FAULT  8                 /* page faults in the window reach bench_fault */
+#define CAP_HYPER 16                 /* plat_hypercall asks a Host for next to nothing */
 u32  plat_caps(void);
 
 /* A 16 MB virtual window (4096 pages). plat_window_map(k, arena_page): map window page k to an arena page;
@@ -34,6 +35,7 @@ u8  *plat_window(void);
 void plat_window_map(u32 k, u32 arena_page);
 void plat_window_unmap_all(void);
 void plat_flush_tlb(void);           /* reload CR3 (or hypercall) */
+void plat_hypercall(void);
 
 /* Run fn(arg) at ring 3 until it returns. While it runs int 0x80 with eax=n calls bench_syscall(n, ebx);
  * a page fault in the window calls bench_fault(address), then the instruction is restarted. */

@@ -8,7 +8,7 @@
 #define ARENA (PAGE_OFFSET + 0x400000u)
 #define WINDOW 0x10000000u
 #define FLAGS 0x67u                                      /* present, writable, user, accessed, dirty */
-enum { CRASH = 2, LOAD_GDT = 3, NEW_PGTABLE = 4, FLUSH_TLB = 5, LOAD_IDT_ENTRY = 6, SET_STACK = 7, NOTIFY = 17 };
+enum { CRASH = 2, LOAD_GDT = 3, NEW_PGTABLE = 4, FLUSH_TLB = 5, LOAD_IDT_ENTRY = 6, SET_STACK = 7, TS = 8, NOTIFY = 17 };
 
 struct lguest_data { u32 irq_enabled, blocked, cr2, sec, nsec; u8 status[64]; u32 ring[64][4];
     u32 reserve_mem, tsc_khz, pgdir, noirq_start, noirq_end, kernel_address, syscall_vec; };
@@ -30,9 +30,10 @@ void plat_putc(char c) {
 }
 u64 plat_tsc(void) { u64 t; asm volatile("rdtsc" : "=A"(t)); return t; }
 u8 *plat_arena(void) { return (u8 *)ARENA; }
-u32 plat_caps(void) { return CAP_WINDOW | CAP_TRAPS | CAP_FLUSH | CAP_FAULT; }
+u32 plat_caps(void) { return CAP_WINDOW | CAP_TRAPS | CAP_FLUSH | CAP_FAULT | CAP_HYPER; }
 u8 *plat_window(void) { return (u8 *)WINDOW; }
 void plat_flush_tlb(void) { hypercall(FLUSH_TLB, 0, 0, 0); }
+void plat_hypercall(void) { hypercall(TS, 0, 0, 0); }
 void plat_window_map(u32 k, u32 page) { ((volatile u32 *)wpt)[k] = (ARENA - PAGE_OFFSET + page * 4096) | FLAGS; }
 void plat_window_unmap_all(void) { for (u32 k = 0; k < 4096; k++) ((volatile u32 *)wpt)[k] = 0; plat_flush_tlb(); }
 void plat_set_stack(u32 esp) { hypercall(SET_STACK, 0x69, esp, 1); }
