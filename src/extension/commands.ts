@@ -21,13 +21,15 @@ export interface CommandParts {
   terminals: GuestTerminals;
   stops: StopTracker;
   pages: TextPages;
-  registersView: RegistersView;
-  trapView: TrapView;
-  pageWalkView: PageWalkView;
-  tasksView: TasksView;
-  breakpointsView: BreakpointsView;
-  memoryView: MemoryView;
   formats: Formats;
+  views: {
+    registersView: RegistersView;
+    trapView: TrapView;
+    pageWalkView: PageWalkView;
+    tasksView: TasksView;
+    breakpointsView: BreakpointsView;
+    memoryView: MemoryView;
+  };
 }
 
 /** What the editor hands to a command started from a Variables or Watch row. */
@@ -91,7 +93,7 @@ function addressOf({ variable }: VariableContext): string | undefined {
   return /^0x[0-9a-f]{1,8}\b/i.exec(variable?.value ?? '')?.[0] ?? variable?.evaluateName;
 }
 
-async function walkAddress({ pageWalkView }: CommandParts, context: unknown): Promise<void> {
+async function walkAddress({ views: { pageWalkView } }: CommandParts, context: unknown): Promise<void> {
   if (!(await runningSession())) return;
   const fromRow = context && typeof context === 'object' ? addressOf(context as VariableContext) : undefined;
   const va =
@@ -105,7 +107,7 @@ async function walkAddress({ pageWalkView }: CommandParts, context: unknown): Pr
   await vscode.commands.executeCommand('lguest.pageWalk.focus');
 }
 
-async function walkAccess({ pageWalkView }: CommandParts): Promise<void> {
+async function walkAccess({ views: { pageWalkView } }: CommandParts): Promise<void> {
   if (!(await runningSession())) return;
   const access = (await vscode.window.showQuickPick([...ACCESS_CHOICES], { placeHolder: 'Would this access be allowed?' })) as
     | AccessChoice
@@ -114,7 +116,7 @@ async function walkAccess({ pageWalkView }: CommandParts): Promise<void> {
 }
 
 /** From a row: its own memory. From the palette: a space, then a place in it. */
-async function memoryAt({ memoryView }: CommandParts, context: unknown): Promise<void> {
+async function memoryAt({ views: { memoryView } }: CommandParts, context: unknown): Promise<void> {
   if (!(await runningSession())) return;
   const node = nodeOf(context);
   const fromRow = context && typeof context === 'object' ? (node?.reference ?? addressOf(context as VariableContext)) : undefined;
@@ -133,7 +135,7 @@ async function memoryAt({ memoryView }: CommandParts, context: unknown): Promise
   await vscode.commands.executeCommand('lguest.memory.focus');
 }
 
-async function memoryAs({ memoryView }: CommandParts): Promise<void> {
+async function memoryAs({ views: { memoryView } }: CommandParts): Promise<void> {
   if (!(await runningSession())) return;
   const as = await vscode.window.showInputBox({
     prompt: 'Type to lay over the bytes of the Memory view. Empty: none.',
@@ -142,7 +144,7 @@ async function memoryAs({ memoryView }: CommandParts): Promise<void> {
   if (as !== undefined) memoryView.ask({ as });
 }
 
-async function setBytes({ memoryView }: CommandParts, row: unknown): Promise<void> {
+async function setBytes({ views: { memoryView } }: CommandParts, row: unknown): Promise<void> {
   const node = nodeOf(row);
   const session = await runningSession();
   if (!session || node?.reference === undefined) return;
@@ -163,7 +165,7 @@ async function setBytes({ memoryView }: CommandParts, row: unknown): Promise<voi
 }
 
 /** A row of Variables or Watch, or of the Registers view. */
-async function formatValue({ formats, registersView }: CommandParts, row: unknown): Promise<void> {
+async function formatValue({ formats, views: { registersView } }: CommandParts, row: unknown): Promise<void> {
   const name = (row as VariableContext | undefined)?.variable?.evaluateName ?? nodeOf(row)?.evaluateName;
   const session = await runningSession();
   if (!session) return;
@@ -227,7 +229,7 @@ async function pickKernel({ provider }: CommandParts): Promise<string | undefine
   return files?.[0]?.fsPath;
 }
 
-async function pinRegister({ registersView }: CommandParts, row: unknown): Promise<void> {
+async function pinRegister({ views: { registersView } }: CommandParts, row: unknown): Promise<void> {
   const name =
     nodeOf(row)?.label ??
     (await vscode.window.showInputBox({
@@ -237,7 +239,7 @@ async function pinRegister({ registersView }: CommandParts, row: unknown): Promi
   if (name) await registersView.pin(name);
 }
 
-async function setRegister({ registersView }: CommandParts, row: unknown): Promise<void> {
+async function setRegister({ views: { registersView } }: CommandParts, row: unknown): Promise<void> {
   const node = nodeOf(row);
   const session = await runningSession();
   if (!session || node?.evaluateName === undefined) return;
@@ -266,7 +268,7 @@ async function copiedAddress(): Promise<string> {
   return /^0x[0-9a-f]{1,8}$/i.test(text) ? text : '';
 }
 
-async function breakAtAddress({ breakpointsView }: CommandParts): Promise<void> {
+async function breakAtAddress({ views: { breakpointsView } }: CommandParts): Promise<void> {
   const session = await runningSession();
   if (!session) return;
   const place = await vscode.window.showInputBox({
@@ -280,7 +282,7 @@ async function breakAtAddress({ breakpointsView }: CommandParts): Promise<void> 
   breakpointsView.refresh();
 }
 
-async function watchExpression({ breakpointsView }: CommandParts, context: unknown): Promise<void> {
+async function watchExpression({ views: { breakpointsView } }: CommandParts, context: unknown): Promise<void> {
   const session = await runningSession();
   if (!session) return;
   const place = await vscode.window.showInputBox({
@@ -294,7 +296,7 @@ async function watchExpression({ breakpointsView }: CommandParts, context: unkno
   breakpointsView.refresh();
 }
 
-async function removeBreakpoint({ breakpointsView }: CommandParts, row: unknown): Promise<void> {
+async function removeBreakpoint({ views: { breakpointsView } }: CommandParts, row: unknown): Promise<void> {
   const id = nodeOf(row)?.breakpoint;
   const session = await runningSession();
   if (!session || id === undefined) return;
@@ -307,7 +309,7 @@ const WATCH_MODES = [
   { label: 'Log', mode: 'log', description: 'a row of the watch log for each access' },
   { label: 'Count', mode: 'count', description: 'only count' },
 ];
-async function watchMode({ breakpointsView }: CommandParts, row: unknown): Promise<void> {
+async function watchMode({ views: { breakpointsView } }: CommandParts, row: unknown): Promise<void> {
   const id = nodeOf(row)?.breakpoint;
   const session = await runningSession();
   if (!session || id === undefined) return;
@@ -350,12 +352,7 @@ export function registerCommands(parts: CommandParts): vscode.Disposable {
     'lguest.walkAddress': (context) => walkAddress(parts, context),
     'lguest.walkAccess': () => walkAccess(parts),
     'lguest.refreshViews': () => {
-      parts.registersView.refresh();
-      parts.trapView.refresh();
-      parts.pageWalkView.refresh();
-      parts.tasksView.refresh();
-      parts.breakpointsView.refresh();
-      parts.memoryView.refresh();
+      for (const view of Object.values(parts.views)) view.refresh();
     },
     'lguest.memoryAt': (context) => memoryAt(parts, context),
     'lguest.memoryAs': () => memoryAs(parts),
@@ -366,7 +363,7 @@ export function registerCommands(parts: CommandParts): vscode.Disposable {
     'lguest.hostFrames': hostFrames,
     'lguest.formatValue': (row) => formatValue(parts, row),
     'lguest.pinRegister': (row) => pinRegister(parts, row),
-    'lguest.unpinRegister': (row) => parts.registersView.unpin(nodeOf(row)?.label ?? ''),
+    'lguest.unpinRegister': (row) => parts.views.registersView.unpin(nodeOf(row)?.label ?? ''),
     'lguest.setRegister': (row) => setRegister(parts, row),
     'lguest.onlyInThisTask': limitToTask,
     'lguest.breakAtAddress': () => breakAtAddress(parts),

@@ -23,41 +23,26 @@ export function activate(context: vscode.ExtensionContext): void {
   const stops = new StopTracker();
   const terminals = new GuestTerminals();
   const pages = new TextPages();
-  const registersView = new RegistersView(stops, context.workspaceState);
-  const breakpointsView = new BreakpointsView(stops);
-  const tasksView = new TasksView(stops);
   const formats = new Formats(context.workspaceState);
-  const memoryView = new MemoryView(stops);
-  const trapView = new TrapView(stops, context.globalState);
-  const pageWalkView = new PageWalkView(stops);
+  const views = {
+    registersView: new RegistersView(stops, context.workspaceState),
+    trapView: new TrapView(stops, context.globalState),
+    pageWalkView: new PageWalkView(stops),
+    tasksView: new TasksView(stops),
+    breakpointsView: new BreakpointsView(stops),
+    memoryView: new MemoryView(stops),
+  };
   context.subscriptions.push(
     registerConfigurationProvider(provider),
     vscode.debug.registerDebugAdapterDescriptorFactory(DEBUG_TYPE, adapter),
     stops,
     terminals,
     pages,
-    registersView,
-    trapView,
-    pageWalkView,
-    tasksView,
-    breakpointsView,
-    memoryView,
+    ...Object.values(views),
     formats,
     new Status(stops),
     new NeverExecuted(stops),
     registerAssemblyHover(),
-    registerCommands({
-      provider,
-      terminals,
-      stops,
-      pages,
-      registersView,
-      trapView,
-      pageWalkView,
-      tasksView,
-      breakpointsView,
-      memoryView,
-      formats,
-    }),
+    registerCommands({ provider, terminals, stops, pages, formats, views }),
   );
 }

@@ -79,10 +79,12 @@ export class StopTracker implements vscode.Disposable {
     this.followed.push(view);
   }
 
-  /** A followed view came into sight, went out of it, or asks something else now. */
+  /** A followed view came into sight, went out of it, or asks something else now: what was told holds no longer. */
   followAnew(): void {
     const session = this.stoppedSession();
-    if (session) void this.tellWhatToFollow(session);
+    if (!session) return;
+    this.details.delete(session.id);
+    void this.tellWhatToFollow(session);
   }
 
   dispose(): void {

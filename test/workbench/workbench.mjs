@@ -235,6 +235,11 @@ export class Workbench {
     await this.page.keyboard.press('Enter'); // a mouse click can hit a row that is just being re-rendered
     await box.waitFor({ state: 'hidden' });
   }
+  async goToLine(line) {
+    await this.page.keyboard.press('Control+KeyG');
+    await this.page.locator('.quick-input-widget:visible input[type=text]').fill(`:${line}`);
+    await this.page.keyboard.press('Enter');
+  }
   async openFile(name) {
     await this.page.keyboard.press('Control+KeyP');
     await this.page.locator('.quick-input-widget:visible input[type=text]').fill(name);
