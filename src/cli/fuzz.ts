@@ -167,7 +167,12 @@ const plan = (seed: number): Plan => {
   return { kind, mode, watched, breakpoints };
 };
 
-const QUIET = { from: 0x401, end: 0xe01 };
+const QUIET = [
+  { from: 0x81, end: 0x14f },
+  { from: 0x151, end: 0x1e2 },
+  { from: 0x1e3, end: 0x3f0 },
+  { from: 0x401, end: 0xe01 },
+];
 
 const setUp = (proc: Processor, seed: number, { kind, mode, watched, breakpoints }: Plan, seen: Seen): void => {
   const random = generator(seed);
@@ -214,8 +219,10 @@ const setUp = (proc: Processor, seed: number, { kind, mode, watched, breakpoints
   };
   cpu.watcher = undefined;
   if (watched >= 0) {
-    // One stretch of the page means nothing to the watcher: translated code goes on by itself there.
-    const quiet = (physical: number, size: number): boolean => (physical & 0xfff) >= QUIET.from && (physical & 0xfff) + size <= QUIET.end;
+    // Some stretches of the page mean nothing to the watcher: translated code goes on by itself there.
+    const stretch = (physical: number, size: number): { from: number; end: number } | undefined =>
+      QUIET.find((q) => (physical & 0xfff) >= q.from && (physical & 0xfff) + size <= q.end);
+    const quiet = (physical: number, size: number): boolean => stretch(physical, size) !== undefined;
     cpu.watcher = {
       read: (physical, linear, size) => {
         if (!quiet(physical, size)) note(1, physical, linear, size);
@@ -223,7 +230,10 @@ const setUp = (proc: Processor, seed: number, { kind, mode, watched, breakpoints
       write: (physical, linear, size) => {
         if (!quiet(physical, size)) note(2, physical, linear, size);
       },
-      gap: (physical) => (quiet(physical, 1) ? QUIET.from | (QUIET.end << 16) : 0),
+      gap: (physical) => {
+        const q = stretch(physical, 1);
+        return q === undefined ? 0 : q.from | (q.end << 16);
+      },
     };
     cpu.setPageFlag(watched, PageFlag.WATCH_READ);
     cpu.setPageFlag(watched, PageFlag.WATCH_WRITE);

@@ -24,7 +24,7 @@ import { fastLocal, fastPlace } from './fast-locals';
 import { FrameEnvironment } from './frame-environment';
 import { isGuestRegister } from './machine-names';
 import { trapNumber, trapText } from './trap-names';
-import type { MachineQuestions } from './machine-functions';
+import { MACHINE_FUNCTIONS, type MachineQuestions } from './machine-functions';
 import type { KernelPrinters } from './printers';
 import type { Programs } from './programs';
 import { Stack } from './stack';
@@ -234,12 +234,47 @@ export class Conditions {
     });
     const names = (name: string): Value | undefined =>
       Object.hasOwn(own, name) && this.isFree(name, []) ? number(own[name](), INT) : undefined;
+    const unknown = this.unknownIn(node, own);
+    if (unknown !== undefined) throw new ExpressionError(unknown);
     const ask = this.asked(text, node, quick, () => new MoreNames(this.environment(current), names));
     return (record) => {
       current = record;
       count++;
       return ask();
     };
+  }
+
+  /**
+   * What a filter's condition asks for that is nothing: not of the record, the machine or the kernel's tasks, and no program that is known has the name anywhere, so no local
+   * variable at a trap can have it either. Undefined: nothing, or no names are known yet.
+   */
+  private unknownIn(node: Node, own: Readonly<Record<string, unknown>>): string | undefined {
+    const { programs } = this;
+    if (programs.list.length === 0) return undefined;
+    const env = this.environment();
+    const isKnown = (name: string): boolean => {
+      const [first] = name.split('.');
+      if (Object.hasOwn(own, name) || PROBES.has(name) || SIDES.has(first) || TASK_NAMES.has(name)) return true;
+      if (trapNumber(SAMPLE_RECORD, name) !== undefined || trapText(SAMPLE_RECORD, name) !== undefined) return true;
+      return env.isOfMachine(name) || programs.addressOf(name) !== undefined || programs.list.some((p) => p.symbols?.mentions(name));
+    };
+    const look = (n: Node): string | undefined => {
+      if (n.k === 'reg') return env.register(n.name) === undefined ? `no register "$${n.name}"` : undefined;
+      if (n.k === 'call' && !MACHINE_FUNCTIONS.includes(n.name) && !isKnown(n.name)) return `no function "${n.name}"`;
+      if (n.k === 'name' && !isKnown(n.name.replace(/^.*::/, ''))) {
+        const similar = programs.similar(n.name);
+        return `no symbol, variable or register "${n.name}"${similar === undefined ? '' : `; did you mean ${similar}?`}`;
+      }
+      // `err.W` and the like are names of their own.
+      if (n.k === 'member' && n.a.k === 'name' && !n.arrow && isKnown(`${n.a.name}.${n.name}`)) return undefined;
+      for (const part of Object.values(n).flat())
+        if (typeof part === 'object' && part !== null && 'k' in part) {
+          const found = look(part as Node);
+          if (found !== undefined) return found;
+        }
+      return undefined;
+    };
+    return look(node);
   }
 
   isType(name: string): boolean {
@@ -292,7 +327,18 @@ const handlersAtWork = (target: Target, record: TrapRecord | undefined): number 
 };
 
 /** Any record: tells which names are texts of a record. */
-const SAMPLE_RECORD = { outcome: 'direct', reason: 'none', kind: 'trap', cpl: 0 } as TrapRecord;
+const SAMPLE_RECORD = {
+  k: 0,
+  vector: 0,
+  pos: { retired: 0, hostStep: 0 },
+  outcome: 'direct',
+  reason: 'none',
+  kind: 'trap',
+  cpl: 0,
+} as TrapRecord;
+/** The sides of a task switch, and names of a task, which are known only later. */
+const SIDES = new Set(['from', 'to']);
+const TASK_NAMES = new Set(['pid', 'tgid', 'comm', 'current']);
 
 /** In the order of the processor's words. */
 const REGISTERS = ['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi'];

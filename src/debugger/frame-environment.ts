@@ -212,6 +212,11 @@ export class FrameEnvironment implements Environment {
     return field === undefined ? undefined : load(this, field.type, at + field.offset);
   }
 
+  /** Whether the machine or the Host has this name, whatever programs are known. */
+  isOfMachine(name: string): boolean {
+    return this.register(name) !== undefined || partOf(this.o.target, name) !== undefined || this.machineName(name) !== undefined;
+  }
+
   private machineName(name: string): Value | undefined {
     const { target } = this.o;
     const task = this.taskName(name);

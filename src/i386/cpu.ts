@@ -21,6 +21,8 @@ export class Intercepted {
   software = false;
 }
 
+/** Stretches of GAPS after which clearing all of it costs less. */
+const MOST_GAP_RUNS = 128;
 /** Thrown by a watcher to stop before the access: the instruction is left as if it had not begun, and run() comes back with kind 'stop'. */
 export class WatchStop {}
 
@@ -532,7 +534,10 @@ export class Cpu {
   physRead(physical: number, size: number, linear = -1): number {
     const a = this.physicalOffset(physical);
     if (a < 0) return size === 1 ? 0xff : size === 2 ? 0xffff : -1;
-    if (this.pageFlags[(a - RAM_BASE) >>> 12] & PageFlag.WATCH_READ) this.watcher?.read(a - RAM_BASE, linear, size);
+    if (this.pageFlags[(a - RAM_BASE) >>> 12] & PageFlag.WATCH_READ) {
+      this.watcher?.read(a - RAM_BASE, linear, size);
+      if (this.wantGap) this.noteGap(linear, a, size, false);
+    }
     return size === 1 ? this.m8[a] : size === 2 ? this.m8[a] | (this.m8[a + 1] << 8) : this.load32(a);
   }
   /** Physical write with watches and code invalidation; dropped where there is no memory or only ROM. */
@@ -542,7 +547,10 @@ export class Cpu {
     const flags = this.pageFlags[(a - RAM_BASE) >>> 12];
     if (flags !== 0) {
       if (flags & PageFlag.ROM) return;
-      if (flags & PageFlag.WATCH_WRITE) this.watcher?.write(a - RAM_BASE, linear, size, value);
+      if (flags & PageFlag.WATCH_WRITE) {
+        this.watcher?.write(a - RAM_BASE, linear, size, value);
+        if (this.wantGap) this.noteGap(linear, a, size, true);
+      }
     }
     this.m8[a] = value;
     if (size > 1) this.m8[a + 1] = value >> 8;
@@ -678,7 +686,10 @@ export class Cpu {
 
   // ---- between watched bytes ----------------------------------------------------------------------------------------------------------
 
-  private anyGaps = false;
+  /** Where GAPS was filled: first and end word of each stretch. */
+  private readonly gapRuns: number[] = [];
+  /** Translated code has just left for an access: if that is to a watched page, its gap is noted, so that next time it need not. */
+  wantGap = false;
   /** Whether nobody watches this access, although its page is watched. If so, translated code may go on in the same gap by itself. @param a index into the memory. */
   inGap(linear: number, a: number, size: number, write: boolean): boolean {
     const physical = a - RAM_BASE;
@@ -690,17 +701,35 @@ export class Cpu {
     const offset = linear & 0xfff;
     if (offset < from || offset + size > end) return false;
     const m = this.m32;
-    const at = (GAPS.START + (write ? GAPS.WRITE : 0) + (m[W.CPL] === 3 ? GAPS.USER : 0) + ((linear >>> 8) & GAPS.MASK)) >> 2;
-    m[at] = (linear & ~0xfff) | from;
-    m[at + 1] = Math.max(0, end - from - 3);
-    m[at + 2] = (a - linear - 1) | 0;
-    this.anyGaps = true;
+    const first = from & ~(GAPS.LINE - 1);
+    const table = (GAPS.START + (write ? GAPS.WRITE : 0) + (m[W.CPL] === 3 ? GAPS.USER : 0)) >> 2;
+    const at = table + ((linear & ~0xfff & GAPS.MASK) >> 2);
+    const start = (linear & ~0xfff) | from;
+    const length = Math.max(0, end - from - 3);
+    const delta = (a - linear - 1) | 0;
+    for (let line = first; line < end; line += GAPS.LINE) {
+      const i = at + (line >> 2);
+      // Lines at its ends may have other gaps too: there the one counts that was used last.
+      const shared = line < from || line + GAPS.LINE > end;
+      if (shared && m[i + 1] !== 0 && line !== (offset & ~(GAPS.LINE - 1))) continue;
+      m[i] = start;
+      m[i + 1] = length;
+      m[i + 2] = delta;
+    }
+    this.gapRuns.push(at + (first >> 2), at + ((end + GAPS.LINE - 1) >> 2));
     return true;
   }
+  private noteGap(linear: number, a: number, size: number, write: boolean): void {
+    if (linear === -1) return;
+    this.wantGap = false;
+    this.inGap(linear, a, size, write);
+  }
   private forgetGaps(): void {
-    if (!this.anyGaps) return;
-    this.anyGaps = false;
-    this.m32.fill(0, GAPS.START >> 2, GAPS.END >> 2);
+    const { gapRuns } = this;
+    if (gapRuns.length === 0) return;
+    if (gapRuns.length > MOST_GAP_RUNS) this.m32.fill(0, GAPS.START >> 2, GAPS.END >> 2);
+    else for (let i = 0; i < gapRuns.length; i += 2) this.m32.fill(0, gapRuns[i], gapRuns[i + 1]);
+    gapRuns.length = 0;
   }
 
   /** The page directory that the TLB belongs to while CR3 already holds another one, -1 = the TLB is CR3's. */

@@ -280,10 +280,10 @@ export const TLB = {
 export const TLB_INVALID = 0;
 
 /**
- * Stretches between watched bytes where translated code may go on by itself: 64 entries, by the low bits of the page number, for each kind of access and privilege.
- * Each {linear address of its start, bytes where an access of up to 4 may start, what to add for the index into the memory, unused}. Cpu.inGap() fills them.
+ * Stretches between watched bytes where translated code may go on by itself: an entry for each 16 bytes of 4 pages, by the low bits of the linear address, for each kind of
+ * access and privilege. Each {linear address of its start, bytes where an access of up to 4 may start, what to add for the index into the memory, unused}. Cpu.inGap() fills them.
  */
-export const GAPS = { START: 0xf0000, WRITE: 0x400, USER: 0x800, MASK: 0x3f0, END: 0xf1000 } as const;
+export const GAPS = { START: 0x1120000, WRITE: 0x4000, USER: 0x8000, MASK: 0x3ff0, LINE: 16, END: 0x1130000 } as const;
 
 /**
  * The table of calls (calls.ts): entries of 16 bytes {where the return address was pushed, as an index into the memory; the address; when, 64 bits}. Before it the

@@ -173,6 +173,15 @@ export class ProgramSymbols {
     return this.dwarf.section('.debug_info').length + this.dwarf.section('.debug_line').length;
   }
 
+  /**
+   * Whether the debug information has this name: of a variable, a parameter, a member, a type. Searches its bytes, so it needs no pass over it; the end of a longer name
+   * counts too, since linkers share ends.
+   */
+  mentions(name: string): boolean {
+    const text = new TextEncoder().encode(`${name}\0`);
+    return ['.debug_str', '.debug_info'].some((section) => contains(this.dwarf.section(section), text));
+  }
+
   private get index(): NameIndex {
     if (!this.indexed) whole(this.indexing());
     return this.indexCache!;
@@ -645,6 +654,15 @@ function sameEnd(path: string, end: string): boolean {
 }
 
 /** The words of a base type in an order of their own: `unsigned long`, `long unsigned int` and `unsigned long int` become the same. */
+const contains = (bytes: Uint8Array, text: Uint8Array): boolean => {
+  for (let at = bytes.indexOf(text[0]); at >= 0; at = bytes.indexOf(text[0], at + 1)) {
+    let n = 1;
+    while (n < text.length && bytes[at + n] === text[n]) n++;
+    if (n === text.length) return true;
+  }
+  return false;
+};
+
 function baseKey(words: readonly string[]): string {
   const kept = words.filter((word) => word !== 'int' && (word !== 'signed' || words.includes('char')));
   return kept.length === 0 ? 'int' : kept.sort().join(' ');

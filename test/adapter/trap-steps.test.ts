@@ -117,3 +117,40 @@ test('with "exceptionsStopAt": "handler" filters stop at the first instruction o
   );
   await s.end();
 });
+
+test('a filter whose condition names what is nothing is refused at once, with a name that is like it; names of records, tasks and locals are not', async () => {
+  const s = await Inside.at('show_held_interrupt');
+  const set = async (...conditions: string[]): Promise<Body[]> => {
+    const filterOptions = conditions.map((condition) => ({ filterId: 'pf.guest', condition }));
+    return (await s.request('setExceptionBreakpoints', { filters: [], filterOptions })).breakpoints;
+  };
+  const bad = await set(
+    'vectr == 14',
+    'err.W && cr2 < 0x1000 : tick == 3',
+    '$ebq == 1',
+    'wolk(cr2) != 0',
+    'args[0] == 1 && nonsense.member > 2',
+  );
+  assert.deepEqual(
+    bad.map((b) => [b.verified, b.message]),
+    [
+      [false, 'no symbol, variable or register "vectr"'],
+      [false, 'no symbol, variable or register "tick"; did you mean run_ticks?'],
+      [false, 'no register "$ebq"'],
+      [false, 'no function "wolk"'],
+      [false, 'no symbol, variable or register "nonsense"'],
+    ],
+  );
+  const good = await set(
+    'err.W && cr2 >= 0x1000 : ticks > 0 && lg.ts == 0',
+    'from == user && outcome == reflected || depth > 1 || count == 3',
+    'nr == 14 && args[0] != 0 && pid != 7 && insns > 100',
+    'eip == sym(cr2) || ring == 3 || eflags.IF || irq_enabled != 0',
+    'argument != 0',
+  );
+  assert.deepEqual(
+    good.map((b) => b.message),
+    [undefined, undefined, undefined, undefined, undefined],
+  );
+  await s.end();
+});

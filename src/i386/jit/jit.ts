@@ -96,6 +96,8 @@ interface Translation {
   placeOf: (eip: number) => number;
   slow: number;
   impatient: boolean;
+  /** See Region. */
+  gaps: boolean;
 }
 
 /** True when this engine may compile WebAssembly with tail calls at run time. */
@@ -298,6 +300,10 @@ export class Jit {
   private slowAccess(t: Translation, place: number, patience: number): void {
     if (patience >= 2) return;
     t.slow++;
+    const watched = this.cpu.watcher !== undefined;
+    if (watched) this.cpu.wantGap = true;
+    // Made before anything was watched: looking for a gap comes first.
+    if (watched && !t.gaps && patience === 1) t.impatient = true;
     if ((this.patience.get(place) ?? 0) > patience) t.impatient = true;
     else {
       // Now and then is no reason: a first touch, a task switch.
@@ -380,6 +386,7 @@ export class Jit {
       placeOf: (eip) => (eip + region.deltaOf(eip)) | 0,
       slow: 0,
       impatient: false,
+      gaps: region.gaps,
     };
     this.regions[number] = translation;
     for (const b of region.blocks) {

@@ -1,6 +1,6 @@
 // Where translated code and the run loop meet in the linear memory: a few words after the state block, and the caches of indirect jump targets.
 
-import { S } from '../state';
+import { GAPS, S } from '../state';
 
 export const J = {
   /**
@@ -26,7 +26,7 @@ export const JUMP_CACHE_ENTRIES = 4096;
 export const JUMP_CACHE_BYTES = JUMP_CACHE_ENTRIES * 16;
 
 /** Cells: one word for each place that translated code may go on to, holding a function table slot; 0 = not translated. They end at CALLS.TIME (state.ts). */
-export const CELLS = JUMP_CACHE + 2 * JUMP_CACHE_BYTES;
+export const CELLS: number = GAPS.END;
 
 /** By function table slot: instructions that must be left to enter its region. Slots beyond the table count as never to be entered in a hurry. */
 export const LENGTHS = 0xf2000;

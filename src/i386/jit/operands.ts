@@ -135,6 +135,36 @@ export abstract class Operands extends Emission {
     f.op(OP.i32_lt_u);
   }
 
+  /** Leaves on the stack whether the runtime knows a gap for `span` bytes from this.lin on; this.entry is then as if the page were not watched. */
+  private gapTest(write: boolean, span: number): void {
+    const { f } = this;
+    const gaps = GAPS.START + (write ? GAPS.WRITE : 0) + (this.region.user ? GAPS.USER : 0);
+    const gap = this.temp();
+    f.get(this.lin);
+    f.i32(GAPS.MASK);
+    f.op(OP.i32_and);
+    f.tee(gap);
+    f.mem(OP.i32_load, gaps + 8, 2);
+    f.set(this.entry);
+    const inside = (by: number): void => {
+      f.get(this.lin);
+      f.get(gap);
+      f.mem(OP.i32_load, gaps, 2);
+      f.op(OP.i32_sub);
+      if (by > 0) {
+        f.i32(by);
+        f.op(OP.i32_add);
+      }
+      f.get(gap);
+      f.mem(OP.i32_load, gaps + 4, 2);
+      f.op(OP.i32_lt_u);
+    };
+    inside(0);
+    if (span <= 4) return;
+    inside(span - 4);
+    f.op(OP.i32_and);
+  }
+
   /** Place of an operand of 1 << size bytes; leaves the region when it has none. */
   protected place(ref: Ref, size: number, write: boolean): Place {
     const { f, patience } = this;
@@ -176,6 +206,14 @@ export abstract class Operands extends Emission {
     this.address(ref, (lo - d) | 0);
     f.set(this.lin);
     this.pageTest(writes, hi - lo);
+    if (this.region.gaps && patience === 1) {
+      f.block(OP.if, I32);
+      this.gapTest(writes, hi - lo);
+      f.op(OP.i32_eqz);
+      f.op(OP.else);
+      f.i32(0);
+      f.op(OP.end);
+    }
     // Alone already: sharing is not what makes it fail.
     this.leaveIf(hi - lo > bytes ? patience : 1);
     const p = key === undefined ? this.temp() : f.local();
@@ -212,26 +250,10 @@ export abstract class Operands extends Emission {
     this.pageTest(write, 1 << size);
     f.block(OP.if);
     this.labels.push({ target: -2 });
-    const gaps = GAPS.START + (write ? GAPS.WRITE : 0) + (this.region.user ? GAPS.USER : 0);
-    const gap = this.temp();
-    f.get(this.lin);
-    f.get(this.lin);
-    f.i32(8);
-    f.op(OP.i32_shr_u);
-    f.i32(GAPS.MASK);
-    f.op(OP.i32_and);
-    f.tee(gap);
-    f.mem(OP.i32_load, gaps, 2);
-    f.op(OP.i32_sub);
-    f.get(gap);
-    f.mem(OP.i32_load, gaps + 4, 2);
-    f.op(OP.i32_lt_u);
+    this.gapTest(write, 1 << size);
+    f.op(OP.i32_eqz);
     f.block(OP.if);
     this.labels.push({ target: -2 });
-    f.get(gap);
-    f.mem(OP.i32_load, gaps + 8, 2);
-    f.set(this.entry);
-    f.op(OP.else);
     slow();
     f.br(OP.br, 2);
     this.labels.pop();

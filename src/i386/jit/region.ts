@@ -62,6 +62,8 @@ export interface Region {
   code: Int32Array;
   /** Calls and returns are noted (../calls.ts). */
   calls: boolean;
+  /** Memory is watched: accesses that were slow before look for a gap between watched bytes before they leave. */
+  gaps: boolean;
   user: boolean;
   blocks: RegionBlock[];
   /** An upper bound of the instructions between two looks at the budget. */
@@ -257,6 +259,7 @@ export const discover = (
   return {
     code,
     calls: cpu.calls.on,
+    gaps: cpu.watcher !== undefined,
     user,
     blocks,
     checkLength: instructions,
