@@ -46,7 +46,7 @@ const ENTRY_CREDIT = 1 << 20;
 const BORED_RUNS = 1 << 17;
 const BORED_MOST = 1 << 26;
 /** Longest stay in translated code: lets the engine put in better code of a function that never returns. */
-const SLICE = 200_000;
+const SLICE = 1_000_000;
 /** Regions waiting for their module: so many are compiled at once, or fewer as soon as one of their blocks ran so often again. */
 const BATCH = 48;
 export const URGENT_RUNS = 4096;
