@@ -6,6 +6,7 @@ import { registerAssemblyHover } from './assembly-hover';
 import { registerCommands } from './commands';
 import { BreakpointsView } from './breakpoints-view';
 import { ConfigurationProvider, registerConfigurationProvider } from './configuration-provider';
+import { ExceptionFrame } from './exception-frame';
 import { Formats } from './formats';
 import { GuestTerminals } from './guest-terminal';
 import { NeverExecuted } from './never-executed';
@@ -42,6 +43,7 @@ export function activate(context: vscode.ExtensionContext): void {
     formats,
     new Status(stops),
     new NeverExecuted(stops),
+    new ExceptionFrame(),
     registerAssemblyHover(),
     registerCommands({ provider, terminals, stops, pages, formats, views }),
   );

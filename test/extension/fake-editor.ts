@@ -133,8 +133,9 @@ export class FakeEditor {
   private readonly endedSession = new EventEmitter();
   private readonly customEvent = new EventEmitter();
   private readonly activeChanged = new EventEmitter();
-  private trackerFactory: { createDebugAdapterTracker(session: FakeSession): Record<string, (message?: unknown) => void> } | undefined;
-  private readonly trackers = new Map<string, Record<string, (message?: unknown) => void>>();
+  private readonly trackerFactories: { createDebugAdapterTracker(session: FakeSession): Record<string, (message?: unknown) => void> }[] =
+    [];
+  private readonly trackers = new Map<string, Record<string, (message?: unknown) => void>[]>();
   private content: { provideTextDocumentContent(uri: Uri): string } | undefined;
 
   /** Starts a session as the editor does: tracker, active session, event. */
@@ -148,8 +149,11 @@ export class FakeEditor {
         return {};
       },
     };
-    const tracker = this.trackerFactory?.createDebugAdapterTracker(full);
-    if (tracker && full.type === 'lguest') this.trackers.set(full.id, tracker);
+    if (full.type === 'lguest')
+      this.trackers.set(
+        full.id,
+        this.trackerFactories.map((factory) => factory.createDebugAdapterTracker(full)),
+      );
     this.active = full;
     this.startedSession.fire(full);
     this.activeChanged.fire(full);
@@ -157,7 +161,7 @@ export class FakeEditor {
   }
 
   end(session: FakeSession): void {
-    this.trackers.get(session.id)?.['onExit']?.();
+    for (const tracker of this.trackers.get(session.id) ?? []) tracker['onExit']?.();
     this.active = undefined;
     this.endedSession.fire(session);
     this.activeChanged.fire(undefined);
@@ -165,8 +169,8 @@ export class FakeEditor {
 
   /** The adapter says something (event, response) or the editor asks something (request). */
   message(session: FakeSession, message: { type: string; [key: string]: unknown }): void {
-    const tracker = this.trackers.get(session.id);
-    tracker?.[message.type === 'request' ? 'onWillReceiveMessage' : 'onDidSendMessage']?.(message);
+    for (const tracker of this.trackers.get(session.id) ?? [])
+      tracker[message.type === 'request' ? 'onWillReceiveMessage' : 'onDidSendMessage']?.(message);
     if (message.type === 'event') this.customEvent.fire({ session, event: message['event'], body: message['body'] });
   }
 
@@ -398,7 +402,7 @@ export class FakeEditor {
         return { dispose() {} };
       },
       registerDebugAdapterTrackerFactory: (_type: string, factory: never) => {
-        this.trackerFactory = factory;
+        this.trackerFactories.push(factory);
         return { dispose() {} };
       },
     };
