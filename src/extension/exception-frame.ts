@@ -15,7 +15,7 @@ interface Message {
 }
 
 /** How long the editor is given to ask for the exception by itself. */
-const PATIENCE_MS = 1000;
+const PATIENCE_MS = 600;
 
 export class ExceptionFrame implements vscode.Disposable {
   private timer: NodeJS.Timeout | undefined;

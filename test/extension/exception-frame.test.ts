@@ -12,7 +12,7 @@ async function focused(reason: string, ...requests: { command: string; arguments
   const session = editor.start({ id: 's1', type: 'lguest', name: 'x', configuration: {} }, () => ({ nodes: [] }));
   editor.message(session, { type: 'event', event: 'stopped', body: { reason } });
   for (const request of requests) editor.message(session, { type: 'request', ...request });
-  await later(1100);
+  await later(800);
   const count = editor.executed.filter(([command]) => command === 'workbench.action.debug.callStackTop').length;
   editor.end(session);
   editor.deactivate();
