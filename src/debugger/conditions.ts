@@ -158,7 +158,6 @@ export class Conditions {
     const { cpu } = target.processor;
     const { m32, m8 } = cpu;
     const [first] = addresses;
-    const page = first >>> 12;
     const slow = (): number => {
       for (const a of addresses) {
         const value = target.read32(a);
@@ -168,9 +167,7 @@ export class Conditions {
     };
     if ((first & 3) !== 0) return slow;
     return () => {
-      const e = m32[cpu.tr + page];
-      if ((e & 1) === 0) return slow();
-      const a = (first + e + 1) | 0;
+      const a = cpu.cached(first);
       return a >= RAM_BASE && a + 4 <= m8.length ? m32[a >> 2] >>> 0 : slow();
     };
   }

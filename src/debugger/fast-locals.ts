@@ -49,7 +49,7 @@ const fitted = (bytes: number, signed: boolean): ((v: number) => number) => {
 };
 
 /** Reads 1, 2 or 4 bytes at a linear address: what the processor knows of the page is asked first. @throws SLOW where nothing is mapped. */
-const wordReader = (target: Target, bytes: number): ((address: number) => number) => {
+export const wordReader = (target: Target, bytes: number): ((address: number) => number) => {
   const { cpu } = target.processor;
   const { m32, m16, m8 } = cpu;
   const slow = (address: number): number => {
@@ -58,9 +58,7 @@ const wordReader = (target: Target, bytes: number): ((address: number) => number
     return found.reduceRight((sum, b) => (sum << 8) | b, 0);
   };
   return (address) => {
-    const e = m32[cpu.tr + (address >>> 12)];
-    if ((e & 1) !== 0 || (address & (bytes - 1)) !== 0) return slow(address);
-    const a = (address + e) | 0;
+    const a = (address & (bytes - 1)) !== 0 ? -1 : cpu.cached(address);
     if (a < RAM_BASE || a + bytes > m8.length) return slow(address);
     return bytes === 4 ? m32[a >> 2] : bytes === 2 ? m16[a >> 1] : m8[a];
   };

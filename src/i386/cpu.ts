@@ -395,6 +395,12 @@ export class Cpu {
     }
   }
 
+  /** Index into m8 of what lies at a linear address, if the TLB has it for reading at the current privilege; else -1. Nothing is looked up, and no watch is told. */
+  cached(linear: number): number {
+    const e = this.m32[this.tr + (linear >>> 12)];
+    return (e & 1) !== 0 ? (linear + e + 1) | 0 : -1;
+  }
+
   // ---- linear memory, current privilege ---------------------------------------------------------------------------------------------
 
   read8(linear: number): number {

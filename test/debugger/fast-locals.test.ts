@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parse, SLOW } from '../../src/debugger/expression';
-import { fastLocal, fastPlace } from '../../src/debugger/fast-locals';
+import { fastLocal, fastPlace, wordReader } from '../../src/debugger/fast-locals';
 import type { Debugger } from '../../src/debugger/session';
 import { stripType } from '../../src/symbols/dwarf/types';
 import { ask, make, stopAfter } from './stand';
@@ -97,6 +97,43 @@ test('over hundreds of stops each local that is read fast is what an expression 
   }
   assert.ok(read > 300, `${read} were read`);
   assert.ok([...kinds].some((k) => k.startsWith('register')) && [...kinds].some((k) => k.startsWith('memory')), [...kinds].join());
+});
+
+test('a word is what lies at its linear address, whether the TLB has the page or not; where nothing is mapped, it is left to the expression', async () => {
+  const { d } = make();
+  ask(d, 'tb user_hello');
+  await stopAfter(d, () => d.continue());
+  const { target } = d;
+  const { cpu } = target.processor;
+  const here = target.register('esp');
+  const places = [
+    here,
+    target.pc & ~3,
+    ...Array.from({ length: 256 }, (_, i) => (i << 20) + 0x1000),
+    ...Array.from({ length: 64 }, (_, i) => 0xc0000000 + (i << 16)),
+  ];
+  let mapped = 0;
+  for (const bytes of [1, 2, 4]) {
+    const read = wordReader(target, bytes);
+    for (const full of [true, false]) {
+      for (const at of places) {
+        if (!full) cpu.flushTlb();
+        const found = target.read(at >>> 0, bytes);
+        if (found.length < bytes)
+          assert.throws(
+            () => read(at),
+            (thrown) => thrown === SLOW,
+            `0x${at.toString(16)}`,
+          );
+        else {
+          mapped++;
+          const wanted = found.reduceRight((sum, b) => sum * 256 + b, 0);
+          assert.equal(read(at) >>> 0, wanted, `${bytes} at 0x${at.toString(16)}`);
+        }
+      }
+    }
+  }
+  assert.ok(cpu.cached(here) < 0 && mapped > 100, `${mapped} were mapped`);
 });
 
 test('a condition on a parameter stops where it holds and nowhere else', async () => {
