@@ -15,7 +15,7 @@ import { boundaryText } from './explain';
 import type { Programs } from './programs';
 import { switcherPlace } from './switcher-place';
 import type { Decision } from './trap-steps';
-import { hex8, LINEAR, segmentedText, type Space, type Target } from './target';
+import { hex8, LINEAR, placeText, segmentedText, type Space, type Target } from './target';
 import type { SavedContext, Task, Tasks } from './tasks';
 
 /** How a frame was found. */
@@ -96,6 +96,8 @@ const REACH = 0x4000;
 
 /** Frames of one kernel stack of 8 KB lie in one piece of memory of that size. */
 const STACK_BITS = 13;
+/** B of a stack segment, in the access bits: ESP counts whole. */
+const STACK_BIG = 1 << 14;
 
 /** One step towards the caller. */
 interface Step {
@@ -103,11 +105,23 @@ interface Step {
   cfa: number;
   signalFrame: boolean;
   method: Method;
+  /** The caller is 16-bit code. */
+  narrow?: Narrow;
   /** A trap frame by call frame information: where its pt_regs begins. */
   frameAt?: number;
 }
 
+/** Of 16-bit code: its segment, and where the stack segment begins. ESP of such a frame is an offset in that. */
+interface Narrow {
+  cs: number;
+  base: number;
+  stack: number;
+  /** Only SP counts. */
+  small: boolean;
+}
+
 interface Cursor {
+  narrow?: Narrow;
   registers: (number | undefined)[];
   method: Method;
   afterCall: boolean;
@@ -200,6 +214,10 @@ export class Stack {
     const registers = DWARF_REGISTERS.map((name) => (name === 'eip' ? target.pc : target.register(name)));
     this.segmented = segmentedText(target, target.pc);
     this.cursor = { registers, method: 'exact', afterCall: false, cpl: target.register('cs') & 3 };
+    if (target.codeBits === 16) {
+      const small = (target.segment('ss').access & STACK_BIG) === 0;
+      this.cursor.narrow = { cs: target.register('cs'), base: target.segmentBase('cs'), stack: target.segmentBase('ss'), small };
+    }
     if (target.host?.inSwitcher) this.switcher(target.host, registers);
     const { decision } = options;
     if (decision !== undefined) {
@@ -290,7 +308,9 @@ export class Stack {
       cpl: c.cpl,
       ...this.seen,
     };
-    const where = this.segmented !== undefined && c.method === 'exact' ? ` (${this.segmented})` : '';
+    const { narrow } = c;
+    const place = c.method === 'exact' ? this.segmented : narrow && placeText(narrow.cs, (pc - narrow.base) >>> 0);
+    const where = place === undefined ? '' : ` (${place})`;
     if (chain.length === 0) {
       const name = `${this.programs.nameOf(pc, c.afterCall) ?? hex8(pc)}${c.method === 'scan' ? ' ?' : ''}${where}`;
       this.frames.push({
@@ -316,16 +336,18 @@ export class Stack {
   }
 
   private up(c: Cursor): Cursor | undefined {
-    const esp = c.registers[ESP];
-    if (esp === undefined) return undefined;
+    const offset = c.registers[ESP];
+    if (offset === undefined) return undefined;
+    const { narrow } = c;
+    const esp = narrow === undefined ? offset : (narrow.stack + (narrow.small ? offset & 0xffff : offset)) >>> 0;
     const { sleeping } = this.options;
     if (sleeping?.saved.fresh && c.method === 'saved by the switch') return this.byTrapFrame(esp, 'has not run yet');
     const here = c.afterCall ? undefined : this.programs.symbolAt(c.registers[EIP] ?? 0);
     const begins = here?.name === TASK_BEGINS && here.offset === 0 ? this.byTrapFrame(esp, undefined) : undefined;
     if (begins !== undefined) return begins;
-    // In 16-bit code a return address has two bytes, and where they lie nothing tells.
-    const narrow = c.method === 'exact' && sleeping === undefined && this.target.codeBits === 16;
-    const plain = narrow ? undefined : (this.byCalls(c, this.byRules(c) ?? this.byPrologue(c)) ?? this.byScan(c));
+    // In 16-bit code a return address has two bytes or four, and only the noted calls tell where they lie.
+    const plain =
+      narrow !== undefined ? this.byNarrowCalls(esp, narrow) : (this.byCalls(c, this.byRules(c) ?? this.byPrologue(c)) ?? this.byScan(c));
     this.live ??= liveFrames(this.target);
     const trap = this.live.find(
       (r) => r.frame !== undefined && r.frame.at >= esp && r.frame.at - esp < REACH && this.sameStack(r.frame.at, esp),
@@ -338,8 +360,11 @@ export class Stack {
         const registers = exact && plain !== undefined ? [...plain.registers] : (this.saved(c, trap) ?? this.kept(c, plain));
         registers[ESP] = trap.esp;
         registers[EIP] = trap.eip;
+        const base = narrow === undefined ? undefined : this.target.selectorBase(trap.cs);
+        if (narrow !== undefined && base !== undefined) registers[EIP] = (base + trap.eip) >>> 0;
+        const inside = narrow === undefined || base === undefined ? {} : { narrow: { ...narrow, cs: trap.cs, base } };
         this.live = this.live.filter((r) => r !== trap && (r.frame?.at ?? 0) !== trap.frame?.at && r.k < trap.k);
-        return { registers, method: 'trap record', afterCall: false, cpl: trap.cpl };
+        return { registers, method: 'trap record', afterCall: false, cpl: trap.cpl, ...inside };
       }
     }
     if (plain === undefined) {
@@ -357,6 +382,8 @@ export class Stack {
     // Behind the call of a function that never returns the next one may begin, or nothing. A place that was pushed by hand is no call's.
     const byHand = plain.method !== 'shadow stack' && this.programs.symbolAt(pc)?.offset === 0 && !this.isBehindCall(pc);
     const afterCall = !plain.signalFrame && !byHand;
+    if (plain.narrow !== undefined)
+      return { registers: plain.registers, method: plain.method, afterCall: true, cpl: c.cpl, narrow: plain.narrow };
     if (plain.cfa <= esp - 4 || this.target.locate(afterCall ? pc - 1 : pc, this.space) < 0) return undefined;
     if (c.cpl !== 3 && !this.isNamed(pc, afterCall)) return undefined;
     return { registers: plain.registers, method: plain.method, afterCall, cpl: c.cpl };
@@ -469,11 +496,41 @@ export class Stack {
     }
     for (let at = esp + 4 * Math.ceil((end - esp) / 4) - 4; at >= esp; at -= 4) {
       const call = calls.at(pages[(at - first) >>> 12] + (at & (PAGE - 1)));
-      if (call === undefined || call.time < latest) continue;
+      if (call === undefined || call.narrow || call.time < latest) continue;
       latest = call.time;
       if (this.target.read32(at, this.space) !== call.back) continue;
       const asksForEip = this.target.read(call.back - 5, 1, this.space)[0] === 0xe8 && this.target.read32(call.back - 4, this.space) === 0;
       if (!asksForEip) found = { at, back: call.back };
+    }
+    return found;
+  }
+
+  /** The caller of 16-bit code: the innermost noted call on its stack whose words are still there. @param top linear address of the stack's top. */
+  private byNarrowCalls(top: number, narrow: Narrow): Step | undefined {
+    const { calls } = this.target.processor.cpu;
+    if (!calls.on) return undefined;
+    const end = Math.min(top + REACH, narrow.small ? narrow.stack + 0x10000 : 2 ** 32);
+    let found: Step | undefined;
+    let latest = 0;
+    for (let at = top + 2 * Math.floor((end - top) / 2) - 2; at >= top; at -= 2) {
+      const place = this.target.locate(at, this.space);
+      const call = place < 0 ? undefined : calls.at(RAM_BASE + place);
+      if (call === undefined || call.time < latest) continue;
+      latest = call.time;
+      const size = call.narrow ? 2 : 4;
+      const bytes = this.target.read(at, 2 * size, this.space);
+      const word = (offset: number): number => bytes[offset] | (bytes[offset + 1] << 8);
+      const held = call.narrow ? word(0) : (word(0) | (word(2) << 16)) >>> 0;
+      const cs = call.far ? word(size) : (call.cs ?? narrow.cs);
+      if (held !== call.back || (call.cs !== undefined && cs !== call.cs)) continue;
+      const base = cs === narrow.cs ? narrow.base : this.target.selectorBase(cs);
+      if (base === undefined) continue;
+      const registers: (number | undefined)[] = new Array(9).fill(undefined);
+      const cfa = at + (call.far ? 2 * size : size);
+      registers[ESP] = (cfa - narrow.stack) & (narrow.small ? 0xffff : -1);
+      registers[ESP] = registers[ESP] >>> 0;
+      registers[EIP] = (base + call.back) >>> 0;
+      found = { registers, cfa, signalFrame: false, method: 'shadow stack', narrow: { ...narrow, cs, base } };
     }
     return found;
   }

@@ -5,7 +5,7 @@
 
 import type { Cpu } from '../i386/cpu';
 import { baseOf, limitOf } from '../i386/descriptors';
-import { CS, DS, ES, FS, GS, RAM_BASE, SS, W } from '../i386/state';
+import { CR0, CS, DS, ES, FL, FS, GS, LDTR, RAM_BASE, SS, W } from '../i386/state';
 import type { Processor } from '../i386/processor';
 import { Context, type GuestContext, type GuestRegister } from '../lguest/context';
 import type { Host, TrapFilter } from '../lguest/host';
@@ -54,6 +54,8 @@ export interface Target {
   readonly codeBits: 16 | 32;
   /** Linear address at which a segment of the code at hand begins, uint32. */
   segmentBase(name: SegmentName): number;
+  /** Linear address at which the segment of a selector begins, as code that has it would see it; undefined: no such segment. */
+  selectorBase(selector: number): number | undefined;
   /** What the processor has, or will load, for a segment register: uint32, the access byte with the flags above it. */
   segment(name: SegmentName): Hidden;
   setFilter(filter: TrapFilter | undefined): void;
@@ -187,6 +189,11 @@ export class GuestTarget extends MemoryTarget implements Target {
     if (this.live) return this.processor.cpu.m32[W.BASE + SEGMENTS[name]] >>> 0;
     return baseOf(...this.descriptor(name)) >>> 0;
   }
+  selectorBase(selector: number): number | undefined {
+    const { gdt } = this.host.lg;
+    const at = (selector >> 3) * 2;
+    return at + 1 < gdt.length ? baseOf(gdt[at], gdt[at + 1]) >>> 0 : undefined;
+  }
   segment(name: SegmentName): Hidden {
     if (this.live) return hiddenOf(this.processor.cpu, SEGMENTS[name]);
     const [low, high] = this.descriptor(name);
@@ -303,6 +310,15 @@ export class BareTarget extends MemoryTarget implements Target {
   segmentBase(name: SegmentName): number {
     return this.processor.cpu.m32[W.BASE + SEGMENTS[name]] >>> 0;
   }
+  selectorBase(selector: number): number | undefined {
+    const { m32 } = this.processor.cpu;
+    if ((m32[W.CR0] & CR0.PE) === 0 || m32[W.EFLAGS] & FL.VM) return (selector & 0xffff) << 4;
+    const table = selector & 4 ? m32[W.BASE + LDTR] : m32[W.GDT_BASE];
+    const at = (table + (selector & 0xfff8)) >>> 0;
+    const low = this.read32(at);
+    const high = this.read32(at + 4);
+    return low === undefined || high === undefined ? undefined : baseOf(low, high) >>> 0;
+  }
   segment(name: SegmentName): Hidden {
     return hiddenOf(this.processor.cpu, SEGMENTS[name]);
   }
@@ -360,9 +376,9 @@ export class BareTarget extends MemoryTarget implements Target {
 /** `f000:fff0` for a place in the code segment at hand when that does not begin at 0; undefined when it does, for then the linear address is the offset. */
 export const segmentedText = (target: Target, linear: number): string | undefined => {
   const base = target.segmentBase('cs');
-  if (base === 0) return undefined;
-  const offset = (linear - base) >>> 0;
-  return `${target.register('cs').toString(16).padStart(4, '0')}:${offset.toString(16).padStart(offset > 0xffff ? 8 : 4, '0')}`;
+  return base === 0 ? undefined : placeText(target.register('cs'), (linear - base) >>> 0);
 };
+export const placeText = (cs: number, offset: number): string =>
+  `${cs.toString(16).padStart(4, '0')}:${offset.toString(16).padStart(offset > 0xffff ? 8 : 4, '0')}`;
 
 export const hex8 = (value: number): string => `0x${(value >>> 0).toString(16).padStart(8, '0')}`;

@@ -4,7 +4,7 @@
 // The rest (page walks, crossings, watched pages, pages with code, limits) is in the slow methods below. It leaves out: what instructions mean
 // (interpreter/), descriptor loads and control transfer (segments.ts, transfer.ts, interrupts.ts, tasks.ts), and the run loop (processor.ts).
 
-import { CallTable } from './calls';
+import { CALL_KIND, CallTable } from './calls';
 import { auxFor, resultFor, statusFlags } from './flags';
 import { CR0, CR4, CS, DELIVERED, EXC, F, FL, GAPS, INTERCEPT, LINES, PAGE, RAM_BASE, SS, TLB, TLB_INVALID, W } from './state';
 
@@ -848,8 +848,13 @@ export class Cpu {
     return physical === -1 ? -1 : this.physicalOffset(physical);
   }
   /** A CALL has pushed `back`, its lowest byte at `linear`; a RET has popped what lay there. */
-  noteCall(linear: number, back: number): void {
-    this.calls.push(this.placeOf(linear, true), back);
+  noteCall(linear: number, back: number, kind = 0): void {
+    this.calls.push(this.placeOf(linear, true), back, kind);
+  }
+  /** The same for a CALL that pushed two bytes, or a far one. */
+  noteOtherCall(linear: number, ip: number, wide: boolean, far: boolean): void {
+    const kind = (wide ? 0 : CALL_KIND.NARROW) | (far ? CALL_KIND.FAR : 0);
+    this.noteCall(linear, wide ? ip : (this.m32[W.SELECTOR + CS] << 16) | (ip & 0xffff), kind);
   }
   noteReturn(linear: number): void {
     this.calls.pop(this.placeOf(linear, false));

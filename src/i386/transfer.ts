@@ -100,6 +100,7 @@ export const farCall = (c: Cpu, selector: number, offset: number, wide: boolean)
     frame.push(wide, m[W.SELECTOR + CS]);
     frame.push(wide, m[W.EIP]);
     frame.commit();
+    if (c.calls.on) c.noteOtherCall((m[W.BASE + SS] + c.stackOffset(0)) | 0, m[W.EIP], wide, true);
     loadPlainCs(c, selector, offset);
     return;
   }
@@ -127,7 +128,7 @@ const pushAndEnter = (c: Cpu, selector: number, d: Descriptor, eip: number, wide
   checkEip(c, d, eip);
   setAccessed(c, d);
   frame.commit();
-  if (wide && c.calls.on) c.noteCall((m[W.BASE + SS] + c.stackOffset(0)) | 0, m[W.EIP]);
+  if (c.calls.on) c.noteOtherCall((m[W.BASE + SS] + c.stackOffset(0)) | 0, m[W.EIP], wide, true);
   enterCode(c, selector, d, eip, m[W.CPL]);
 };
 
@@ -236,6 +237,7 @@ export const farReturn = (c: Cpu, wide: boolean, parameters: number): void => {
     return;
   }
   if (eip >>> 0 > (c.v86 ? 0xffff : c.m32[W.LIMIT + CS] >>> 0)) c.gp(0);
+  if (c.calls.on) c.noteReturn((c.m32[W.BASE + SS] + c.stackOffset(0)) | 0);
   c.moveStack(2 * size + parameters);
   loadPlainCs(c, selector, eip);
 };

@@ -32,6 +32,20 @@ const rom = (): { image: Uint8Array; at: Record<string, number> } => {
   put('wide', [0xb8, 0x78, 0x56, 0x34, 0x12, 0xe8, 0x03, 0x00, 0x00, 0x00, 0xf4]); // mov eax, 12345678h; call called; hlt
   next = 0x5d;
   put('called', [0x8e, 0xd0, 0xf4]);
+  next = 0x600;
+  put('calls', [0xb8, 0x00, 0x30, 0x8e, 0xd0, 0xbc, 0x00, 0x01]); // mov ax, 3000h; mov ss, ax; mov sp, 100h
+  put('idle', [0xe8, 0x3a, 0x00]); // call leaf
+  put('outer', [0x6a, 0x07, 0xe8, 0x00, 0x01, 0xf4]); // push 7; call near: one; hlt
+  next = 0x645;
+  put('leaf', [0xc3]);
+  next = 0x710;
+  put('one', [0x50, 0x9a, 0x00, 0x00, 0x00, 0xf1, 0x58, 0xc3]); // push ax; call f100:0000; pop ax; ret
+  next = 0x1000;
+  put('two', [0x9a, 0x20, 0x00, 0x00, 0xf1, 0x66, 0xe8, 0x13, 0x00, 0x00, 0x00, 0xcb]); // call f100:0020; call dword three; retf
+  next = 0x101e;
+  put('three', [0x90, 0x66]); // nop
+  next = 0x1020;
+  put('farLeaf', [0xcb]);
   image.set([0, 0, 0, 0, 0, 0, 0, 0], 0x300);
   image.set([0xff, 0xff, 0, 0, 0x0f, 0x9a, 0x00, 0], 0x308); // code, 16-bit, base F0000
   image.set([0xff, 0xff, 0, 0, 0x0f, 0x9a, 0x40, 0], 0x310); // code, 32-bit, base F0000
@@ -107,4 +121,23 @@ test('the D bit of cs decides how code is read: the same bytes are 16-bit code b
     const { content } = await s.request('source', { source: frame.source, sourceReference: frame.source?.sourceReference });
     assert.match(content, /0010:0050 {2}b8 78 56 34 12 +mov \$0x12345678,%eax\n/, 'a listing made for 16-bit code is made anew');
     assert.equal(await s.evaluate('$pc == $eip + 0xf0000'), '1');
+  }));
+
+test('callers in 16-bit code are followed by the noted calls, near, far and with 32-bit return addresses, each by its cs:ip', () =>
+  standing(async (s, at) => {
+    await goTo(s, at.start);
+    await s.request('setExpression', { expression: '$eip', value: `0x${at.calls.toString(16)}` });
+    await goTo(s, at.three);
+    const frames = await s.frames();
+    const places = frames.map((f) => [/\((.*)\)/.exec(f.name)?.[1], f.instructionPointerReference, (f as { method?: string }).method]);
+    const behind = (offset: number): string => `0x${(BASE + offset).toString(16).padStart(8, '0')}`;
+    assert.deepEqual(places, [
+      ['f100:001e', behind(at.three), 'exact'],
+      ['f100:000b', behind(at.two + 11), 'shadow stack'],
+      ['f000:0716', behind(at.one + 6), 'shadow stack'],
+      [`f000:${(at.outer + 5).toString(16).padStart(4, '0')}`, behind(at.outer + 5), 'shadow stack'],
+    ]);
+    // A word that was overwritten is no return address any more.
+    await s.request('writeMemory', { memoryReference: '0x000300fc', data: Buffer.from([0, 0]).toString('base64') });
+    assert.equal((await s.frames()).length, 3);
   }));

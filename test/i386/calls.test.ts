@@ -44,6 +44,17 @@ test('the table holds what was called and has not returned, after every instruct
   }
 });
 
+test('a call of 16 bits is noted with the two bytes that it pushed and its segment, and its return takes it off', () => {
+  const proc = flatMachine([0x66, 0xe8, 1, 0, 0xf4, 0x66, 0xc3], undefined, 0x1000); // callw f; hlt; f: retw
+  proc.recordCalls(true);
+  const { cpu } = proc;
+  proc.step();
+  assert.deepEqual(cpu.calls.at(RAM_BASE + STACK - 2), { back: 0x1004, narrow: true, far: false, cs: 8, time: 1 });
+  proc.step();
+  assert.equal(cpu.m32[W.EIP], 0x1004);
+  assert.equal(cpu.calls.at(RAM_BASE + STACK - 2), undefined);
+});
+
 test('interpreter, quick interpreter and translated code leave the same table and the same machine', () => {
   const machines = [fib(), fib(0), fib(3)];
   const plain = fib();
@@ -79,7 +90,7 @@ test('a far call within its privilege is noted, and its return takes it off', ()
   try {
     const place = RAM_BASE + AT.STACK - 8;
     pc.run(0x9a, ...dword(0x9500), ...word(SEL.CODE0));
-    assert.equal(proc.cpu.calls.at(place)?.back, AT.CODE + 7);
+    assert.deepEqual([proc.cpu.calls.at(place)?.back, proc.cpu.calls.at(place)?.far], [AT.CODE + 7, true]);
     pc.run(0xcb);
     assert.equal(pc.esp, AT.STACK);
     assert.equal(proc.cpu.calls.at(place), undefined);

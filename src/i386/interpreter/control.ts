@@ -127,6 +127,7 @@ const callTo = (c: Cpu, i: number, eip: number): void => {
     const linear = c.linW(SS, c.stackOffset(-2), 2);
     checkTarget(c, eip);
     c.write16(linear, back & 0xffff);
+    if (c.calls.on) c.noteOtherCall(linear, back, false, false);
     c.moveStack(-2);
   } else {
     const linear = c.linW(SS, c.stackOffset(-4), 4);
@@ -183,7 +184,7 @@ const bindRet = (row: Row, size: Size): Handler => {
     const at = c.linR(SS, c.stackOffset(0), 1 << size);
     const eip = size === 2 ? c.read32(at) : c.read16(at);
     checkTarget(c, eip);
-    if (c.calls.on && size === 2) c.noteReturn(at);
+    if (c.calls.on) c.noteReturn(at);
     c.moveStack((1 << size) + (more ? c.code[i + R.IMM] : 0));
     c.m32[W.EIP] = eip;
   };
