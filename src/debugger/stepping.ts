@@ -8,6 +8,7 @@ import { LGUEST_TRAP_ENTRY, LHCALL } from '../lguest/abi';
 import type { TrapRecord } from '../lguest/trap-record';
 import { stripType, type Type } from '../symbols/dwarf/types';
 import { ExpressionError, fit, load, type Value } from './expression';
+import { JumpsBack } from './jumps-back';
 import type { Programs } from './programs';
 import { delivers, handlerAtWork } from './record-query';
 import { nextTurn, type Runner, type Temporary } from './run-loop';
@@ -38,8 +39,10 @@ export class Stepping {
   /** What the function that was just left has returned. */
   returned: { name: string; value: Value } | undefined;
   private readonly run: Runner;
+  private readonly jumpsBack: JumpsBack;
 
   constructor(private readonly d: StepOwner) {
+    this.jumpsBack = new JumpsBack(d.programs, (at) => d.decode(at));
     this.run = d.runner;
     this.trapSteps = new TrapSteps({
       target: d.target,
@@ -199,7 +202,10 @@ export class Stepping {
     const places: Temporary[] = addresses.map((address) => ({ address, test }));
     return this.run.runUntil([...places, ...this.furtherOut(esp, mine)], { handler, mine, cpl });
   }
-  /** Where the callers further out go on: met with the stack above the frame that is waited for, they show that it was left for good. */
+  /**
+   * Where the callers further out go on: met with the stack above the frame that is waited for, they show that it was left for good. And where a longjmp goes on, in
+   * those or in the function that is waited for.
+   */
   private furtherOut(above: number, mine: () => boolean): Temporary[] {
     const { target, programs, tasks } = this.d;
     const stack = new Stack(target, programs, undefined, { tasks });
@@ -207,7 +213,12 @@ export class Stepping {
     const places: Temporary[] = [];
     for (const f of stack.frames) {
       const esp = f.registers[4];
-      if (f.kind !== 'code' || !f.afterCall || esp === undefined || esp <= above || !EXACT.has(f.method)) continue;
+      if (f.kind !== 'code' || esp === undefined || esp < above || !(EXACT.has(f.method) || f === stack.frames[0])) continue;
+      const further = esp > above;
+      const jumped = (): boolean => target.register('eax') !== 0 && Math.abs(target.register('esp') - esp) < 0x200 && mine();
+      for (const address of this.jumpsBack.in(f.pc))
+        places.push({ address, test: jumped, ...(further ? { gone: 'passed' as const } : {}) });
+      if (!f.afterCall || !further) continue;
       const test = (): boolean => {
         const now = target.register('esp');
         return now >= esp && now - esp < 0x200 && mine();
@@ -352,7 +363,7 @@ export class Stepping {
       left === undefined ? handlerAtWork(target.records, target.register('esp')) : undefined,
       caller.cpl,
     );
-    if (outcome === undefined && left !== undefined) this.returned = this.returnValue(left.name, left.type);
+    if (outcome === undefined && left !== undefined && target.pc === caller.pc) this.returned = this.returnValue(left.name, left.type);
     return outcome;
   }
 

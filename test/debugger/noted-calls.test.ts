@@ -147,6 +147,49 @@ test('frames that a longjmp left behind are gone as soon as its function calls a
   assert.deepEqual(leaf, labels(parts, ['stop leaf', 'in outer', 'in main']));
 });
 
+test('a longjmp ends a step where it goes on: in the function at hand as any step, in one further out with a word that the frame is gone', async () => {
+  const parts: Part[] = [
+    'main',
+    ...[MOV_ESP, ...word32(STACK_A)],
+    [CALL, 'outer'],
+    ...CLI_HLT,
+    'outer',
+    [CALL, 'setjmp'],
+    'landing',
+    ...[0x85, 0xc0, 0x75, 5 + CLI_HLT.length], // test %eax,%eax; jnz behind the hlt
+    'call',
+    [CALL, 'middle'],
+    ...CLI_HLT,
+    ...[NOP, ...CLI_HLT],
+    'setjmp',
+    ...[0x8d, 0x5c, 0x24, 4, 0x31, 0xc0, 0xc3], // lea 4(%esp),%ebx; xor %eax,%eax; ret
+    'middle',
+    [CALL, 'inner'],
+    ...CLI_HLT,
+    'inner',
+    ...[NOP, 0x89, 0xdc, 0xb8, ...word32(1)], // mov %ebx,%esp; mov $1,%eax
+    [JMP, 'landing'],
+  ];
+  const { code, at } = assemble(parts);
+  const functions = ['main', 'outer', 'setjmp', 'middle', 'inner'];
+  const map = functions.map((name) => `${at(name).toString(16).padStart(8, '0')} T ${name}\n`).join('');
+  for (const engine of ENGINES)
+    for (const kind of ['over', 'out'] as const) {
+      const { machine } = boot(code, engine);
+      const names = openProgram(new TextEncoder().encode(map), 'System.map');
+      const d = new Debugger(new BareTarget(machine), new Programs([names]));
+      await stopAfter(d, () => d.runTo([at(kind === 'over' ? 'call' : 'inner')], 'step', 'there'));
+      const stop = await stopAfter(d, () => d.step(kind, 'instruction'));
+      assert.equal(d.target.pc, at('landing'), kind);
+      assert.deepEqual(
+        [stop.description, stop.text],
+        kind === 'over'
+          ? ['Paused on step', undefined]
+          : ['Paused on step: its frame is gone', 'The frame is gone: outer+0x5 has gone on.'],
+      );
+    }
+});
+
 test('a return address that was pushed by hand is no call: its frame is left out, and the chain goes on', async () => {
   const parts: Part[] = [
     ...[MOV_ESP, ...word32(STACK_A)],
