@@ -11,6 +11,7 @@ import { Context, type GuestContext, type GuestRegister } from '../lguest/contex
 import type { Host, TrapFilter } from '../lguest/host';
 import type { Position, TrapLog, TrapRecord } from '../lguest/trap-record';
 import type { BareMachine } from '../launcher/bare';
+import type { Device } from '../launcher/devices';
 import type { Inputs, Machine, RunOptions, Stop } from '../launcher/machine';
 
 const PAGE = 4096;
@@ -85,6 +86,8 @@ export interface Target {
   requestStop(): void;
   /** One instruction of whatever runs, the Switcher included, or one step of the Host. */
   stepHost?(): Stop;
+  /** The Launcher's devices; only a Guest has them. */
+  readonly devices?: readonly Device[];
   /** What the user does to the Guest from outside; only a Guest has it. */
   readonly inputs?: Inputs;
   readonly end: Stop | undefined;
@@ -157,6 +160,9 @@ export class GuestTarget extends MemoryTarget implements Target {
     this.codeFrom = machine.host.layout.memBase;
   }
 
+  get devices(): readonly Device[] {
+    return this.machine.devices.devices;
+  }
   get inputs(): Inputs {
     return this.machine.inputs;
   }

@@ -99,6 +99,8 @@ export const watchNamed = (d: Debugger, given: string, frame: Frame | undefined)
     if (entry !== null && mask === '') return as(`desc:${entry[1]}:${indexOf(d, entry[2], frame)}`);
     const ring = /^ring:hcall(?:\[(.+)\])?$/.exec(text);
     if (ring !== null) return as(`ring:hcall${ring[1] === undefined ? '' : `[${indexOf(d, ring[1], frame)}]`}`);
+    // What has no other name is named by its id.
+    if (/^(desc|ring|fld):/.test(text)) return as(text);
     const kept = hostPath(d, subject, frame);
     if (kept !== undefined) {
       const masks = kept.startsWith('fld:lguest.') ? mask : '';

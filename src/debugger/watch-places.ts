@@ -2,7 +2,7 @@
 //
 // An id is a text, so that clients keep it: `mem:v:0x…:4`, `mem:p:…`, `mem:host:…`, `mem:v@0x<cr3>:0x…:4`, `sym:jiffies+0x4:4`, `local:0x…:4:0x<return>:0x<esp>`,
 // `pte:g:0x…`, `pte:s:0x…`, `pgd:g:…`, `pgd:s:…`, `reg:eflags.IF`, `fld:lguest.ts`, each of the last with `&mask`; `fld:lguest_data.cr2`, `ring:hcall[3]`,
-// `desc:gdt:2`, `desc:idt:14`, `desc:tls:0`; `cr2:hw`. Memory may end in `:changed`.
+// `desc:gdt:2`, `desc:idt:14`, `desc:tls:0`, `desc:console:status`, `ring:console.0:used`; `cr2:hw`. Memory may end in `:changed`.
 // What it leaves out: noticing accesses (watches.ts).
 
 import { CR0, CR4, W } from '../i386/state';
@@ -262,6 +262,33 @@ const descriptor = (target: Target, programs: Programs, table: 'gdt' | 'idt' | '
   return typeof s === 'string' ? s : { ...s, name };
 };
 
+/** Fields of a device's descriptor, and of its queues' rings: where they lie. The Launcher's own cursor lies nowhere. */
+const DESCRIPTOR_FIELDS: Readonly<Record<string, [offset: number, length: number]>> = { type: [0, 1], config_len: [1, 1], status: [2, 1] };
+const device = (target: Target, programs: Programs, name: string, queue: number | undefined, field: string): Subject | string => {
+  const all = target.devices ?? [];
+  // Of several of a kind the second is `block2`.
+  const [, kind, nth] = /^(\D*)(\d*)$/.exec(name) ?? [];
+  const found = all.filter((d) => d.name === kind)[Number(nth || 1) - 1];
+  if (found === undefined)
+    return `there is no device "${name}"${all.length === 0 ? '' : `; there are ${all.map((d) => d.name).join(' ')}`}`;
+  const text = queue === undefined ? `desc:${name}:${field}` : `ring:${name}.${queue}:${field}`;
+  const memory = (address: number, length: number): Subject | string => {
+    const subject = subjectOf(target, programs, `mem:p:${hex8(address)}:${length}`);
+    return typeof subject === 'string' ? subject : { ...subject, name: text };
+  };
+  if (queue === undefined) {
+    const at = Object.hasOwn(DESCRIPTOR_FIELDS, field) ? DESCRIPTOR_FIELDS[field] : undefined;
+    return at === undefined
+      ? `a device's descriptor has ${Object.keys(DESCRIPTOR_FIELDS).join(' ')}`
+      : memory(found.descriptor + at[0], at[1]);
+  }
+  const ring = found.queues[queue];
+  if (ring === undefined) return `${name} has queues 0 to ${found.queues.length - 1}, not ${queue}`;
+  if (field === 'avail' || field === 'used') return memory(ring[field] + 2, 2);
+  if (field !== 'last') return 'a queue has avail and used, the indexes of its rings, and last, how far the Launcher has looked';
+  return { name: text, address: 0, length: 4, mask: -1, when: 'host', probe: () => ring.lastAvail, place: () => NOWHERE };
+};
+
 /** An entry of the Guest's or the shadow tables, in the directory that is current when the watch is made. */
 const entry = (target: Target, level: 'pte' | 'pgd', kind: 'g' | 's', va: number, mask: number): Subject | string => {
   const { host } = target;
@@ -332,6 +359,9 @@ export const subjectOf = (target: Target, programs: Programs, id: string): Subje
   }
   const entryId = /^desc:(gdt|idt|tls):(\d+)$/i.exec(id);
   if (entryId !== null) return descriptor(target, programs, entryId[1] as 'gdt', Number(entryId[2]));
+  const onDevice = /^(?:desc:(\w+)|ring:(\w+)\.(\d+)):(\w+)$/.exec(id);
+  if (onDevice !== null)
+    return device(target, programs, onDevice[1] ?? onDevice[2], onDevice[3] === undefined ? undefined : Number(onDevice[3]), onDevice[4]);
   const table = /^(pte|pgd):(g|s):(0x[0-9a-f]+)(?:&(0x[0-9a-f]+|\d+))?$/i.exec(id);
   if (table !== null)
     return entry(target, table[1] as 'pte', table[2] as 'g', Number(table[3]) >>> 0, table[4] === undefined ? -1 : Number(table[4]) | 0);

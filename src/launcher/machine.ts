@@ -268,6 +268,7 @@ export class Machine {
       if (!(thrown instanceof LauncherDeath)) throw thrown;
       this.ended = { kind: 'killed', message: `lguest: ${thrown.message}`, record: this.host.current };
     }
+    this.host.onAct?.(false);
   }
   /** The Guest died: read the reason, up to 1023 bytes. */
   private death(): Stop {

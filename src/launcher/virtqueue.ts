@@ -54,10 +54,12 @@ export class Virtqueue {
   private get base(): number {
     return this.pfn * PAGE;
   }
-  private get avail(): number {
+  /** Guest-physical address of the available ring: flags, index, heads. */
+  get avail(): number {
     return this.base + this.num * 16;
   }
-  private get used(): number {
+  /** Guest-physical address of the used ring: flags, index, {head, length}. */
+  get used(): number {
     return this.base + roundUp(this.num * 16 + 4 + 2 * this.num);
   }
 

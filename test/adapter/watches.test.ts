@@ -357,6 +357,24 @@ test('the ring of hypercalls and the shared page are watched as memory: who fill
   await s.end();
 });
 
+test('the descriptor page and the rings of devices are watched by device and queue, and how far the Launcher has looked', async () => {
+  const s = await Inside.at('start_kernel');
+  await s.watch(['desc:console:status', 'write']);
+  assert.match((await s.go()).text ?? '', /^desc:console:status: 0x00 → 0x0\w by the Guest at \w+/);
+  await s.watch(['ring:console.1:avail', 'write']);
+  assert.match((await s.go()).text ?? '', /^ring:console.1:avail: 0x0000 → 0x0001 by the Guest at \w+/);
+  await s.watch(['ring:console.1:used', 'write'], ['ring:console.1:last', 'write']);
+  const launcher = 'ring:console.1:used: 0x0000 → 0x0001 by the Launcher; ring:console.1:last: 0x00000000 → 0x00000001 by the Launcher';
+  assert.equal((await s.go()).text, launcher);
+  for (const [name, text] of [
+    ['desc:disk:status', /there is no device "disk"; there are console/],
+    ['ring:console.7:used', /console has queues 0 to 1, not 7/],
+    ['ring:console.1:size', /a queue has avail and used/],
+  ] as const)
+    assert.match((await s.request('dataBreakpointInfo', { name })).description, text);
+  await s.end();
+});
+
 test('what watches of the Host see is the same with and without the translator', async () => {
   const seen: string[] = [];
   for (const jit of [true, false]) {
