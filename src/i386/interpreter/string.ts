@@ -1,6 +1,6 @@
 // String instructions MOVS, STOS, LODS, CMPS, SCAS, alone and under REP.
 //
-// One element at a time, exactly, is the rule; MOVS and STOS upwards through flat segments move whole page parts at once when source and destination do
+// One element at a time, exactly, is the rule; MOVS and STOS through flat segments move whole page parts at once when source and destination do
 // not overlap in a way that byte order would show. A REP runs at most CHUNK elements and then asks the run loop to come back, so that interrupts and
 // budgets are honoured. A fault leaves the registers at the element that faulted. What it leaves out: INS and OUTS (system.ts). Source: SDM vol. 2, "REP".
 
@@ -109,6 +109,47 @@ const bulk = (c: Cpu, kind: Kind, size: Size, seg: number, count: number): numbe
   return n;
 };
 
+/**
+ * The same of a downward one: as many elements as lie within one page on either side, the first of them the highest.
+ * @returns elements done; 0 when the ordinary way must be taken.
+ */
+const bulkDown = (c: Cpu, kind: Kind, size: Size, seg: number, count: number): number => {
+  const m = c.m32;
+  const bytes = 1 << size;
+  /** Elements from `at` down to the page's start; 0 when the first goes beyond its end. */
+  const room = (at: number): number => ((at & 0xfff) + bytes > PAGE ? 0 : ((at & 0xfff) >> size) + 1);
+  if (((m[W.FLAT] >> ES) & 1) === 0) return 0;
+  const di = m[EDI];
+  const eDst = m[c.tw + (di >>> 12)];
+  if ((eDst & 1) === 0) return 0;
+  let n = Math.min(count, room(di));
+  if (n === 0) return 0;
+  const dst = (di + eDst + 1) | 0;
+  const below = (n - 1) << size;
+  if (kind === Kind.STOS) {
+    store(c, size, dst - below, n);
+    m[EDI] = (di - (n << size)) | 0;
+    return n;
+  }
+  if (((m[W.FLAT] >> seg) & 1) === 0) return 0;
+  const si = m[ESI];
+  const eSrc = m[c.tr + (si >>> 12)];
+  if ((eSrc & 1) === 0) return 0;
+  n = Math.min(n, room(si));
+  if (n === 0) return 0;
+  const src = (si + eSrc + 1) | 0;
+  const length = n << size;
+  const from = src + bytes - length;
+  const to = dst + bytes - length;
+  const { m8 } = c;
+  if (to >= from || from - to >= length) m8.copyWithin(to, from, from + length);
+  else if (from - to >= bytes) for (let k = length - 1; k >= 0; k--) m8[to + k] = m8[from + k];
+  else return 0;
+  m[ESI] = (si - length) | 0;
+  m[EDI] = (di - length) | 0;
+  return n;
+};
+
 const store = (c: Cpu, size: Size, dst: number, n: number): void => {
   const { m8 } = c;
   const value = c.m32[EAX];
@@ -181,13 +222,13 @@ const repeat = (c: Cpu, i: number, kind: Kind, size: Size): void => {
   const whileEqual = (meta & M.REPE) !== 0;
   // A debug trap comes after the element that caused it.
   const chunk = (m[W.EFLAGS] & FL.TF) === 0 && !c.dataBreakpoints ? CHUNK : 1;
-  const mayBulk = kind !== Kind.LODS && !down && !narrow && chunk > 1;
+  const mayBulk = kind !== Kind.LODS && !(down && compares) && !narrow && chunk > 1;
   for (let done = 0; done < chunk; ) {
     const left = narrow ? c.m16[ECX << 1] : m[ECX] >>> 0;
     if (left === 0) return;
     if (mayBulk) {
       const most = Math.min(left, chunk - done);
-      const n = compares ? compareBulk(c, kind, size, seg, most, whileEqual) : bulk(c, kind, size, seg, most);
+      const n = compares ? compareBulk(c, kind, size, seg, most, whileEqual) : (down ? bulkDown : bulk)(c, kind, size, seg, most);
       if (n > 0) {
         m[ECX] = left - n;
         done += n;

@@ -246,4 +246,52 @@ export abstract class Arithmetic extends Conditions {
     else this.setReg(rm, size, this.t0);
     this.setReg(reg, size, a);
   }
+
+  protected exchangeAdd(i: number): void {
+    const { f } = this;
+    const { reg, rm, memory, size } = this.get(i);
+    const a = this.temp();
+    const b = this.temp();
+    const r = this.temp();
+    this.readModify(i, a);
+    this.getReg(reg, size);
+    f.tee(b);
+    f.get(a);
+    f.op(OP.i32_add);
+    f.set(r);
+    if (memory) this.storeProbed(size, r);
+    this.setReg(reg, size, a);
+    // Of a register with itself the sum stays.
+    if (!memory) this.setReg(rm, size, r);
+    this.arithmeticFlags(false, size, a, b, r);
+    if (!this.flagsDead) this.compared = false;
+  }
+
+  /** The destination is written in either case: what is there already, when it is not what EAX has. */
+  protected compareExchange(i: number): void {
+    const { f } = this;
+    const { reg, size } = this.get(i);
+    const old = this.temp();
+    const wanted = this.temp();
+    const next = this.temp();
+    const r = this.temp();
+    this.readModify(i, old);
+    this.getReg(EAX, size);
+    f.set(wanted);
+    this.getReg(reg, size);
+    f.get(old);
+    f.get(wanted);
+    f.get(old);
+    f.op(OP.i32_eq);
+    f.op(OP.select);
+    f.set(next);
+    this.setReg(EAX, size, old);
+    this.writeBack(i, next);
+    f.get(wanted);
+    f.get(old);
+    f.op(OP.i32_sub);
+    f.set(r);
+    this.arithmeticFlags(true, size, wanted, old, r);
+    if (!this.flagsDead) this.compared = true;
+  }
 }

@@ -26,6 +26,8 @@ export const flagEffect = (code: Int32Array, i: number): number => {
     case 'cmp':
     case 'test':
     case 'neg':
+    case 'xadd':
+    case 'cmpxchg':
       return EFFECT.DEFINES | memory;
     case 'imul2':
     case 'imul3':
@@ -69,7 +71,11 @@ export const flagEffect = (code: Int32Array, i: number): number => {
     case 'cwd':
     case 'bswap':
     case 'nop_ev':
+    case 'cld':
+    case 'std':
       return 0;
+    case 'lahf':
+      return EFFECT.USES;
     default:
       return EFFECT.USES | EFFECT.MAY_LEAVE;
   }
@@ -130,9 +136,15 @@ export const canTranslate = (code: Int32Array, i: number): boolean => {
     case 'nop_ev':
     case 'xchg':
     case 'sahf':
+    case 'lahf':
+    case 'cld':
+    case 'std':
+    case 'xadd':
+    case 'cmpxchg':
     case 'fnstsw_ax':
       return true;
     case 'push':
+    case 'pushf':
     case 'push_sreg':
     case 'pusha':
     case 'popa':
@@ -155,7 +167,10 @@ export const canTranslate = (code: Int32Array, i: number): boolean => {
       return !probesOnly && (size === 2 || (count !== undefined && count < 8 << size));
     case 'rol':
     case 'ror':
-      return !probesOnly && size === 2;
+      return !probesOnly && (size === 2 || count !== undefined);
+    case 'rcl':
+    case 'rcr':
+      return size === 2 && count === 1;
     case 'shld':
     case 'shrd':
       return !probesOnly && size === 2 && count !== undefined;

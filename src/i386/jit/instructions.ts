@@ -124,11 +124,19 @@ export abstract class Instructions extends Special {
       case 'xchg':
         this.xchg(i, row.args);
         return;
+      case 'xadd':
+        this.exchangeAdd(i);
+        return;
+      case 'cmpxchg':
+        this.compareExchange(i);
+        return;
       case 'shl':
       case 'shr':
       case 'sar':
       case 'rol':
       case 'ror':
+      case 'rcl':
+      case 'rcr':
         this.shift(i, name, row.args);
         return;
       case 'shld':
@@ -231,8 +239,18 @@ export abstract class Instructions extends Special {
       }
       case 'nop_ev':
         return;
+      case 'cld':
+      case 'std':
+        this.direction(name === 'std');
+        return;
       case 'sahf':
         this.sahf();
+        return;
+      case 'lahf':
+        this.lahf();
+        return;
+      case 'pushf':
+        this.pushFlags();
         return;
       case 'fnstsw_ax':
         this.storeStatusWord(i);

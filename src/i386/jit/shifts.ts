@@ -27,12 +27,42 @@ export abstract class Shifts extends Arithmetic {
       f.op(OP.i32_and);
     } else f.i32(constant);
     f.set(n);
-    const rotate = name === 'rol' || name === 'ror';
-    const op = { shl: OP.i32_shl, shr: OP.i32_shr_u, sar: OP.i32_shr_s, rol: OP.i32_rotl, ror: OP.i32_rotr }[name] ?? OP.i32_shl;
-    f.get(a);
-    if (name === 'sar') this.extend(size);
-    f.get(n);
-    f.op(op);
+    const rotate = name[0] === 'r';
+    const left = name === 'rol' || name === 'rcl';
+    const last = this.temp();
+    if (name === 'rcl' || name === 'rcr') {
+      // Of a dword by one: what goes out is the next carry.
+      this.canonical();
+      f.get(a);
+      f.i32(left ? 31 : 0);
+      f.op(OP.i32_shr_u);
+      f.i32(1);
+      f.op(OP.i32_and);
+      f.set(last);
+      f.get(a);
+      f.i32(1);
+      f.op(left ? OP.i32_shl : OP.i32_shr_u);
+      this.carry();
+      f.i32(left ? 0 : 31);
+      f.op(OP.i32_shl);
+      f.op(OP.i32_or);
+    } else if (rotate && size < 2) {
+      const bits = 8 << size;
+      const by = (constant ?? 0) & (bits - 1);
+      f.get(a);
+      f.i32(left ? by : bits - by);
+      f.op(OP.i32_shl);
+      f.get(a);
+      f.i32(left ? bits - by : by);
+      f.op(OP.i32_shr_u);
+      f.op(OP.i32_or);
+    } else {
+      const op = { shl: OP.i32_shl, shr: OP.i32_shr_u, sar: OP.i32_shr_s, rol: OP.i32_rotl, ror: OP.i32_rotr }[name] ?? OP.i32_shl;
+      f.get(a);
+      if (name === 'sar') this.extend(size);
+      f.get(n);
+      f.op(op);
+    }
     f.set(r);
     this.writeBack(i, r);
     if (this.flagsDead) return;
@@ -43,35 +73,45 @@ export abstract class Shifts extends Arithmetic {
       f.block(OP.if);
     }
     if (rotate) {
-      // CF: the bit that went round (rol: bit 0, ror: bit 31); OF: rol MSB ^ CF, ror two top bits; the rest stays. Dwords only.
+      // CF: the bit that went out; OF: CF and the top bit differ (left), the two top bits do (right); the rest stays.
       this.canonical();
-      const cf = this.temp();
+      const top = this.temp();
       f.get(r);
-      if (name === 'ror') {
-        f.i32(31);
+      f.i32(32 - (8 << size));
+      f.op(OP.i32_shl);
+      f.set(top);
+      if (name[1] === 'o') {
+        f.get(left ? r : top);
+        f.i32(left ? 0 : 31);
         f.op(OP.i32_shr_u);
-      } else {
         f.i32(1);
         f.op(OP.i32_and);
+        f.set(last);
       }
-      f.set(cf);
       f.get(this.fa);
       f.i32(0x3fffffff);
       f.op(OP.i32_and);
-      f.get(cf);
+      f.get(last);
       f.i32(31);
       f.op(OP.i32_shl);
       f.op(OP.i32_or);
-      // bit 30 = CF ^ OF: rol: OF = MSB ^ CF, so bit 30 = MSB; ror: OF = MSB ^ next, CF = MSB, so bit 30 = next.
-      f.get(r);
-      if (name === 'ror') {
+      // Bit 30 is CF ^ OF: left the top bit; right the next one, with ROR, where CF is the top bit, and both with RCR.
+      const bit = (number: number): void => {
+        f.get(top);
+        f.i32(number);
+        f.op(OP.i32_shr_u);
         f.i32(1);
-        f.op(OP.i32_shl);
+        f.op(OP.i32_and);
+      };
+      bit(left ? 31 : 30);
+      if (name === 'rcr') {
+        bit(31);
+        f.op(OP.i32_xor);
+        f.get(last);
+        f.op(OP.i32_xor);
       }
-      f.i32(1);
-      f.op(OP.i32_shr_u);
-      f.i32(0x40000000);
-      f.op(OP.i32_and);
+      f.i32(30);
+      f.op(OP.i32_shl);
       f.op(OP.i32_or);
       f.set(this.fa);
       this.flags = KIND.AUX;

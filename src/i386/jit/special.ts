@@ -1,11 +1,12 @@
-// String instructions without a repeat, x87 through its kernel, FNSTSW and SAHF.
+// String instructions without a repeat, x87 through its kernel, FNSTSW, and the flags as a word: SAHF, LAHF, PUSHF, POPF.
 //
 // What it leaves out: repeats (repeats.ts), the x87 arithmetic itself (x87/kernel).
 
 import { M, R } from '../decode';
 import { ROWS } from '../rows';
-import { EAX, EDI, ESI, S } from '../state';
-import { KIND } from './layout';
+import { EAX, EDI, ESI, ESP, FL, S } from '../state';
+import { CC } from './conditions';
+import { J, KIND } from './layout';
 import { KERNEL } from '../x87/kernel';
 import { X87_ENTRY } from './coverage';
 import { OP } from './wasm';
@@ -142,6 +143,150 @@ export abstract class Special extends Floating {
     f.mem(OP.i32_load16_u, S.FPU_SW, 1);
     f.set(this.t0);
     this.setReg(EAX, 1, this.t0);
+    f.op(OP.end);
+  }
+
+  protected direction(down: boolean): void {
+    const { f } = this;
+    f.i32(0);
+    f.i32(0);
+    f.mem(OP.i32_load, S.EFLAGS, 2);
+    f.i32(down ? FL.DF : ~FL.DF);
+    f.op(down ? OP.i32_or : OP.i32_and);
+    f.mem(OP.i32_store, S.EFLAGS, 2);
+  }
+
+  /** The six status flags at their places in EFLAGS onto the stack. */
+  private flagsWord(): void {
+    const { f } = this;
+    this.canonical();
+    const place = (by: number): void => {
+      f.i32(1);
+      f.op(OP.i32_and);
+      f.i32(by);
+      f.op(OP.i32_shl);
+    };
+    f.get(this.fa);
+    f.i32(31);
+    f.op(OP.i32_shr_u);
+    this.condition(CC.P);
+    place(2);
+    f.op(OP.i32_or);
+    f.get(this.fa);
+    f.i32(3);
+    f.op(OP.i32_shr_u);
+    place(4);
+    f.op(OP.i32_or);
+    f.get(this.fr);
+    f.op(OP.i32_eqz);
+    place(6);
+    f.op(OP.i32_or);
+    this.sign();
+    place(7);
+    f.op(OP.i32_or);
+    this.overflow();
+    place(11);
+    f.op(OP.i32_or);
+  }
+  protected lahf(): void {
+    const { f } = this;
+    this.flagsWord();
+    f.i32(0xd5);
+    f.op(OP.i32_and);
+    f.i32(2);
+    f.op(OP.i32_or);
+    f.set(this.t0);
+    this.setReg(4, 0, this.t0);
+  }
+  /** Outside virtual-8086 mode, whose code is not translated: IOPL does not matter. */
+  protected pushFlags(): void {
+    const { f } = this;
+    const value = this.temp();
+    f.i32(0);
+    f.mem(OP.i32_load, S.EFLAGS, 2);
+    f.i32(~(FL.VM | FL.RF | FL.STATUS));
+    f.op(OP.i32_and);
+    this.flagsWord();
+    f.op(OP.i32_or);
+    f.set(value);
+    this.push(value);
+  }
+  /**
+   * POPF that changes no more than the status flags and DF, as nearly every one does, written to memory; `otherwise` emits what is done with any other. The flags are
+   * in memory afterwards.
+   */
+  protected popFlags(otherwise: () => void): void {
+    const { f } = this;
+    const value = this.temp();
+    const old = this.temp();
+    const cf = this.temp();
+    this.load(this.based(ESP), 2);
+    f.set(value);
+    f.i32(0);
+    f.mem(OP.i32_load, S.EFLAGS, 2);
+    f.tee(old);
+    f.get(value);
+    f.op(OP.i32_xor);
+    f.i32(FL.TF | FL.IF | FL.IOPL | FL.NT | FL.AC | FL.ID);
+    f.op(OP.i32_and);
+    f.block(OP.if);
+    this.labels.push({ target: -2 });
+    otherwise();
+    f.op(OP.else);
+    const bit = (n: number): void => {
+      f.get(value);
+      f.i32(n);
+      f.op(OP.i32_shr_u);
+      f.i32(1);
+      f.op(OP.i32_and);
+    };
+    const left = (by: number): void => {
+      f.i32(by);
+      f.op(OP.i32_shl);
+    };
+    f.i32(0);
+    f.get(old);
+    f.i32(~FL.DF);
+    f.op(OP.i32_and);
+    f.get(value);
+    f.i32(FL.DF);
+    f.op(OP.i32_and);
+    f.op(OP.i32_or);
+    f.mem(OP.i32_store, S.EFLAGS, 2);
+    // As resultFor() and auxFor() in flags.ts.
+    f.i32(0);
+    bit(6);
+    f.op(OP.i32_eqz);
+    f.mem(OP.i32_store, S.FLAG_RESULT, 2);
+    bit(0);
+    f.set(cf);
+    f.i32(0);
+    f.get(cf);
+    left(31);
+    f.get(cf);
+    bit(11);
+    f.op(OP.i32_xor);
+    left(30);
+    f.op(OP.i32_or);
+    bit(4);
+    left(3);
+    f.op(OP.i32_or);
+    bit(7);
+    f.op(OP.i32_or);
+    bit(6);
+    bit(2);
+    f.op(OP.i32_xor);
+    left(8);
+    f.op(OP.i32_or);
+    f.mem(OP.i32_store, S.FLAG_AUX, 2);
+    f.i32(0);
+    f.i32(KIND.AUX);
+    f.mem(OP.i32_store, J.FLAG_KIND, 2);
+    f.get(ESP);
+    f.i32(4);
+    f.op(OP.i32_add);
+    f.set(ESP);
+    this.labels.pop();
     f.op(OP.end);
   }
 

@@ -418,11 +418,16 @@ export class Translator extends Instructions {
     }
   }
 
-  /** Lets the interpreter's handler do system instruction i, the last of its block, and goes where that leads: on (only if `straight`), to another region, out. */
+  /** A system instruction, the last of its block: POPF in place if it can be, any other by the interpreter. */
   private system(i: number, straight: boolean): void {
-    const { f } = this;
     this.spillFlags();
     this.flags = 'memory';
+    if (ROWS[this.code[i + R.FORM] >> 3].name === 'popf' && this.get(i).size === 2) this.popFlags(() => this.handled(i, straight));
+    else this.handled(i, straight);
+  }
+  /** Lets the interpreter's handler do system instruction i and goes where that leads: on (only if `straight`), to another region, out. */
+  private handled(i: number, straight: boolean): void {
+    const { f } = this;
     // The clock must not count it yet.
     const count = (op: number): void => {
       f.get(LEFT);

@@ -146,6 +146,49 @@ test('REP MOVS and REP STOS of all sizes, overlaps, directions and page crossing
   agree([...start, ...body, 0x0f, 0x85, ...dword(-(body.length + 6)), 0xf4]);
 });
 
+test('exchanges that compute, short rotates, rotates through the carry and the flags as a word do as the interpreter does', () => {
+  // eax ebx edx: three random numbers of one generator each turn; every result and the flags after each piece go to memory at edi.
+  const next = [0x69, 0xed, ...dword(1664525), 0x81, 0xc5, ...dword(1013904223)];
+  const random = [...next, 0x89, 0xe8, ...next, 0x89, 0xeb, ...next, 0x89, 0xea];
+  const keep = [0x9c, 0x8f, 0x07, 0x89, 0x47, 0x04, 0x89, 0x5f, 0x08, 0x83, 0xc7, 0x0c];
+  const cell = dword(DATA + 0x100);
+  const pieces = [
+    [0x0f, 0xc1, 0xd8],
+    [0x0f, 0xc0, 0xe3],
+    [0x66, 0x0f, 0xc1, 0xd8],
+    [0x0f, 0xc1, 0xc0],
+    [0xf0, 0x0f, 0xc1, 0x05, ...cell],
+    [0x0f, 0xc0, 0x1d, ...cell],
+    // cmpxchg, unequal as a rule; then with the accumulator loaded from the destination, so that it is equal.
+    [0x0f, 0xb1, 0xd3],
+    [0x88, 0xd8, 0x0f, 0xb0, 0xfb],
+    [0x66, 0x89, 0xd8, 0x66, 0x0f, 0xb1, 0xd3],
+    [0xa1, ...cell, 0xf0, 0x0f, 0xb1, 0x15, ...cell],
+    [0x0f, 0xb1, 0xd0],
+    ...[0xc0, 0xc8].flatMap((op) =>
+      [1, 3, 8, 15].flatMap((n) => [
+        [0xc0, op + 4, n],
+        [0xc0, op + 3, n + 16],
+        [0x66, 0xc1, op, n],
+        [0xc0, op - 0xc0 + 5, ...cell, n],
+      ]),
+    ),
+    [0xd1, 0xd0],
+    [0xd1, 0xdb],
+    [0xd1, 0x15, ...cell],
+    [0xd1, 0x1d, ...cell],
+    [0x9f],
+    // pushf with DF, popf of what stands in eax (status flags and DF), popf that changes IF, IOPL and NT as well.
+    [0xfd, 0x9c, 0x58, 0xfc],
+    [0x25, ...dword(0xcd7), 0x50, 0x9d, 0x9c, 0x5b, 0xfc],
+    [0x25, ...dword(0x7ed7), 0x50, 0x9d, 0x9c, 0x5b, 0x6a, 0x02, 0x9d],
+  ];
+  const body = [0xbf, ...dword(DATA + 0x200), ...pieces.flatMap((piece) => [...random, 0x01, 0xc2, ...piece, ...keep]), 0x49];
+  const program = [0xb9, ...dword(300), 0xbd, ...dword(12345), ...body, 0x0f, 0x85, ...dword(-(body.length + 6)), 0xf4];
+  const [, forced] = agree(program);
+  assert.equal(forced.jit?.stats.punts, 0, 'the interpreter had to help');
+});
+
 test('a loop whose immediate the program patches runs on with each new value and is not translated again each time', () => {
   // esi rounds: mov [imm], eax; ecx = 20: add eax, imm32; rol eax, 5; dec ecx; jnz.
   const head = [0xbe, ...dword(400)];
