@@ -105,9 +105,9 @@ export const canTranslate = (code: Int32Array, i: number): boolean => {
   const count = constantCount(args, code[i + R.IMM]);
   // A shift by zero still probes its memory operand for writing.
   const probesOnly = memory && count === 0;
-  // FS and GS have bases of their own; a write through CS faults.
+  // FS and GS have bases of their own (operands.ts); a write through CS faults.
   const segment = (meta >> M.SEG_SHIFT) & 7;
-  if (memory && name !== 'lea' && !flatOperand(code, i)) return false;
+  if (memory && name !== 'lea' && !flatOperand(code, i) && (X87_ENTRY.has(name) || /^bt[src]?$/.test(name))) return false;
   if (memory && segment === CS && name !== 'jmp_ind' && name !== 'call_ind' && !(name === 'mov' && args.startsWith('G'))) return false;
   switch (name) {
     case 'mov':

@@ -30,7 +30,7 @@ export abstract class Instructions extends Special {
         this.ea(i);
         f.set(this.t0);
         {
-          const { base, index, disp, narrow } = this.refOf(i);
+          const { base, index, disp, narrow } = this.offsetOf(i);
           const value = this.values[base];
           const offset = this.offsets[base];
           this.setReg(reg, size, this.t0);

@@ -7,11 +7,15 @@
 import { PATCHABLE } from '../blocks';
 import { M, R } from '../decode';
 import { CALLS, ESP, GAPS, S } from '../state';
+import { flatOperand } from './coverage';
 import { Emission, IMPORT } from './emission';
 import { I32, OP } from './wasm';
 
 /** Widest stretch of addresses that shares a check, in bytes: wider ones too often cross a page. */
 const SPAN = 512;
+/** Access rights of present, writable data that grows upwards. */
+const UPWARD_MASK = 0x9e;
+const UPWARD = 0x92;
 /** Register number for "none". */
 const NO = 8;
 
@@ -46,7 +50,8 @@ export abstract class Operands extends Emission {
   /** Of the operand being modified. */
   protected at: Place = { p: 0, offset: 0 };
 
-  protected refOf(i: number): Ref {
+  /** The operand's offset: base, index and displacement, without its segment. */
+  protected offsetOf(i: number): Ref {
     const e = this.code[i + R.EA];
     return {
       base: e & 15,
@@ -55,6 +60,43 @@ export abstract class Operands extends Emission {
       disp: this.code[i + R.DISP],
       narrow: (this.code[i + R.META] & M.ADDR16) !== 0,
     };
+  }
+  protected refOf(i: number): Ref {
+    return flatOperand(this.code, i)
+      ? this.offsetOf(i)
+      : this.inSegment(this.offsetOf(i), (this.code[i + R.META] >> M.SEG_SHIFT) & 7, this.get(i).size);
+  }
+  /** Linear address of an operand in FS or GS. Leaves the region unless that is a writable segment that grows upwards and the operand lies in it. */
+  private inSegment(ref: Ref, seg: number, size: number): Ref {
+    const { f } = this;
+    const local = this.temp();
+    const last = (1 << size) - 1;
+    const word = (offset: number): void => {
+      f.i32(0);
+      f.mem(OP.i32_load, offset + 4 * seg, 2);
+    };
+    this.address(ref);
+    f.tee(local);
+    word(S.LIMIT);
+    f.i32(last);
+    f.op(OP.i32_sub);
+    f.op(OP.i32_gt_u);
+    word(S.LIMIT);
+    f.i32(last);
+    f.op(OP.i32_lt_u);
+    f.op(OP.i32_or);
+    word(S.ACCESS);
+    f.i32(UPWARD_MASK);
+    f.op(OP.i32_and);
+    f.i32(UPWARD);
+    f.op(OP.i32_ne);
+    f.op(OP.i32_or);
+    this.leaveIf();
+    f.get(local);
+    word(S.BASE);
+    f.op(OP.i32_add);
+    f.set(local);
+    return { ...ref, local };
   }
   protected based(base: number, disp = 0): Ref {
     return { base, index: NO, scale: 0, disp, narrow: false };
@@ -96,7 +138,7 @@ export abstract class Operands extends Emission {
     }
   }
   protected ea(i: number): void {
-    this.address(this.refOf(i));
+    this.address(this.offsetOf(i));
   }
 
   // ---- memory -------------------------------------------------------------------------------------------------------------------------

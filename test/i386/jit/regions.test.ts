@@ -22,9 +22,10 @@ const machine = (code: number[], jitThreshold: number | undefined): Processor =>
 const dword = (v: number): number[] => [v & 0xff, (v >> 8) & 0xff, (v >> 16) & 0xff, (v >>> 24) & 0xff];
 
 /** Runs the program to its HLT on the interpreter and with the translator forced; both must agree. */
-const agree = (code: number[]): Processor[] => {
+const agree = (code: number[], setUp: (proc: Processor) => void = () => {}): Processor[] => {
   const all = [undefined, 0].map((threshold) => {
     const proc = machine(code, threshold);
+    setUp(proc);
     let exit = proc.run(1000);
     for (let n = 0; n < 2000 && exit.kind === 'budget'; n++) exit = proc.run(997);
     assert.equal(exit.kind, 'halt', `threshold ${threshold}: ${exit.kind} at ${(proc.cpu.m32[W.EIP] >>> 0).toString(16)}`);
@@ -187,6 +188,54 @@ test('exchanges that compute, short rotates, rotates through the carry and the f
   const program = [0xb9, ...dword(300), 0xbd, ...dword(12345), ...body, 0x0f, 0x85, ...dword(-(body.length + 6)), 0xf4];
   const [, forced] = agree(program);
   assert.equal(forced.jit?.stats.punts, 0, 'the interpreter had to help');
+});
+
+test("operands in FS and GS lie at their bases, and one beyond its limit or in a segment that is not plain data is the interpreter's", () => {
+  // esi counts down from 3FBh to 2 in steps of 3: reads, writes and changes at gs:[esi], gs:[10h] and fs:[300h].
+  const body = [
+    ...[0x65, 0x8b, 0x06, 0x01, 0xc3],
+    ...[0x65, 0x88, 0x06],
+    ...[0x65, 0x66, 0x01, 0x1e],
+    ...[0x64, 0x8b, 0x15, ...dword(0x300), 0x31, 0xd3],
+    ...[0x64, 0xff, 0x05, ...dword(0x300)],
+    ...[0x65, 0x0f, 0xb6, 0x06, 0x01, 0xc3],
+    ...[0x64, 0x0f, 0xba, 0x2d, ...dword(0x304), 0x07],
+    ...[0x65, 0xd9, 0x06, 0xdd, 0xd8],
+    ...[0x65, 0xa1, ...dword(0x10), 0x01, 0xc3],
+    ...[0x83, 0xee, 0x03],
+  ];
+  const program = [0xbe, ...dword(0x3fb), ...body, 0x0f, 0x89, ...dword(-(body.length + 6)), 0xf4];
+  const inSegments = (limit: number, access: number) => (proc: Processor) => {
+    const { m32 } = proc.cpu;
+    for (const [seg, base] of [
+      [4, DATA + 0x123],
+      [5, DATA + 0x1001],
+    ]) {
+      m32[W.BASE + seg] = base;
+      m32[W.LIMIT + seg] = limit;
+      m32[W.ACCESS + seg] = access;
+    }
+    proc.cpu.updateMode();
+  };
+  for (const limit of [0x3ff, 0xfff, -1]) {
+    const [, forced] = agree(program, inSegments(limit, 0xc093));
+    assert.ok((forced.jit?.stats.entries ?? 0) < 200, `${forced.jit?.stats.entries} entries`);
+  }
+  // Data that grows downwards: inside is what lies above the limit.
+  agree(program, inSegments(1, 0xc097));
+  // The first read is beyond the limit, the second in no segment at all: without an IDT the processor shuts down, at the same place.
+  for (const [limit, access] of [
+    [0x3fd, 0xc093],
+    [-1, 0],
+  ]) {
+    const [plain, forced] = [undefined, 0].map((threshold) => {
+      const proc = machine(program, threshold);
+      inSegments(limit, access)(proc);
+      return [proc.run(1000).kind, proc.retired, ...proc.cpu.m32.subarray(0, 10)];
+    });
+    assert.equal(plain[0], 'shutdown');
+    assert.deepEqual(forced, plain);
+  }
 });
 
 test('a loop whose immediate the program patches runs on with each new value and is not translated again each time', () => {
