@@ -170,6 +170,18 @@ const scanFor = (a: Int32Array | Uint16Array | Uint8Array, at: number, n: number
   while (k < n);
   return k;
 };
+/** The same for the first byte that equals `value`, four at a time. */
+const findByte = ({ m8, m32 }: Cpu, at: number, n: number, value: number): number => {
+  let k = 0;
+  while (((at + k) & 3) !== 0 && k < n) if (m8[at + k++] === value) return k;
+  const four = Math.imul(value, 0x01010101);
+  for (; k + 4 <= n; k += 4) {
+    const x = m32[(at + k) >> 2] ^ four;
+    if ((((x - 0x01010101) | 0) & ~x & 0x80808080) !== 0) break;
+  }
+  while (k < n) if (m8[at + k++] === value) return k;
+  return n;
+};
 const scanBoth = (a: Int32Array | Uint16Array | Uint8Array, one: number, other: number, n: number, whileEqual: boolean): number => {
   let k = 0;
   do {
@@ -195,7 +207,8 @@ const compareBulk = (c: Cpu, kind: Kind, size: Size, seg: number, count: number,
   const di0 = ((di + eOne + 1) | 0) >> size;
   let n = Math.min(count, (PAGE - (di & 0xfff)) >> size);
   if (kind === Kind.SCAS) {
-    n = scanFor(elements, di0, n, getReg(c, size, EAX), whileEqual);
+    const value = getReg(c, size, EAX);
+    n = size === 0 && !whileEqual ? findByte(c, di0, n, value) : scanFor(elements, di0, n, value, whileEqual);
     alu(m, size, Alu.CMP, getReg(c, size, EAX), elements[di0 + n - 1]);
   } else {
     if (((m[W.FLAT] >> seg) & 1) === 0) return 0;
