@@ -41,10 +41,19 @@ export const nodeFiles = (demo: string): Files => ({
   demo,
 });
 
+/** Whether a file descriptor is a pipe or a socket, as far as the system tells: some have no answer about what is no file. */
+const isPipe = (fd: number): boolean => {
+  try {
+    const kind = fstatSync(fd);
+    return kind.isFIFO() || kind.isSocket();
+  } catch {
+    return false;
+  }
+};
+
 /** Bytes from stdin. A pipe is read into one buffer again and again: Node's own stream makes one of 64 KB for each message. */
 const readStdin = (connection: Connection): NodeJS.ReadableStream => {
-  const kind = fstatSync(0);
-  if (!kind.isFIFO() && !kind.isSocket()) return process.stdin.on('data', (chunk: Buffer) => connection.receive(chunk));
+  if (!isPipe(0)) return process.stdin.on('data', (chunk: Buffer) => connection.receive(chunk));
   const buffer = Buffer.alloc(LARGE);
   const callback = (length: number): boolean => {
     connection.receive(buffer.subarray(0, length), true);

@@ -19,6 +19,8 @@ export interface Connection {
 
 /** Longest message that is taken: a region to load is one, and no real one is longer. */
 const LONGEST_MESSAGE = 1 << 28;
+/** A header that goes on for longer is none. */
+const LONGEST_HEADER = 1 << 16;
 const END_OF_HEADER = '\r\n\r\n';
 const LENGTH = /(?:^|\r\n)Content-Length: *(\d+)/i;
 /** What nearly every message begins with; any other header is looked at with the expression above. */
@@ -66,7 +68,13 @@ class Receiver {
     if (length < 0) {
       const usual = usualHeader(data);
       const end = usual > 0 ? usual : data.indexOf(END_OF_HEADER);
-      if (end < 0) return false;
+      if (end < 0) {
+        if (data.length > LONGEST_HEADER) {
+          this.onProblem(`a header of more than ${LONGEST_HEADER} bytes is no header; they are passed over`);
+          this.data = data.subarray(1 - END_OF_HEADER.length);
+        }
+        return false;
+      }
       // A header without a length is passed over: what follows is looked at as a header.
       this.length =
         usual > 0 ? Number(data.toString('latin1', USUAL.length, usual)) : Number(LENGTH.exec(data.toString('latin1', 0, end))?.[1] ?? -1);

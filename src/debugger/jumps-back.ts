@@ -6,8 +6,8 @@ import type { Decoded } from '../i386/disassembly';
 import type { Programs } from './programs';
 
 const NAMES = ['setjmp', '_setjmp', '__sigsetjmp', '__setjmp', 'sigsetjmp'];
-/** The longest function that is looked through, in bytes, when its symbol does not say how long it is. */
-const LONGEST = 4096;
+/** How far a function is looked through, in bytes: by its symbol's size, and when that does not say how long it is. */
+const LONGEST = { sized: 1 << 16, unsized: 4096 } as const;
 
 export class JumpsBack {
   /** By entry of the function and of what it was looked through for. */
@@ -18,24 +18,30 @@ export class JumpsBack {
     private readonly decode: (address: number) => Decoded | undefined,
   ) {}
 
-  /** Addresses behind the calls of setjmp in the function around `pc`. None where nothing has that name. */
-  in(pc: number): readonly number[] {
-    const wanted = new Set(NAMES.flatMap((name) => this.programs.addressOf(name) ?? []));
+  /** Where the functions begin to which a longjmp comes back. */
+  get targets(): ReadonlySet<number> {
+    return new Set(NAMES.flatMap((name) => this.programs.addressOf(name) ?? []));
+  }
+
+  /** Addresses behind the calls of `wanted` in the function around `pc`. */
+  in(pc: number, wanted: ReadonlySet<number>): readonly number[] {
     const hit = wanted.size === 0 ? undefined : this.programs.symbolAt(pc);
     if (hit === undefined) return [];
     const entry = (pc - hit.offset) >>> 0;
     const key = [entry, ...wanted].join();
-    let found = this.known.get(key);
-    if (found === undefined) {
-      found = [];
-      for (let at = entry; at - entry < (hit.size || LONGEST); ) {
-        const decoded = this.decode(at);
-        if (decoded === undefined || (!hit.size && this.programs.symbolAt(at)?.name !== hit.name)) break;
-        at += decoded.length;
-        if (decoded.flow === 'call' && decoded.target !== undefined && wanted.has(decoded.target)) found.push(at);
-      }
-      this.known.set(key, found);
+    const known = this.known.get(key);
+    if (known !== undefined) return known;
+    const found: number[] = [];
+    const length = hit.size === 0 ? LONGEST.unsized : Math.min(hit.size, LONGEST.sized);
+    for (let at = entry; at - entry < length; ) {
+      if (hit.size === 0 && this.programs.symbolAt(at)?.name !== hit.name) break;
+      const decoded = this.decode(at);
+      // Not there yet: it is looked through again.
+      if (decoded === undefined) return found;
+      at += decoded.length;
+      if (decoded.flow === 'call' && decoded.target !== undefined && wanted.has(decoded.target)) found.push(at);
     }
+    this.known.set(key, found);
     return found;
   }
 }

@@ -475,6 +475,19 @@ export class Stack {
     return step;
   }
 
+  /** As much of a stretch of a stack as is mapped without a gap: its end, and the index into the memory of each linear address in it. Pages are looked up once. */
+  private stretch(from: number, to: number): { end: number; placeOf: (at: number) => number } {
+    const first = (from & -PAGE) >>> 0;
+    const pages: number[] = [];
+    let end = to;
+    for (let page = first; page < end; page += PAGE) {
+      const place = this.target.locate(page, this.space);
+      if (place >= 0) pages.push(RAM_BASE + place);
+      else end = page;
+    }
+    return { end, placeOf: (at) => pages[(at - first) >>> 12] + (at & (PAGE - 1)) };
+  }
+
   /**
    * The innermost return address at or above `esp` that a CALL pushed and no RET popped, by the processor's table of calls. A word is left out when a call further out
    * came later (what was below is gone then), or when it lies behind a call of the next instruction, which only asks for EIP.
@@ -486,16 +499,9 @@ export class Stack {
     let found: { at: number; back: number } | undefined;
     let latest = 0;
     const size = c.cpl === 3 ? 0 : this.stackSize();
-    let end = Math.min(esp + REACH, 2 ** 32, size === 0 ? 2 ** 32 : ((esp & -size) >>> 0) + size);
-    const first = (esp & -PAGE) >>> 0;
-    const pages: number[] = [];
-    for (let page = first; page < end; page += PAGE) {
-      const place = this.target.locate(page, this.space);
-      if (place >= 0) pages.push(RAM_BASE + place);
-      else end = page;
-    }
+    const { end, placeOf } = this.stretch(esp, Math.min(esp + REACH, 2 ** 32, size === 0 ? 2 ** 32 : ((esp & -size) >>> 0) + size));
     for (let at = esp + 4 * Math.ceil((end - esp) / 4) - 4; at >= esp; at -= 4) {
-      const call = calls.at(pages[(at - first) >>> 12] + (at & (PAGE - 1)));
+      const call = calls.at(placeOf(at));
       if (call === undefined || call.narrow || call.time < latest) continue;
       latest = call.time;
       if (this.target.read32(at, this.space) !== call.back) continue;
@@ -509,12 +515,11 @@ export class Stack {
   private byNarrowCalls(top: number, narrow: Narrow): Step | undefined {
     const { calls } = this.target.processor.cpu;
     if (!calls.on) return undefined;
-    const end = Math.min(top + REACH, narrow.small ? narrow.stack + 0x10000 : 2 ** 32);
+    const { end, placeOf } = this.stretch(top, Math.min(top + REACH, narrow.small ? narrow.stack + 0x10000 : 2 ** 32, 2 ** 32));
     let found: Step | undefined;
     let latest = 0;
     for (let at = top + 2 * Math.floor((end - top) / 2) - 2; at >= top; at -= 2) {
-      const place = this.target.locate(at, this.space);
-      const call = place < 0 ? undefined : calls.at(RAM_BASE + place);
+      const call = calls.at(placeOf(at));
       if (call === undefined || call.time < latest) continue;
       latest = call.time;
       const size = call.narrow ? 2 : 4;

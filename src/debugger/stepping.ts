@@ -211,12 +211,13 @@ export class Stepping {
     const stack = new Stack(target, programs, undefined, { tasks });
     stack.need(FURTHER_OUT);
     const places: Temporary[] = [];
+    const setjmps = this.jumpsBack.targets;
     for (const f of stack.frames) {
       const esp = f.registers[4];
       if (f.kind !== 'code' || esp === undefined || esp < above || !(EXACT.has(f.method) || f === stack.frames[0])) continue;
       const further = esp > above;
       const jumped = (): boolean => target.register('eax') !== 0 && Math.abs(target.register('esp') - esp) < 0x200 && mine();
-      for (const address of this.jumpsBack.in(f.pc))
+      for (const address of this.jumpsBack.in(f.pc, setjmps))
         places.push({ address, test: jumped, ...(further ? { gone: 'passed' as const } : {}) });
       if (!f.afterCall || !further) continue;
       const test = (): boolean => {

@@ -83,7 +83,7 @@ export const watchNamed = (d: Debugger, given: string, frame: Frame | undefined)
   const changed = /,\s*changed\s*$/.test(given);
   const text = given.replace(/,\s*changed\s*$/, '').trim();
   const as = (id: string): Watchable | string =>
-    offered(d, changed && /^(mem|sym|local|ring|fld:lguest_data)\b/.test(id) ? `${id}:changed` : id);
+    offered(d, changed && /^(mem|sym|local|ring|desc|fld:lguest_data)\b/.test(id) ? `${id}:changed` : id);
   const cr2 = /^cr2\.(hw|host|guest)$/.exec(text);
   if (cr2 !== null) return as(`cr2:${cr2[1]}`);
   try {

@@ -246,8 +246,8 @@ const ringSubject = (host: Host, slot: number | undefined, changedOnly: boolean)
   return sharedSubject(host, `ring:hcall${which}`, parts, changedOnly, partAt);
 };
 
-/** An entry of a descriptor table: the Guest's as the Host keeps it; the bare machine's own in its memory. */
-const descriptor = (target: Target, programs: Programs, table: 'gdt' | 'idt' | 'tls', n: number): Subject | string => {
+/** `suffix`, here and below: `:changed` or nothing. An entry of a descriptor table: the Guest's as the Host keeps it; the bare machine's own in its memory. */
+const descriptor = (target: Target, programs: Programs, table: 'gdt' | 'idt' | 'tls', n: number, suffix: string): Subject | string => {
   const { host } = target;
   const most = table === 'tls' ? GDT.TLS_MAX - GDT.TLS_MIN + 1 : table === 'idt' ? IDT_ENTRIES : host === undefined ? 8192 : GDT_ENTRIES;
   if (n >= most) return `${table} has entries 0 to ${most - 1}, not ${n}`;
@@ -258,13 +258,20 @@ const descriptor = (target: Target, programs: Programs, table: 'gdt' | 'idt' | '
   }
   if (table === 'tls') return 'a bare machine has no TLS entries of its own: watch gdt(n)';
   const base = target.processor.cpu.m32[table === 'gdt' ? W.GDT_BASE : W.IDT_BASE];
-  const s = subjectOf(target, programs, `mem:v:${hex8(base + 8 * n)}:8`);
+  const s = subjectOf(target, programs, `mem:v:${hex8(base + 8 * n)}:8${suffix}`);
   return typeof s === 'string' ? s : { ...s, name };
 };
 
 /** Fields of a device's descriptor, and of its queues' rings: where they lie. The Launcher's own cursor lies nowhere. */
 const DESCRIPTOR_FIELDS: Readonly<Record<string, [offset: number, length: number]>> = { type: [0, 1], config_len: [1, 1], status: [2, 1] };
-const device = (target: Target, programs: Programs, name: string, queue: number | undefined, field: string): Subject | string => {
+const device = (
+  target: Target,
+  programs: Programs,
+  name: string,
+  queue: number | undefined,
+  field: string,
+  suffix: string,
+): Subject | string => {
   const all = target.devices ?? [];
   // Of several of a kind the second is `block2`.
   const [, kind, nth] = /^(\D*)(\d*)$/.exec(name) ?? [];
@@ -273,7 +280,7 @@ const device = (target: Target, programs: Programs, name: string, queue: number 
     return `there is no device "${name}"${all.length === 0 ? '' : `; there are ${all.map((d) => d.name).join(' ')}`}`;
   const text = queue === undefined ? `desc:${name}:${field}` : `ring:${name}.${queue}:${field}`;
   const memory = (address: number, length: number): Subject | string => {
-    const subject = subjectOf(target, programs, `mem:p:${hex8(address)}:${length}`);
+    const subject = subjectOf(target, programs, `mem:p:${hex8(address)}:${length}${suffix}`);
     return typeof subject === 'string' ? subject : { ...subject, name: text };
   };
   if (queue === undefined) {
@@ -357,11 +364,13 @@ export const subjectOf = (target: Target, programs: Programs, id: string): Subje
       return `virt.${shared[1]} is nothing on the page that Guest and Host share: ${SHARED_PATHS.join(' ')} hcall_status[n] hcalls[n] are`;
     return sharedSubject(host, `virt.${shared[1]}`, [part], shared[3] !== undefined);
   }
-  const entryId = /^desc:(gdt|idt|tls):(\d+)$/i.exec(id);
-  if (entryId !== null) return descriptor(target, programs, entryId[1] as 'gdt', Number(entryId[2]));
-  const onDevice = /^(?:desc:(\w+)|ring:(\w+)\.(\d+)):(\w+)$/.exec(id);
-  if (onDevice !== null)
-    return device(target, programs, onDevice[1] ?? onDevice[2], onDevice[3] === undefined ? undefined : Number(onDevice[3]), onDevice[4]);
+  const entryId = /^desc:(gdt|idt|tls):(\d+)(:changed)?$/i.exec(id);
+  if (entryId !== null) return descriptor(target, programs, entryId[1] as 'gdt', Number(entryId[2]), entryId[3] ?? '');
+  const onDevice = /^(?:desc:(\w+)|ring:(\w+)\.(\d+)):(\w+?)(:changed)?$/.exec(id);
+  if (onDevice !== null) {
+    const [, described, ringed, queue, field, changed] = onDevice;
+    return device(target, programs, described ?? ringed, queue === undefined ? undefined : Number(queue), field, changed ?? '');
+  }
   const table = /^(pte|pgd):(g|s):(0x[0-9a-f]+)(?:&(0x[0-9a-f]+|\d+))?$/i.exec(id);
   if (table !== null)
     return entry(target, table[1] as 'pte', table[2] as 'g', Number(table[3]) >>> 0, table[4] === undefined ? -1 : Number(table[4]) | 0);

@@ -361,7 +361,7 @@ export class Watches implements MemoryWatcher {
   /** The Host has done something: compares what it keeps. On its way into the Guest nothing else would stop it. */
   private compareAct(entered: boolean): void {
     const had = this.hits.length;
-    for (const watch of this.kept) this.compare(watch, undefined, this.writer(false));
+    for (const watch of this.kept) this.compare(watch, undefined);
     if (entered && this.hits.length > had) this.target.processor.requestStop();
   }
   /** Compares the probes whose memory the Host may have written or moved. */
@@ -377,10 +377,11 @@ export class Watches implements MemoryWatcher {
           this.index();
         }
       }
-      if (subject.probe !== undefined) this.compare(watch, undefined, this.writer(false));
+      if (subject.probe !== undefined) this.compare(watch, undefined);
     }
   }
-  private compare(watch: Watch, eip: number | undefined, by: string): void {
+  /** @param by who did it; else the Host, for what it is doing. */
+  private compare(watch: Watch, eip: number | undefined, by?: string): void {
     const now = watch.subject?.probe?.() ?? 0;
     const old = watch.last;
     if (now === old) return;
@@ -389,7 +390,7 @@ export class Watches implements MemoryWatcher {
       watch,
       kind: 'write',
       eip,
-      by,
+      by: by ?? this.writer(false),
       ...this.causeOf(watch),
       at: -1,
       before: bytesOf(old),

@@ -2,17 +2,7 @@
 // for the frames before those that it asked for first have come, the second answer takes the place of the first, the focused frame is none of the stack any more,
 // and nothing is shown. Then the topmost frame is focused once more, which is what a user would do by a click.
 import * as vscode from 'vscode';
-import { DEBUG_TYPE } from './protocol';
-
-interface Message {
-  type: string;
-  seq?: number;
-  request_seq?: number;
-  event?: string;
-  command?: string;
-  arguments?: { startFrame?: number };
-  body?: { reason?: string };
-}
+import { DEBUG_TYPE, type Message } from './protocol';
 
 /** How long the editor is given to ask for the exception by itself. */
 const PATIENCE_MS = 600;
@@ -27,12 +17,14 @@ export class ExceptionFrame implements vscode.Disposable {
         onWillReceiveMessage: ({ type, command, arguments: args }: Message) => {
           if (type !== 'request') return;
           if (command === 'stackTrace') {
-            if (asked !== undefined && !args?.startFrame && ++asked === 2) this.focusIn(PATIENCE_MS, session, () => asked !== undefined);
+            if (asked !== undefined && !args?.startFrame && ++asked === 2) this.focusSoon(session, () => asked !== undefined);
           } else if (command === 'exceptionInfo' || command === 'continue' || command === 'next' || command?.startsWith('step'))
             asked = undefined;
         },
         onDidSendMessage: ({ type, event, body }: Message) => {
-          if (type === 'event' && event === 'stopped') asked = body?.reason === 'exception' ? 0 : undefined;
+          if (type !== 'event' || event !== 'stopped') return;
+          clearTimeout(this.timer); // an older stop's
+          asked = (body as { reason?: string } | undefined)?.reason === 'exception' ? 0 : undefined;
         },
         onExit: () => {
           asked = undefined;
@@ -41,12 +33,12 @@ export class ExceptionFrame implements vscode.Disposable {
     },
   });
 
-  private focusIn(ms: number, session: vscode.DebugSession, wanted: () => boolean): void {
+  private focusSoon(session: vscode.DebugSession, wanted: () => boolean): void {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       if (wanted() && vscode.debug.activeDebugSession === session)
         void vscode.commands.executeCommand('workbench.action.debug.callStackTop');
-    }, ms);
+    }, PATIENCE_MS);
   }
 
   dispose(): void {

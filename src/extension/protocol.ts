@@ -5,6 +5,16 @@
 /** The debug type of launch.json. */
 export const DEBUG_TYPE = 'lguest';
 
+/** A DAP message between editor and adapter, as far as those who listen look at it. */
+export interface Message {
+  type: string;
+  event?: string;
+  command?: string;
+  success?: boolean;
+  arguments?: { startFrame?: number };
+  body?: unknown;
+}
+
 /** One row of a tree view, made by the adapter. `description` is shown dimmed after the label; `children` make it expandable. */
 export interface ViewNode {
   label: string;

@@ -1,17 +1,7 @@
 // Knows which Guests are stopped, by listening to the messages between editor and adapters. Views and menus lean on it.
 // A tracker only reads: it must never change or delay a message. A step is over in milliseconds: what is shown stays until its stop, or until the Guest has run a while.
 import * as vscode from 'vscode';
-import { DEBUG_TYPE, REQUESTS, STOP_EVENT, type StopDetails } from './protocol';
-
-interface Message {
-  type: string;
-  seq?: number;
-  request_seq?: number;
-  event?: string;
-  command?: string;
-  success?: boolean;
-  body?: unknown;
-}
+import { DEBUG_TYPE, type Message, REQUESTS, STOP_EVENT, type StopDetails } from './protocol';
 
 /** Requests that set the Guest running. Taken from the request, not its answer: an adapter may report the next stop before it answers. */
 const RESUMING = new Set(['continue', 'next', 'stepIn', 'stepOut', 'stepBack', 'reverseContinue', 'goto', 'restart']);
@@ -53,6 +43,7 @@ export class StopTracker implements vscode.Disposable {
           onDidSendMessage: (message: Message) => this.saw(session.id, message),
           onExit: () => {
             this.following.delete(session.id);
+            this.mute.delete(session.id);
             this.details.delete(session.id);
             this.stopped.delete(session.id);
             this.announce();
@@ -137,7 +128,7 @@ export class StopTracker implements vscode.Disposable {
 
   /** Values may be others than those told. A stop whose details are on the way is told with them. */
   private doubt(id: string): void {
-    if (this.timer && this.stopped.has(id)) return;
+    if (this.timer && this.stopped.has(id) && !this.details.has(id)) return;
     this.details.delete(id);
     this.announce();
   }

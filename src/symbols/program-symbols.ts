@@ -653,7 +653,7 @@ function sameEnd(path: string, end: string): boolean {
   return path === end || path.endsWith(`/${end}`) || (basename(path) === end && end !== '');
 }
 
-/** The words of a base type in an order of their own: `unsigned long`, `long unsigned int` and `unsigned long int` become the same. */
+/** Whether a text's bytes lie somewhere in these. */
 const contains = (bytes: Uint8Array, text: Uint8Array): boolean => {
   for (let at = bytes.indexOf(text[0]); at >= 0; at = bytes.indexOf(text[0], at + 1)) {
     let n = 1;
@@ -663,6 +663,7 @@ const contains = (bytes: Uint8Array, text: Uint8Array): boolean => {
   return false;
 };
 
+/** The words of a base type in an order of their own: `unsigned long`, `long unsigned int` and `unsigned long int` become the same. */
 function baseKey(words: readonly string[]): string {
   const kept = words.filter((word) => word !== 'int' && (word !== 'signed' || words.includes('char')));
   return kept.length === 0 ? 'int' : kept.sort().join(' ');

@@ -23,6 +23,19 @@ test('a followed stop brings the registers and the trap at once, just as their r
   await s.end();
 });
 
+test('a client that asked to follow nothing gets no event beyond those of DAP at a stop', async () => {
+  const s = await Inside.at('start_kernel');
+  s.order.length = s.events.length = 0;
+  await s.go('next');
+  await s.request('threads');
+  assert.ok(s.order.includes('stopped'));
+  assert.deepEqual(
+    s.events.map((e) => e.event).filter((name) => name.startsWith('lguest/')),
+    [],
+  );
+  await s.end();
+});
+
 test('only cheap views can be followed, and what a view cannot answer is left out', async () => {
   const s = await Inside.at('start_kernel');
   await assert.rejects(

@@ -84,3 +84,12 @@ test('all messages of a turn go out in one write, in order, with their length in
   await turn();
   assert.deepEqual(written.slice(1), [frame({ seq: 3 })]);
 });
+
+test('a header without an end is passed over with a word about it, and what follows is read', async () => {
+  const { input, taken, problems } = open();
+  input.write('x'.repeat(70_000));
+  input.write(`\r\n\r\n${frame({ seq: 5 })}`);
+  await turn();
+  assert.deepEqual(taken, [{ seq: 5 }]);
+  assert.deepEqual(problems, ['a header of more than 65536 bytes is no header; they are passed over']);
+});

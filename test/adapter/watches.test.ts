@@ -372,6 +372,8 @@ test('the descriptor page and the rings of devices are watched by device and que
     ['ring:console.1:size', /a queue has avail and used/],
   ] as const)
     assert.match((await s.request('dataBreakpointInfo', { name })).description, text);
+  for (const id of ['desc:console:status', 'ring:console.1:used'])
+    assert.equal((await s.request('dataBreakpointInfo', { name: `${id}, changed` })).dataId, `${id}:changed`);
   await s.end();
 });
 

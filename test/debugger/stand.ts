@@ -45,10 +45,20 @@ export const ask = (d: Debugger, line: string): string =>
     line,
   ) ?? assert.fail(`"${line}" is no command`);
 
-/** The next stop after `go` set the Guest running. */
-export const stopAfter = (d: Debugger, go: () => void): Promise<StopInfo> =>
-  new Promise((done, fail) => {
+/** How long a Guest may run to its next stop. */
+const STOP_MS = 60_000;
+
+/** The next stop after `go` set the Guest running; one that does not come fails the test. */
+export const stopAfter = (d: Debugger, go: () => void): Promise<StopInfo> => {
+  let timer: NodeJS.Timeout | undefined;
+  return new Promise<StopInfo>((done, fail) => {
     d.onStop = done;
     d.onEnd = (end) => fail(new Error(`the Guest ended: ${end.message}`));
+    timer = setTimeout(() => {
+      d.onStop = () => {};
+      d.pause();
+      fail(new Error(`the Guest runs on without a stop, at 0x${d.target.pc.toString(16)}`));
+    }, STOP_MS);
     go();
-  });
+  }).finally(() => clearTimeout(timer));
+};

@@ -136,3 +136,15 @@ test('an edited value is asked for, though details came with the stop', async ()
   await later(0);
   assert.ok(asked.includes('lguest/view/registers'));
 });
+
+test('an edited value of one session is asked for while another one has just been set running', async () => {
+  const { editor, session, asked } = await following();
+  editor.message(session, event('stopped'));
+  editor.message(session, details(registers(0, 0)));
+  const other = editor.start({ id: 's2', type: 'lguest', name: 'y', configuration: {} }, () => ({ nodes: [] }));
+  editor.active = session;
+  editor.message(other, request('continue'));
+  editor.message(session, { type: 'response', command: 'setVariable', success: true });
+  await later(0);
+  assert.ok(asked.includes('lguest/view/registers'));
+});
