@@ -145,6 +145,6 @@ test('an edited value of one session is asked for while another one has just bee
   editor.active = session;
   editor.message(other, request('continue'));
   editor.message(session, { type: 'response', command: 'setVariable', success: true });
-  await later(0);
+  await editor.rows('lguest.registers');
   assert.ok(asked.includes('lguest/view/registers'));
 });
