@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { FakeEditor, type FakeSession, Uri } from './fake-editor';
 
@@ -52,7 +52,7 @@ test('F5 in a folder with kernels offers them and the demo; Escape starts nothin
   assert.equal(full['program'], join(folder, 'build/vmlinux'));
   editor.pick = undefined;
   assert.equal(await provider?.['resolveDebugConfiguration']?.(undefined, {}), undefined);
-  rmSync(folder, { recursive: true });
+  rmSync(dirname(folder), { recursive: true });
 });
 
 test('the Run view lists the demo and every i386 kernel of the workspace, the root first', async () => {
@@ -65,7 +65,7 @@ test('the Run view lists the demo and every i386 kernel of the workspace, the ro
     offered.map(({ name }) => name),
     ['lguest: demo Guest', 'lguest: vmlinux', 'lguest: build/vmlinux'],
   );
-  rmSync(folder, { recursive: true });
+  rmSync(dirname(folder), { recursive: true });
 });
 
 test('settings fill a launch configuration', async () => {
