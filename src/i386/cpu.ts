@@ -21,7 +21,7 @@ export class Intercepted {
   software = false;
 }
 
-/** Stretches of GAPS after which clearing all of it costs less. */
+/** Ends of stretches of GAPS, two each, after which clearing all of it costs less. */
 const MOST_GAP_RUNS = 128;
 /** Thrown by a watcher to stop before the access: the instruction is left as if it had not begun, and run() comes back with kind 'stop'. */
 export class WatchStop {}
@@ -479,6 +479,8 @@ export class Cpu {
       const a = (linear + e + 1) | 0;
       return size === 1 ? this.m8[a] : size === 2 ? this.m8[a] | (this.m8[a + 1] << 8) : this.load32(a);
     }
+    // A gap is the program's: what the processor reads for itself may lie where the program may not.
+    if (table !== this.tr) this.wantGap = false;
     const user = table === USER_READ;
     const physical = this.translate(linear, false, user);
     if (offset + size <= PAGE) return this.physRead(physical, size, linear);
@@ -505,6 +507,7 @@ export class Cpu {
       }
       return;
     }
+    if (table !== this.tw) this.wantGap = false;
     const user = table === USER_WRITE;
     const physical = this.translate(linear, true, user);
     if (offset + size <= PAGE) {
@@ -722,7 +725,7 @@ export class Cpu {
       m[i + 1] = length;
       m[i + 2] = delta;
     }
-    this.gapRuns.push(at + (first >> 2), at + ((end + GAPS.LINE - 1) >> 2));
+    if (this.gapRuns.length <= MOST_GAP_RUNS) this.gapRuns.push(at + (first >> 2), at + ((end + GAPS.LINE - 1) >> 2));
     return true;
   }
   private noteGap(linear: number, a: number, size: number, write: boolean): void {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PageFlag } from '../../../src/i386/cpu';
 import type { Processor } from '../../../src/i386/processor';
-import { RAM_BASE } from '../../../src/i386/state';
+import { GAPS, RAM_BASE, W } from '../../../src/i386/state';
 import { flatMachine } from '../flat-machine';
 
 const DATA = 0x30000;
@@ -80,4 +80,25 @@ test('a loop whose accesses lie in several gaps of one page stays in translated 
   assert.ok(entries > 0);
   assert.ok(entries < 4 * OUTER + 1500, `${entries} entries`);
   assert.ok(slow < 1500, `${slow} slow accesses of ${6 * OUTER * INNER}`);
+});
+
+test('what the processor reads and writes for itself at CPL 3 opens no gap to the program', () => {
+  const { cpu } = flatMachine([0xf4]);
+  const { m32 } = cpu;
+  cpu.watcher = { read: () => {}, write: () => {}, gap: () => 0x1000 << 16 };
+  cpu.pageFlags[DATA >>> 12] |= PageFlag.WATCH_READ | PageFlag.WATCH_WRITE;
+  m32[W.CPL] = 3;
+  cpu.updateMode();
+  const found = (write: boolean): boolean => m32[(GAPS.START + GAPS.USER + (write ? GAPS.WRITE : 0) + (DATA & GAPS.MASK) + 4) >> 2] !== 0;
+  for (const [own, program, write] of [
+    [() => cpu.sysRead32(DATA), () => cpu.read32(DATA), false],
+    [() => cpu.sysWrite32(DATA, 1), () => cpu.write32(DATA, 1), true],
+  ] as const) {
+    cpu.wantGap = true;
+    own();
+    assert.equal(found(write), false, `${write} for itself`);
+    cpu.wantGap = true;
+    program();
+    assert.equal(found(write), true, `${write} by the program`);
+  }
 });
