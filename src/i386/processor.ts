@@ -115,12 +115,6 @@ export class Processor {
   /** Asked when uncounted ring-0 code is about to run at EIP: true when all of it up to and with its HLT has been done. */
   shortCut: ((eip: number) => boolean) | undefined;
 
-  /** What run() would do first in uncounted code at EIP, if `shortCut` does it: true when the processor stands behind its HLT. */
-  jump(): boolean {
-    const { m32 } = this.cpu;
-    return !this.countRing0 && m32[W.CPL] === 0 && this.breaks.size === 0 && this.shortCut?.(m32[W.EIP]) === true;
-  }
-
   /** Stops before the instruction at a linear address. Counted: as many removals are needed. */
   addBreakpoint(linear: number): void {
     const at = linear >>> 0;

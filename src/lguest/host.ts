@@ -712,7 +712,7 @@ export class Host {
       if (left <= 0) return { kind: 'budget' };
       if (untilDeadline === 0 && this.cpu.m32[W.SHADOW] === 0) {
         this.interrupt(TICK_VECTOR);
-        if (processor.jump()) this.phase = 'exit';
+        if (this.worldSwitch?.leave(this.cpu.m32[W.EIP])) this.phase = 'exit';
         return undefined;
       }
     }

@@ -69,85 +69,64 @@ const element = (c: Cpu, kind: Kind, size: Size, seg: number, narrow: boolean, s
 const writeLinearAfter = (c: Cpu, size: Size, value: number, di: number, bytes: number): void =>
   writeLinear(c, size, c.linW(ES, di, bytes), value);
 
-/**
- * As many elements of an upward MOVS or STOS as lie within one page on either side, at once.
- * @returns elements done; 0 when the ordinary way must be taken (segments, pages not in the TLB, page end, overlap).
- */
-const bulk = (c: Cpu, kind: Kind, size: Size, seg: number, count: number): number => {
-  const m = c.m32;
-  if (((m[W.FLAT] >> ES) & 1) === 0) return 0;
-  const di = m[EDI];
-  const eDst = m[c.tw + (di >>> 12)];
-  if ((eDst & 1) === 0) return 0;
-  let n = Math.min(count, (PAGE - (di & 0xfff)) >> size);
-  const dst = (di + eDst + 1) | 0;
-  if (kind === Kind.STOS) {
-    if (n === 0) return 0;
-    store(c, size, dst, n);
-    m[EDI] = (di + (n << size)) | 0;
-    return n;
-  }
-  if (((m[W.FLAT] >> seg) & 1) === 0) return 0;
-  const si = m[ESI];
-  const eSrc = m[c.tr + (si >>> 12)];
-  if ((eSrc & 1) === 0) return 0;
-  n = Math.min(n, (PAGE - (si & 0xfff)) >> size);
-  if (n === 0) return 0;
-  const src = (si + eSrc + 1) | 0;
-  const bytes = n << size;
-  const { m8 } = c;
-  if (dst <= src || dst >= src + bytes) {
-    if (bytes >= BULK) m8.copyWithin(dst, src, src + bytes);
-    else if (size === 2 && ((src | dst) & 3) === 0) for (let k = 0, s = src >> 2, d = dst >> 2; k < n; k++) m[d + k] = m[s + k];
-    else for (let k = 0; k < bytes; k++) m8[dst + k] = m8[src + k];
-  } else if (dst - src >= 1 << size) {
-    // The copy feeds on itself: whole elements, so byte by byte upwards gives the same.
-    for (let k = 0; k < bytes; k++) m8[dst + k] = m8[src + k];
-  } else return 0;
-  m[ESI] = (si + bytes) | 0;
-  m[EDI] = (di + bytes) | 0;
-  return n;
+/** Elements from address `at` on, upwards or down, that lie in its page; 0 when the first does not. */
+const room = (at: number, size: Size, down: boolean): number => {
+  const offset = at & 0xfff;
+  if (!down) return (PAGE - offset) >> size;
+  return offset + (1 << size) > PAGE ? 0 : (offset >> size) + 1;
 };
 
 /**
- * The same of a downward one: as many elements as lie within one page on either side, the first of them the highest.
- * @returns elements done; 0 when the ordinary way must be taken.
+ * As many elements of a MOVS or STOS as lie within one page on either side, at once.
+ * @returns elements done; 0 when the ordinary way must be taken (segments, pages not in the TLB, page end, overlap).
  */
-const bulkDown = (c: Cpu, kind: Kind, size: Size, seg: number, count: number): number => {
+const bulk = (c: Cpu, kind: Kind, size: Size, seg: number, count: number, down: boolean): number => {
   const m = c.m32;
-  const bytes = 1 << size;
-  /** Elements from `at` down to the page's start; 0 when the first goes beyond its end. */
-  const room = (at: number): number => ((at & 0xfff) + bytes > PAGE ? 0 : ((at & 0xfff) >> size) + 1);
   if (((m[W.FLAT] >> ES) & 1) === 0) return 0;
   const di = m[EDI];
   const eDst = m[c.tw + (di >>> 12)];
   if ((eDst & 1) === 0) return 0;
-  let n = Math.min(count, room(di));
-  if (n === 0) return 0;
-  const dst = (di + eDst + 1) | 0;
-  const below = (n - 1) << size;
-  if (kind === Kind.STOS) {
-    store(c, size, dst - below, n);
-    m[EDI] = (di - (n << size)) | 0;
-    return n;
+  let n = Math.min(count, room(di, size, down));
+  let si = 0;
+  let eSrc = 0;
+  if (kind === Kind.MOVS) {
+    if (((m[W.FLAT] >> seg) & 1) === 0) return 0;
+    si = m[ESI];
+    eSrc = m[c.tr + (si >>> 12)];
+    if ((eSrc & 1) === 0) return 0;
+    n = Math.min(n, room(si, size, down));
   }
-  if (((m[W.FLAT] >> seg) & 1) === 0) return 0;
-  const si = m[ESI];
-  const eSrc = m[c.tr + (si >>> 12)];
-  if ((eSrc & 1) === 0) return 0;
-  n = Math.min(n, room(si));
   if (n === 0) return 0;
-  const src = (si + eSrc + 1) | 0;
-  const length = n << size;
-  const from = src + bytes - length;
-  const to = dst + bytes - length;
-  const { m8 } = c;
-  if (to >= from || from - to >= length) m8.copyWithin(to, from, from + length);
-  else if (from - to >= bytes) for (let k = length - 1; k >= 0; k--) m8[to + k] = m8[from + k];
-  else return 0;
-  m[ESI] = (si - length) | 0;
-  m[EDI] = (di - length) | 0;
+  const bytes = n << size;
+  // Indexes of the lowest bytes: a downward one begins with the highest element.
+  const back = down ? (1 << size) - bytes : 0;
+  const dst = (di + eDst + 1 + back) | 0;
+  const step = down ? -bytes : bytes;
+  if (kind === Kind.STOS) store(c, size, dst, n);
+  else {
+    if (!copy(c, size, dst, (si + eSrc + 1 + back) | 0, n, down)) return 0;
+    m[ESI] = (si + step) | 0;
+  }
+  m[EDI] = (di + step) | 0;
   return n;
+};
+
+/** Moves `n` elements as one after another, upwards or down, would be moved. @returns false when they overlap within an element. */
+const copy = (c: Cpu, size: Size, dst: number, src: number, n: number, down: boolean): boolean => {
+  const { m8, m32: m } = c;
+  const bytes = n << size;
+  const ahead = down ? src - dst : dst - src;
+  if (ahead <= 0 || ahead >= bytes) {
+    if (bytes >= BULK || down) m8.copyWithin(dst, src, src + bytes);
+    else if (size === 2 && ((src | dst) & 3) === 0) for (let k = 0, s = src >> 2, d = dst >> 2; k < n; k++) m[d + k] = m[s + k];
+    else for (let k = 0; k < bytes; k++) m8[dst + k] = m8[src + k];
+    return true;
+  }
+  if (ahead < 1 << size) return false;
+  // The copy feeds on itself: whole elements, so byte by byte in the same direction gives the same.
+  if (down) for (let k = bytes - 1; k >= 0; k--) m8[dst + k] = m8[src + k];
+  else for (let k = 0; k < bytes; k++) m8[dst + k] = m8[src + k];
+  return true;
 };
 
 const store = (c: Cpu, size: Size, dst: number, n: number): void => {
@@ -209,7 +188,7 @@ const compareBulk = (c: Cpu, kind: Kind, size: Size, seg: number, count: number,
   if (kind === Kind.SCAS) {
     const value = getReg(c, size, EAX);
     n = size === 0 && !whileEqual ? findByte(c, di0, n, value) : scanFor(elements, di0, n, value, whileEqual);
-    alu(m, size, Alu.CMP, getReg(c, size, EAX), elements[di0 + n - 1]);
+    alu(m, size, Alu.CMP, value, elements[di0 + n - 1]);
   } else {
     if (((m[W.FLAT] >> seg) & 1) === 0) return 0;
     const si = m[ESI];
@@ -241,7 +220,7 @@ const repeat = (c: Cpu, i: number, kind: Kind, size: Size): void => {
     if (left === 0) return;
     if (mayBulk) {
       const most = Math.min(left, chunk - done);
-      const n = compares ? compareBulk(c, kind, size, seg, most, whileEqual) : (down ? bulkDown : bulk)(c, kind, size, seg, most);
+      const n = compares ? compareBulk(c, kind, size, seg, most, whileEqual) : bulk(c, kind, size, seg, most, down);
       if (n > 0) {
         m[ECX] = left - n;
         done += n;

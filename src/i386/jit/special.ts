@@ -6,6 +6,7 @@ import { M, R } from '../decode';
 import { ROWS } from '../rows';
 import { EAX, EDI, ESI, ESP, FL, S } from '../state';
 import { CC } from './conditions';
+import { auxWord, bitOf, resultWord } from './flag-words';
 import { J, KIND } from './layout';
 import { KERNEL } from '../x87/kernel';
 import { X87_ENTRY } from './coverage';
@@ -219,7 +220,6 @@ export abstract class Special extends Floating {
     const { f } = this;
     const value = this.temp();
     const old = this.temp();
-    const cf = this.temp();
     this.load(this.based(ESP), 2);
     f.set(value);
     f.i32(0);
@@ -233,17 +233,6 @@ export abstract class Special extends Floating {
     this.labels.push({ target: -2 });
     otherwise();
     f.op(OP.else);
-    const bit = (n: number): void => {
-      f.get(value);
-      f.i32(n);
-      f.op(OP.i32_shr_u);
-      f.i32(1);
-      f.op(OP.i32_and);
-    };
-    const left = (by: number): void => {
-      f.i32(by);
-      f.op(OP.i32_shl);
-    };
     f.i32(0);
     f.get(old);
     f.i32(~FL.DF);
@@ -253,31 +242,11 @@ export abstract class Special extends Floating {
     f.op(OP.i32_and);
     f.op(OP.i32_or);
     f.mem(OP.i32_store, S.EFLAGS, 2);
-    // As resultFor() and auxFor() in flags.ts.
     f.i32(0);
-    bit(6);
-    f.op(OP.i32_eqz);
+    resultWord(f, value);
     f.mem(OP.i32_store, S.FLAG_RESULT, 2);
-    bit(0);
-    f.set(cf);
     f.i32(0);
-    f.get(cf);
-    left(31);
-    f.get(cf);
-    bit(11);
-    f.op(OP.i32_xor);
-    left(30);
-    f.op(OP.i32_or);
-    bit(4);
-    left(3);
-    f.op(OP.i32_or);
-    bit(7);
-    f.op(OP.i32_or);
-    bit(6);
-    bit(2);
-    f.op(OP.i32_xor);
-    left(8);
-    f.op(OP.i32_or);
+    auxWord(f, value, () => bitOf(f, value, 11));
     f.mem(OP.i32_store, S.FLAG_AUX, 2);
     f.i32(0);
     f.i32(KIND.AUX);
@@ -290,7 +259,7 @@ export abstract class Special extends Floating {
     f.op(OP.end);
   }
 
-  /** SF ZF AF PF CF from AH; OF stays. See flags.ts for the words. */
+  /** SF ZF AF PF CF from AH; OF stays. */
   protected sahf(): void {
     const { f } = this;
     const of = this.temp();
@@ -302,41 +271,9 @@ export abstract class Special extends Floating {
     f.i32(8);
     f.op(OP.i32_shr_u);
     f.set(h);
-    const bit = (n: number): void => {
-      f.get(h);
-      if (n > 0) {
-        f.i32(n);
-        f.op(OP.i32_shr_u);
-      }
-      f.i32(1);
-      f.op(OP.i32_and);
-    };
-    const place = (n: number): void => {
-      if (n > 0) {
-        f.i32(n);
-        f.op(OP.i32_shl);
-      }
-    };
-    bit(6);
-    f.op(OP.i32_eqz);
+    resultWord(f, h);
     f.set(this.fr);
-    bit(0);
-    place(31);
-    bit(0);
-    f.get(of);
-    f.op(OP.i32_xor);
-    place(30);
-    f.op(OP.i32_or);
-    bit(4);
-    place(3);
-    f.op(OP.i32_or);
-    bit(7);
-    f.op(OP.i32_or);
-    bit(2);
-    bit(6);
-    f.op(OP.i32_xor);
-    place(8);
-    f.op(OP.i32_or);
+    auxWord(f, h, () => f.get(of));
     f.set(this.fa);
     this.flags = KIND.AUX;
     this.compared = false;

@@ -5,6 +5,7 @@
 // an entry that is missing is the runtime's. What it leaves out: everything unusual, and faults (processor.ts). Source: as plain.ts.
 
 import { CS, DELIVERED, DS, ES, ESP, FL, FS, GS, INTERCEPT, LINES, S, SS, TLB, TR } from '../state';
+import { auxWord, bitOf, resultWord } from './flag-words';
 import { J, JUMP_CACHE, JUMP_CACHE_BYTES, JUMP_CACHE_ENTRIES, KIND, LENGTHS, LENGTHS_SLOTS } from './layout';
 import { encodeModule, FunctionBody, I32, OP } from './wasm';
 
@@ -680,37 +681,8 @@ const interruptReturn = (): Body => {
     f.with(~FL.STATUS & 0x3f7fd7, OP.i32_and);
     f.with(2, OP.i32_or);
   });
-  f.put(S.FLAG_RESULT, () => {
-    f.get(flags);
-    f.with(6, OP.i32_shr_u);
-    f.with(1, OP.i32_and);
-    f.with(1, OP.i32_xor);
-  });
-  f.put(S.FLAG_AUX, () => {
-    const bit = (n: number): void => {
-      f.get(flags);
-      f.with(n, OP.i32_shr_u);
-      f.with(1, OP.i32_and);
-    };
-    bit(0);
-    f.with(31, OP.i32_shl);
-    bit(0);
-    bit(11);
-    f.op(OP.i32_xor);
-    f.with(30, OP.i32_shl);
-    f.op(OP.i32_or);
-    bit(4);
-    f.with(3, OP.i32_shl);
-    f.op(OP.i32_or);
-    bit(7);
-    f.op(OP.i32_or);
-    // The parity of the result that stands for ZF is ZF.
-    bit(2);
-    bit(6);
-    f.op(OP.i32_xor);
-    f.with(8, OP.i32_shl);
-    f.op(OP.i32_or);
-  });
+  f.put(S.FLAG_RESULT, () => resultWord(f, flags));
+  f.put(S.FLAG_AUX, () => auxWord(f, flags, () => bitOf(f, flags, 11)));
   f.put(J.FLAG_KIND, () => f.i32(0));
   f.setFlat(CS, () => f.get(selector), CODE_ACCESS, rpl);
   f.put(S.EIP, () => f.get(eip));
